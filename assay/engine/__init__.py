@@ -1,0 +1,1 @@
+"""The one door to processes and to the container engine."""

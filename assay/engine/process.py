@@ -1,0 +1,124 @@
+"""The one place where processes are started: argv as a list, never a shell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a process ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def last_line(self) -> str:
+        """The last line that says something: most programs put the reason there."""
+        lines = [line for line in (self.stderr or self.stdout).splitlines() if line.strip()]
+        return lines[-1].strip() if lines else f"exit status {self.returncode}"
+
+
+class ProcessFailed(Exception):
+    """A process that was run with ``check=True`` ended with a non-zero status."""
+
+    def __init__(self, argv: Sequence[str], completed: Completed) -> None:
+        super().__init__(f"{Path(argv[0]).name}: {completed.last_line()}")
+        self.completed = completed
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    input: bytes | None = None,  # noqa: A002 - the standard library's own name for it
+    timeout: float | None = None,
+    check: bool = False,
+) -> Completed:
+    """Run ``argv`` to its end and return what it said.
+
+    ``env``, when given, is the whole environment. A program that does not exist comes back as status 127,
+    one that outlasts ``timeout`` (seconds) as 124, as shells and timeout(1) have it.
+    Raises `ProcessFailed` on a non-zero status when ``check`` is set.
+    """
+    stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
+    try:
+        done = subprocess.run(  # type: ignore[call-overload]
+            list(argv), env=env, cwd=cwd, capture_output=True, timeout=timeout, check=False, **stdin
+        )
+        completed = Completed(
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
+        )
+    except FileNotFoundError:
+        completed = Completed(127, "", f"{argv[0]}: not found")
+    except subprocess.TimeoutExpired:
+        completed = Completed(124, "", f"{Path(argv[0]).name}: no end after {timeout:.0f} seconds")
+    if check and completed.returncode != 0:
+        raise ProcessFailed(argv, completed)
+    return completed
+
+
+def stream(argv: Sequence[str], on_line: Callable[[str], None], *, env: Mapping[str, str], cwd: Path) -> int:
+    """Run ``argv``, hand over each line of its output (both streams) as it comes, and return its status.
+
+    When the caller is interrupted the process is ended too, so that no build goes on unseen.
+    """
+    with _terminated(
+        subprocess.Popen(
+            list(argv),
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - asked for just above
+        for line in process.stdout:
+            on_line(line.rstrip("\n"))
+        return process.wait()
+
+
+@contextlib.contextmanager
+def _terminated(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one, in a session of its own so that no Ctrl-C reaches it."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            list(argv),
+            env=env,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment with ``changes`` made to it."""
+    return {**os.environ, **changes}
