@@ -47,10 +47,15 @@ def run(
     one that outlasts ``timeout`` (seconds) as 124, as shells and timeout(1) have it.
     Raises `ProcessFailed` on a non-zero status when ``check`` is set.
     """
-    stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
     try:
-        done = subprocess.run(  # type: ignore[call-overload]
-            list(argv), env=env, cwd=cwd, capture_output=True, timeout=timeout, check=False, **stdin
+        done = subprocess.run(
+            list(argv),
+            env=env,
+            cwd=cwd,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            input=input or b"",
         )
         completed = Completed(
             done.returncode,
