@@ -1,0 +1,234 @@
+"""The embedded engine: Docker Engine unpacked into the cache folder, a private daemon on its own socket.
+
+For a Linux host with root and apt but no Docker. Nothing on the system is changed: no package, no bridge, no
+firewall rule. Containers run without a network; builds use the host's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay import paths
+from assay.engine import apt, process
+from assay.errors import EngineMissing
+
+PACKAGES = (
+    apt.Wanted("docker.io"),
+    apt.Wanted("docker-cli"),
+    apt.Wanted("docker-buildx"),
+    apt.Wanted("containerd"),
+    apt.Wanted("runc", host_suite=True),
+)
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class EmbeddedEngine:
+    """Where the private daemon's files are, and how to start and stop it."""
+
+    home: Path
+
+    @classmethod
+    def here(cls) -> EmbeddedEngine:
+        """The one of this machine's cache folder."""
+        return cls(paths.cache() / "engine")
+
+    @property
+    def programs(self) -> Path:
+        """The folder that the Debian packages are unpacked into."""
+        return self.home / f"debian-{apt.key_of(PACKAGES)}"
+
+    @property
+    def data(self) -> Path:
+        """The daemon's data root: images, layers, build cache."""
+        return self.home / "data"
+
+    @property
+    def run(self) -> Path:
+        """Socket and pid files. Under /run, because a socket's path may have 107 bytes at most."""
+        return Path("/run") / f"assay-{hashlib.sha256(str(self.home).encode()).hexdigest()[:12]}"
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's own socket."""
+        return self.run / "docker.sock"
+
+    @property
+    def address(self) -> str:
+        """The value for DOCKER_HOST."""
+        return f"unix://{self.socket}"
+
+    @property
+    def log(self) -> Path:
+        """The daemon's log, kept over restarts."""
+        return self.home / "dockerd.log"
+
+    def environment(self) -> dict[str, str]:
+        """What the docker command needs to reach this daemon, with its own plugins and no user's settings."""
+        config = self.home / "client"
+        config.mkdir(parents=True, exist_ok=True)
+        plugins = self.programs / "usr/libexec/docker/cli-plugins"
+        text = json.dumps({"cliPluginsExtraDirs": [str(plugins)]})
+        if not (config / "config.json").is_file() or (config / "config.json").read_text() != text:
+            (config / "config.json").write_text(text)
+        return process.environment(
+            DOCKER_HOST=self.address,
+            DOCKER_CONFIG=str(config),
+            PATH=f"{self.programs}/usr/bin:{self.programs}/usr/sbin:{os.environ.get('PATH', os.defpath)}",
+        )
+
+    def pid(self) -> int | None:
+        """The running daemon's process id; None where the pid file is absent, stale or another's."""
+        return self._pid_of(self.run / "docker.pid", "dockerd")
+
+    def up(self) -> None:
+        """Unpack (once) and start the daemon unless it runs; safe against a second command doing the same.
+
+        Raises `EngineMissing` with the last line of the daemon's log when it does not come up.
+        """
+        if not apt.available():
+            raise EngineMissing("the embedded engine needs Linux, root and apt", install_hint())
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            apt.unpack(PACKAGES, self.programs)
+            if self.pid() is not None and self._answers():
+                return
+            self._clear_remains()
+            self._start()
+
+    def down(self) -> bool:
+        """Stop the daemon and what it started; True if there was one."""
+        if not self.home.is_dir():
+            return False
+        with self._locked():
+            ran = self.pid() is not None
+            self._clear_remains()
+            return ran
+
+    def _start(self) -> None:
+        self.run.mkdir(parents=True, exist_ok=True, mode=0o711)
+        config = self.home / "daemon.json"
+        config.write_text(json.dumps(self._settings(), indent=1))
+        daemon = process.daemon(
+            [str(self.programs / "usr/sbin/dockerd"), "--config-file", str(config)],
+            env=self.environment(),
+            log=self.log,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._answers():
+                return
+            if daemon.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise EngineMissing(
+            f"the embedded engine did not start: {self._last_words()}",
+            f"Read {self.log}; then `assay engine down` and try again.",
+        )
+
+    def _settings(self) -> dict[str, object]:
+        return {
+            "hosts": [self.address],
+            "data-root": str(self.data),
+            "exec-root": str(self.run / "exec"),
+            "pidfile": str(self.run / "docker.pid"),
+            "bridge": "none",
+            "iptables": False,
+            "ip6tables": False,
+            # An image's local manifest digest is then the digest that gets published.
+            "features": {"containerd-snapshotter": True},
+            "builder": {"gc": {"enabled": True, "defaultKeepStorage": "30GB"}},
+        }
+
+    def _clear_remains(self) -> None:
+        """End a daemon, and a containerd that outlived a killed one; take away stale pid files and socket."""
+        files = (
+            (self.run / "docker.pid", "dockerd"),
+            (self.run / "exec/containerd/containerd.pid", "containerd"),
+        )
+        for path, program in files:
+            pid = self._pid_of(path, program)
+            if pid is not None:
+                _end(pid)
+            path.unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)
+
+    def _pid_of(self, path: Path, program: str) -> int | None:
+        """The process id in a pid file, if that process is this engine's own and not a later one's."""
+        try:
+            pid = int(path.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        ours = (str(self.run).encode(), str(self.home).encode())
+        if Path(os.fsdecode(command[0])).name != program:
+            return None
+        return pid if any(mark in argument for argument in command for mark in ours) else None
+
+    def _answers(self) -> bool:
+        if not self.socket.exists():
+            return False
+        docker = str(self.programs / "usr/bin/docker")
+        asked = process.run(
+            [docker, "version", "--format", "{{.Server.Version}}"], env=self.environment(), timeout=10
+        )
+        return asked.returncode == 0
+
+    def _last_words(self) -> str:
+        try:
+            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        except OSError:
+            return "it left no log"
+        return lines[-1][-300:] if lines else "its log is empty"
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One command at a time; the kernel lets go of the lock when a command dies."""
+        with (self.home / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def install_hint() -> str:
+    """The commands that would install an engine on this system."""
+    if shutil.which("apt-get"):
+        return "Run as root (the engine is then unpacked into the cache), or: apt-get install docker.io docker-buildx"
+    if shutil.which("dnf"):
+        return "Install Docker Engine 23 or later: dnf install docker-ce docker-buildx-plugin; systemctl start docker"
+    if shutil.which("brew"):
+        return "Install one: brew install colima docker docker-buildx; colima start"
+    return "Install Docker Engine 23 or later with buildx, and start it; set DOCKER_HOST if it is elsewhere."
+
+
+def _end(pid: int) -> None:
+    """Ask a process to end, and insist after a while."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if not _alive(pid):
+                return
+            time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and waits for its parent counts as gone."""
+    with contextlib.suppress(ChildProcessError, OSError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

@@ -1,0 +1,74 @@
+"""What a build is doing, read from buildx's ``--progress rawjson``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+KEPT_LINES = 40
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that a build began, or a line that one printed."""
+
+    name: str
+    line: str | None = None
+    cached: bool = False
+
+
+class Decoder:
+    """Turns the lines of ``--progress rawjson`` into steps; buildx prints the objects pretty or one to a line."""
+
+    def __init__(self, on_step: Callable[[Step], None]) -> None:
+        self._on_step = on_step
+        self._object: list[str] = []
+        self._plain: deque[str] = deque(maxlen=KEPT_LINES)
+        self._logs: deque[str] = deque(maxlen=KEPT_LINES)
+        self._names: dict[str, str] = {}
+        self._errors: list[str] = []
+
+    def feed(self, line: str) -> None:
+        """One line of buildx's output. Whatever is no JSON object is kept as plain text."""
+        if not self._object and not line.startswith("{"):
+            self._plain.append(line)
+            return
+        self._object.append(line)
+        if line == "}" or (len(self._object) == 1 and line.endswith("}")):
+            text = "\n".join(self._object)
+            self._object.clear()
+            try:
+                self._status(json.loads(text))
+            except (ValueError, TypeError, AttributeError):
+                self._plain.append(text)
+
+    def reason(self) -> str:
+        """Why the build failed, in one line: the failing step's last words, else buildx's."""
+        said = [line for line in self._logs if line.strip()]
+        marked = [line for line in said if line.lower().startswith(("error", "e:", "fatal"))]
+        for lines in (marked[-1:], said[-1:] if self._errors else [], self._errors[-1:], list(self._plain)[-1:]):
+            if lines:
+                return " ".join(lines[0].split())[:400]
+        return "it gave no reason"
+
+    def text(self) -> str:
+        """All that was kept of the output, for the log and for finding the remedy."""
+        return "\n".join([*self._logs, *self._errors, *self._plain])
+
+    def _status(self, status: dict[str, Any]) -> None:
+        for vertex in status.get("vertexes") or []:
+            name = str(vertex.get("name", ""))
+            known = self._names.setdefault(str(vertex.get("digest")), name)
+            if vertex.get("error"):
+                self._errors.append(str(vertex["error"]))
+            elif vertex.get("started") and not vertex.get("completed") and not known.startswith("[internal]"):
+                self._on_step(Step(name, cached=bool(vertex.get("cached"))))
+        for log in status.get("logs") or []:
+            text = base64.b64decode(log.get("data") or "").decode(errors="replace")
+            for line in text.splitlines():
+                self._logs.append(line)
+                self._on_step(Step(self._names.get(str(log.get("vertex")), ""), line=line))
