@@ -24,8 +24,8 @@ from packaging.utils import canonicalize_name
 from assay.errors import UsageError
 
 IMAGES = "images"
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|\bfile:")
-_LOCAL_PATH = re.compile(r"""(?:^|[\s='"(@])(?:/|~|\.{1,2}/|[A-Za-z]:\\)""")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|\bfile:/")
+_LOCAL_PATH = re.compile(r"""(?:^|[\s='"(@])(?:/|~/|\.{1,2}/|[A-Za-z]:\\)""")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 # One component of a repository name, as the OCI distribution specification has it.
@@ -317,28 +317,33 @@ def _dockerfile(folder: Path, root: Path) -> Path:
 # ---- requirements.in and requirements.lock -------------------------------------------------------
 
 
-def packages(lock: Path) -> Mapping[str, Pin]:
-    """Read a pip-style lock: every line one exact version with the hashes of its files."""
-    return _packages(lock, str(lock))
+def packages(lock: Path, shown: str | None = None) -> Mapping[str, Pin]:
+    """Read a pip-style lock: every line one exact version with the hashes of its files.
+
+    Errors name the file as ``shown`` where it is given.
+    """
+    return parse_lock(_text(lock, shown or str(lock)), shown or str(lock))
 
 
-def requirements(source: Path) -> tuple[Requirement, ...]:
-    """Read a ``requirements.in``: requirements and comments; options and addresses have no place in it."""
-    return _requirements(source, str(source))
-
-
-def _packages(lock: Path, shown: str) -> Mapping[str, Pin]:
-    text = _text(lock, shown)
+def parse_lock(text: str, shown: str) -> Mapping[str, Pin]:
+    """Read the text of a lock as `packages` does."""
     _check_no_address(text, shown)
     pins: dict[str, Pin] = {}
     for number, line in _logical_lines(text):
         pin = _pin(line, f"{shown}:{number}")
         if pin.name in pins:
-            raise UsageError(
-                f"{shown}:{number}: {pin.name} stands twice", "Write the lock with `assay lock`."
-            )
+            raise UsageError(f"{shown}:{number}: {pin.name} stands twice", "Write the lock with `assay lock`.")
         pins[pin.name] = pin
     return MappingProxyType(pins)
+
+
+def requirements(source: Path, shown: str | None = None) -> tuple[Requirement, ...]:
+    """Read a ``requirements.in``: requirements and comments; options and addresses have no place in it."""
+    shown = shown or str(source)
+    text = _text(source, shown)
+    _check_no_address(text, shown)
+    todo = "Write one requirement a line, such as NAME==VERSION."
+    return tuple(_requirement(line, f"{shown}:{number}", todo) for number, line in _logical_lines(text))
 
 
 def _pin(line: str, where: str) -> Pin:
@@ -359,13 +364,6 @@ def _pin(line: str, where: str) -> Pin:
         if not _HASH.fullmatch(value):
             raise UsageError(f"{where}: {requirement.name}: {value[:80]!r} is no hash", todo)
     return Pin(canonicalize_name(requirement.name), specifiers[0].version, tuple(sorted(set(hashes))))
-
-
-def _requirements(source: Path, shown: str) -> tuple[Requirement, ...]:
-    text = _text(source, shown)
-    _check_no_address(text, shown)
-    todo = "Write one requirement a line, such as NAME==VERSION."
-    return tuple(_requirement(line, f"{shown}:{number}", todo) for number, line in _logical_lines(text))
 
 
 def _requirement(text: str, where: str, todo: str) -> Requirement:
@@ -415,9 +413,9 @@ def _check_locks(catalog: Catalog) -> None:
                 f"{where}/requirements.lock has no requirements.in beside it", "Say there what it is for."
             )
         if image.requirements:
-            _requirements(image.requirements, _shown(image.requirements, catalog.root))
+            requirements(image.requirements, _shown(image.requirements, catalog.root))
         if image.lock:
-            read[image.name] = _packages(image.lock, _shown(image.lock, catalog.root))
+            read[image.name] = packages(image.lock, _shown(image.lock, catalog.root))
     for image in catalog.images.values():
         for below in catalog.ancestors(image):
             if image.name in read and below.name in read:
@@ -446,9 +444,7 @@ def _text(path: Path, shown: str) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{shown} is not UTF-8: {error.reason} at byte {error.start}", "Save it as UTF-8."
-        ) from None
+        raise UsageError(f"{shown} is not UTF-8: {error.reason} at byte {error.start}", "Save it as UTF-8.") from None
     except OSError as error:
         raise UsageError(f"{shown} cannot be read: {error.strerror}", "See to its type and rights.") from None
 
