@@ -92,7 +92,7 @@ def rootfs(image: Image, on_step: Callable[[str], None]) -> Path:
         made.unlink()
         raise BuildFailed(
             f"{image.name} cannot be made as it was locked: {problem}",
-            f"Put a kept copy at {kept}, or point apt at a snapshot of the archive, or run `assay lock {image.name}`.",
+            f"Put a kept copy at {kept}, or point apt at a snapshot of the archive, or `assay lock {image.name}`.",
         )
     return Path(shutil.move(made, kept))
 
@@ -142,6 +142,8 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], work: Path) -> list[str]:
         "--variant=minbase",
         "--format=tar",
         f"--keyring={tools / 'usr/share/keyrings'}",
+        # The cache may be a folder that apt's own user cannot read, root's home for one.
+        '--aptopt=APT::Sandbox::User "root"',
         f"--include={','.join(image.include)}",
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*/LC_MESSAGES/*",
