@@ -20,6 +20,7 @@ from typing import Annotated
 import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from assay.errors import UsageError
 
@@ -27,6 +28,7 @@ IMAGES = "images"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|\bfile:/")
 _LOCAL_PATH = re.compile(r"""(?:^|[\s='"(@])(?:/|~/|\.{1,2}/|[A-Za-z]:\\)""")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
+_HASH_LINE = re.compile(r"\s*--hash=sha[0-9]+:[0-9a-f]+(?:\s*\\)?\s*")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 # One component of a repository name, as the OCI distribution specification has it.
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
@@ -369,7 +371,9 @@ def _pin(line: str, where: str) -> Pin:
 def _requirement(text: str, where: str, todo: str) -> Requirement:
     try:
         requirement = Requirement(text)
-    except (ValueError, RecursionError):  # ValueError also comes from a version of thousands of digits
+        for specifier in requirement.specifier:
+            Version(specifier.version.removesuffix(".*"))  # no "===", and no version of thousands of digits
+    except (ValueError, RecursionError):
         raise UsageError(f"{where}: {text.strip()[:80]!r} is no requirement", todo) from None
     if requirement.url is not None:
         raise UsageError(f"{where}: {requirement.name} comes from an address", todo)
@@ -393,8 +397,8 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 
 def _check_no_address(text: str, shown: str) -> None:
     for number, line in enumerate(text.split("\n"), start=1):
-        if "--hash=" in line and not _ADDRESS.search(line):
-            continue
+        if _HASH_LINE.fullmatch(line):
+            continue  # most lines are, and the two searches below take longer
         if _ADDRESS.search(line) or _LOCAL_PATH.search(line):
             raise UsageError(
                 f"{shown}:{number}: records an address or a path of one machine",
