@@ -71,8 +71,8 @@ class PackagesLock:
         return head + "".join(f"{p.name}={p.version} sha256:{p.sha256}\n" for p in self.packages)
 
 
-def rootfs(image: Image, on_step: Callable[[str], None]) -> Path:
-    """The locked base's root file system as a tar: the kept copy, else made anew and kept.
+def rootfs(image: Image, on_step: Callable[[str], None], *, fresh: bool = False) -> Path:
+    """The locked base's root file system as a tar: the kept copy (unless ``fresh``), else made anew and kept.
 
     Raises `BuildFailed` when the archive no longer has the locked versions and no copy is kept.
     """
@@ -80,7 +80,7 @@ def rootfs(image: Image, on_step: Callable[[str], None]) -> Path:
         raise UsageError(f"{image.name} has no packages.lock", f"Run `assay lock {image.name}`.")
     lock = PackagesLock.read(image.packages_lock)
     kept = kept_copy(lock.rootfs)
-    if kept.is_file() and _sha256(kept) == lock.rootfs:
+    if not fresh and kept.is_file() and _sha256(kept) == lock.rootfs:
         on_step("kept copy of the root file system")
         return kept
     made, packages = bootstrap(image, {p.name: p.version for p in lock.packages}, on_step)
@@ -95,6 +95,15 @@ def rootfs(image: Image, on_step: Callable[[str], None]) -> Path:
             f"Put a kept copy at {kept}, or point apt at a snapshot of the archive, or `assay lock {image.name}`.",
         )
     return Path(shutil.move(made, kept))
+
+
+def check(image: Image) -> str | None:
+    """What sets a base's lock apart from its image.toml, or None; looks at no archive and changes nothing."""
+    if image.packages_lock is None:
+        return "it has no packages.lock"
+    names = {package.name for package in PackagesLock.read(image.packages_lock).packages}
+    absent = sorted(set(image.include) - names)
+    return f"its packages.lock lacks {', '.join(absent)}" if absent else None
 
 
 def lock(image: Image, on_step: Callable[[str], None]) -> PackagesLock:

@@ -79,6 +79,7 @@ class ImageFacts:
     environment: Mapping[str, str]
     user: str
     history: tuple[str, ...]
+    uncompressed_bytes: int
 
     @property
     def compressed_bytes(self) -> int:
@@ -175,10 +176,11 @@ class Engine:
             found = self._client.images.get(reference)
         except (docker.errors.ImageNotFound, docker.errors.NullResource):
             return None
-        seen = cast("dict[str, Any]", found.attrs)
+        seen = found.attrs
         digest = str(seen["Id"])
         manifest = self._manifest(digest, reference)
         config = seen.get("Config") or {}
+        history = found.history()
         return ImageFacts(
             digest=digest,
             config_digest=str(manifest["config"]["digest"]),
@@ -187,7 +189,8 @@ class Engine:
             labels=dict(config.get("Labels") or {}),
             environment=dict(pair.split("=", 1) for pair in config.get("Env") or []),
             user=str(config.get("User") or ""),
-            history=tuple(str(row.get("CreatedBy", "")) for row in found.history()),
+            history=tuple(str(row.get("CreatedBy", "")) for row in history),
+            uncompressed_bytes=sum(int(row.get("Size") or 0) for row in history),
         )
 
     def digest(self, reference: str) -> str | None:

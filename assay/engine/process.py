@@ -71,6 +71,15 @@ def run(
     return completed
 
 
+_running: set[subprocess.Popen[str]] = set()
+
+
+def end_all() -> None:
+    """End every process that `stream` runs, in whichever thread: for an interrupted command."""
+    for running in list(_running):
+        running.terminate()
+
+
 def stream(argv: Sequence[str], on_line: Callable[[str], None], *, env: Mapping[str, str], cwd: Path) -> int:
     """Run ``argv``, hand over each line of its output (both streams) as it comes, and return its status.
 
@@ -96,9 +105,11 @@ def stream(argv: Sequence[str], on_line: Callable[[str], None], *, env: Mapping[
 
 @contextlib.contextmanager
 def _terminated(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    _running.add(process)
     try:
         yield process
     finally:
+        _running.discard(process)
         if process.poll() is None:
             process.terminate()
             try:

@@ -1,0 +1,457 @@
+"""Build images: parents first, independent ones side by side, the same bits every time.
+
+Reads ``images/``, writes ``build/images.json`` (schema 1): per image its digests, sizes and seconds, and the key
+of all that went into it. An image whose key is unchanged and which the engine still has is not built again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import graphlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import uv
+
+from assay import base, catalog, network, paths
+from assay.catalog import Catalog, Image
+from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
+from assay.errors import AssayError, BuildFailed, UsageError
+
+SCHEMA = 1
+PREFIX = "assay"
+# Content and snapshot of an image, against its uncompressed size: measured 1.55 for PyTorch.
+ROOM_FACTOR = 1.6
+SIDE_BY_SIDE = 2
+# Raise it when this file changes what goes into an image in a way that no input shows.
+RECIPE = 1
+
+
+class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One image as it was built. Sizes in bytes."""
+
+    key: str
+    digest: str
+    config: str
+    diff_ids: tuple[str, ...]
+    layers: tuple[tuple[str, int], ...]
+    compressed_bytes: int
+    uncompressed_bytes: int
+    seconds: float
+    built: str
+
+
+class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``build/images.json``."""
+
+    schema: int = SCHEMA
+    images: dict[str, Built] = {}
+
+
+class View(Protocol):
+    """What a build tells whoever watches it; calls come from several threads."""
+
+    def start(self, name: str) -> None:
+        """An image's turn has come."""
+
+    def step(self, name: str, text: str) -> None:
+        """What is being done for it."""
+
+    def done(self, name: str, built: Built, fresh: bool) -> None:
+        """It is there; ``fresh`` if this run built it."""
+
+    def failed(self, name: str, error: AssayError | None) -> None:
+        """It could not be built; without an error, because its parent was not."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build. ``suffix`` sets the names of a trial build apart; it leaves no trace in images.json."""
+
+    no_cache: bool = False
+    suffix: str = ""
+
+
+@dataclass
+class _Run:
+    """One call of `build`: what is known so far."""
+
+    catalog: Catalog
+    engine: Engine
+    view: View
+    options: Options
+    built: dict[str, Built] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def read_images(root: Path) -> Images:
+    """Read ``build/images.json``; none yet is an empty one. A malformed one is a `UsageError`."""
+    path = root / "build" / "images.json"
+    try:
+        images = msgspec.json.decode(path.read_bytes(), type=Images)
+    except FileNotFoundError:
+        return Images()
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "Delete it and run `assay build`.") from error
+    if images.schema != SCHEMA:
+        raise UsageError(f"{path} has schema {images.schema}, not {SCHEMA}", "Delete it and run `assay build`.")
+    return images
+
+
+def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
+    """Build the named images (none: all) and what they stand on; returns what `images.json` then says.
+
+    A failed image does not stop those that do not need it; the first failure is raised at the end.
+    """
+    options = options or Options()
+    order = cat.order(names)
+    run = _Run(cat, engine, view, options)
+    with _locked(cat.root, view):
+        known = read_images(cat.root).images if not options.suffix else {}
+        run.built.update(known)
+        _check_room(engine, order, known)
+        _graph(run, order)
+        return Images(images=dict(sorted(run.built.items())))
+
+
+def _graph(run: _Run, order: tuple[Image, ...]) -> None:
+    sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter(
+        {image.name: [image.parent] if image.parent else [] for image in order}
+    )
+    sorter.prepare()
+    broken: set[str] = set()
+    failures: list[AssayError] = []
+    pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="build")
+    pending: dict[Future[Built], str] = {}
+    try:
+        while sorter.is_active():
+            for name in sorter.get_ready():
+                parent = run.catalog.get(name).parent
+                if parent in broken:
+                    broken.add(name)
+                    run.view.failed(name, None)
+                    sorter.done(name)
+                else:
+                    pending[pool.submit(_one, run, run.catalog.get(name))] = name
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED) if pending else (set(), set())
+            for future in finished:
+                name = pending.pop(future)
+                try:
+                    future.result()
+                except AssayError as error:
+                    broken.add(name)
+                    failures.append(error)
+                    run.view.failed(name, error)
+                sorter.done(name)
+    except BaseException:
+        process.end_all()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if failures:
+        raise failures[0]
+
+
+def _one(run: _Run, image: Image) -> Built:
+    parent = run.built[image.parent] if image.parent else None
+    key = input_key(run.catalog, image, parent.digest if parent else None)
+    name = tag(image.name, "latest", run.options)
+    known = run.built.get(image.name)
+    if known and known.key == key and not run.options.suffix and run.engine.digest(name) == known.digest:
+        run.view.done(image.name, known, fresh=False)
+        return known
+    run.view.start(image.name)
+    started = time.monotonic()
+    digest = _build_one(run, image, parent, name)
+    built = _facts(run.engine, name, key, digest, time.monotonic() - started)
+    _check_built(run, image, built, parent)
+    run.engine.tag(name, tag(image.name, _short(digest), run.options))
+    with run.lock:
+        run.built[image.name] = built
+        if not run.options.suffix:
+            _write(run.catalog.root, run.built)
+    if known and known.digest != digest and not run.options.suffix:
+        run.engine.remove(tag(image.name, _short(known.digest), run.options))
+    run.view.done(image.name, built, fresh=True)
+    return built
+
+
+def _build_one(run: _Run, image: Image, parent: Built | None, name: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="assay-") as temporary:
+        request = _request(run, image, parent, name, Path(temporary))
+        log = run.catalog.root / "build" / "logs" / f"{image.name.replace('/', '-')}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as lines:
+
+            def on_step(step: Step) -> None:
+                lines.write(f"{step.line if step.line is not None else '# ' + step.name}\n")
+                run.view.step(image.name, step.line or step.name)
+
+            return run.engine.build(request, on_step)
+
+
+def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary: Path) -> BuildRequest:
+    args = {"SOURCE_DATE_EPOCH": str(base.SOURCE_DATE_EPOCH)}
+    context = image.folder
+    if image.suite:
+        context = temporary / "context"
+        context.mkdir()
+        tar = base.rootfs(image, lambda text: run.view.step(image.name, text), fresh=run.options.no_cache)
+        _link(tar, context / "rootfs.tar")
+    if parent and image.parent:
+        args["PARENT"] = tag(image.parent, _short(parent.digest), run.options)
+    if image.framework:
+        args["PLAN"] = plan_text(image)
+    return BuildRequest(
+        tag=name,
+        dockerfile=image.dockerfile,
+        context=context,
+        args=args,
+        contexts={
+            "common": str(run.catalog.root / "images" / "common"),
+            "smoke": str(run.catalog.root / "smoke"),
+            "uv": str(uv_folder()),
+        },
+        secrets=network.secrets(temporary),
+        labels=labels(image),
+        no_cache=run.options.no_cache,
+    )
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """One image, built twice."""
+
+    name: str
+    first: str
+    again: str
+
+    @property
+    def same(self) -> bool:
+        """Whether both builds gave the same manifest digest."""
+        return self.first == self.again
+
+
+def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) -> list[Reproduced]:
+    """Build images once more with no cache, from a base bootstrapped anew, and compare manifest digests.
+
+    Images that were never built are built first. The second build leaves nothing behind.
+    """
+    order = cat.order(names)
+    first = build(cat, engine, names, view).images
+    trial = Options(no_cache=True, suffix="-trial")
+    try:
+        again = build(cat, engine, names, view, trial).images
+    finally:
+        for image in reversed(order):
+            for version in ("latest", _short(first[image.name].digest)):
+                engine.remove(tag(image.name, version, trial))
+    return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
+
+
+def require_same(rows: Iterable[Reproduced]) -> None:
+    """Raise `BuildFailed` unless every image came out the same."""
+    other = [row.name for row in rows if not row.same]
+    if other:
+        raise BuildFailed(
+            f"{', '.join(other)}: a second build gave another digest",
+            "Compare the two with a tool such as diffoci; something in a step depends on time or place.",
+        )
+
+
+def plan(image: Image, device: str = "cpu") -> dict[str, object]:
+    """What the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
+    if image.framework is None:
+        raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
+    pins = catalog.packages(image.lock) if image.lock else {}
+    return {
+        "schema": 1,
+        "image": image.name,
+        "device": device,
+        "framework": {"name": image.framework.name, "module": image.framework.module},
+        "workloads": list(image.workloads),
+        "labels": dict(image.labels),
+        "packages": {name: pin.version for name, pin in pins.items()},
+        "seconds_per_check": 300,
+    }
+
+
+def plan_text(image: Image) -> str:
+    """The plan as it is baked into the image, for the self-test there."""
+    return json.dumps(plan(image), sort_keys=True, separators=(",", ":"))
+
+
+def labels(image: Image) -> dict[str, str]:
+    """The OCI labels: what is promised. The certificate holds them against what is loaded."""
+    found = {
+        "org.opencontainers.image.title": image.name,
+        "org.opencontainers.image.description": image.summary,
+        **{f"assay.{name}": value for name, value in image.labels.items()},
+    }
+    version = framework_version(image)
+    if image.framework and version:
+        found |= {"assay.framework": image.framework.name, "org.opencontainers.image.version": version}
+    return found
+
+
+def framework_version(image: Image) -> str | None:
+    """The framework's version, as the lock has it."""
+    if image.framework is None or image.lock is None:
+        return None
+    pin = catalog.packages(image.lock).get(image.framework.distribution or image.framework.name)
+    return pin.version if pin else None
+
+
+def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
+    """A hash over everything that decides what an image will be."""
+    parts: dict[str, object] = {
+        "recipe": RECIPE,
+        "epoch": base.SOURCE_DATE_EPOCH,
+        "parent": parent_digest,
+        "labels": labels(image),
+        "uv": uv_version(),
+        "files": {},
+    }
+    files = [path for path in (image.dockerfile, image.lock, image.packages_lock) if path]
+    files += _tree(image.folder) if image.suite is None else []
+    files += _tree(cat.root / "images" / "common")
+    if image.framework:
+        parts["plan"] = plan_text(image)
+        files += _tree(cat.root / "smoke")
+    parts["files"] = {
+        path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in set(files)
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+# What says something about an image but is not in it.
+_NOT_INPUTS = ("image.toml", "requirements.in")
+
+
+def _tree(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts and path.name not in _NOT_INPUTS
+    ]
+
+
+def tag(name: str, version: str, options: Options | None = None) -> str:
+    """The local name of an image."""
+    return f"{PREFIX}{options.suffix if options else ''}/{name}:{version}"
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:16]
+
+
+def uv_version() -> str:
+    """The version of uv that installs the locks."""
+    return process.run([uv.find_uv_bin(), "--version"]).stdout.split()[1]
+
+
+def uv_folder() -> Path:
+    """A folder that holds the uv program and nothing else, for the builds to mount."""
+    folder = paths.cache() / "tools" / f"uv-{uv_version()}"
+    if not (folder / "uv").is_file():
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+        partial.mkdir(parents=True, exist_ok=True)
+        shutil.copy(uv.find_uv_bin(), partial / "uv")
+        with contextlib.suppress(OSError):  # another command was first
+            partial.rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _facts(engine: Engine, name: str, key: str, digest: str, seconds: float) -> Built:
+    facts = _seen(engine, name)
+    if facts.digest != digest:
+        raise BuildFailed(f"{name} is {facts.digest}, but {digest} was just built", "Is another build running?")
+    return Built(
+        key=key,
+        digest=digest,
+        config=facts.config_digest,
+        diff_ids=facts.diff_ids,
+        layers=facts.layers,
+        compressed_bytes=facts.compressed_bytes,
+        uncompressed_bytes=facts.uncompressed_bytes,
+        seconds=round(seconds, 1),
+        built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _seen(engine: Engine, name: str) -> ImageFacts:
+    facts = engine.image(name)
+    if facts is None:
+        raise BuildFailed(f"{name} was built, and then it was gone", "Is something pruning the engine's images?")
+    return facts
+
+
+def _check_built(run: _Run, image: Image, built: Built, parent: Built | None) -> None:
+    if parent and built.diff_ids[: len(parent.diff_ids)] != parent.diff_ids:
+        raise BuildFailed(
+            f"{image.name} does not stand on {image.parent}: its lowest layers are others",
+            f"Begin {image.dockerfile.relative_to(run.catalog.root)} with ARG PARENT and FROM ${{PARENT}}.",
+        )
+    if image.size_gb and built.uncompressed_bytes > image.size_gb * 1e9:
+        raise BuildFailed(
+            f"{image.name} takes {built.uncompressed_bytes / 1e9:.1f} GB, and its limit is {image.size_gb:g} GB",
+            "Find what grew with `docker history`, or raise limits.size_gb in its image.toml.",
+        )
+
+
+def _check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Built]) -> None:
+    """Refuse to begin what the disk cannot hold."""
+    root = engine.data_root()
+    if not root.is_dir():
+        return  # an engine on another machine
+    absent = [image for image in order if image.name not in known]
+    needed = sum(image.size_gb or 0 for image in absent) * ROOM_FACTOR * 1e9
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise BuildFailed(
+            f"{needed / 1e9:.0f} GB are needed below {root} and {free / 1e9:.0f} GB are free",
+            "Make room (`assay engine prune` drops the build cache), or build fewer images at a time.",
+        )
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the two are on different disks."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write(root: Path, built: Mapping[str, Built]) -> None:
+    text = msgspec.json.format(msgspec.json.encode(Images(images=dict(sorted(built.items())))), indent=1)
+    path = root / "build" / "images.json"
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(text + b"\n")
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def _locked(root: Path, view: View) -> Iterator[None]:
+    """One build at a time in one checkout; the kernel lets go of the lock when a command dies."""
+    folder = root / "build"
+    folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            view.step("", "waiting for another build in this checkout")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

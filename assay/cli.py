@@ -1,0 +1,204 @@
+"""The ``assay`` command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from assay import __version__, base, build, catalog, engine, lock, view
+from assay.engine.embedded import EmbeddedEngine
+from assay.errors import AssayError, UsageError
+
+Command = Callable[..., Any]
+
+
+def repository() -> Path:
+    """The checkout that the command runs in: the closest folder upwards that holds images/ and smoke/."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "images").is_dir() and (folder / "smoke").is_dir():
+            return folder
+    raise UsageError(f"{here} is in no checkout of Assay", "Run this in a clone of the repository.")
+
+
+images_argument = click.argument("images", nargs=-1, metavar="[IMAGE]...")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, message="assay %(version)s")
+def cli() -> None:
+    """Build GPU environment images, one per deep-learning framework, and certify each by training in it."""
+
+
+@cli.command("build")
+@images_argument
+@click.option("--no-cache", is_flag=True, help="Build every step anew, the base too.")
+def build_command(images: tuple[str, ...], no_cache: bool) -> None:
+    """Build images (all, unless named) and what they stand on."""
+    known = catalog.load(repository())
+    known.order(images)
+    with view.BuildView() as watching:
+        build.build(known, engine.find(), images, watching, build.Options(no_cache=no_cache))
+
+
+@cli.command()
+@images_argument
+def reproduce(images: tuple[str, ...]) -> None:
+    """Build images once more, with no cache and from a new base, and compare the digests."""
+    known = catalog.load(repository())
+    with view.BuildView() as watching:
+        rows = build.reproduce(known, engine.find(), images, watching)
+    view.out.print(
+        view.table(
+            ("image", "same", "digest", "again"),
+            ((row.name, "yes" if row.same else "NO", row.first[:19], row.again[:19]) for row in rows),
+        )
+    )
+    build.require_same(rows)
+
+
+@cli.command("lock")
+@images_argument
+@click.option("--upgrade", is_flag=True, help="Take the newest versions that the inputs allow.")
+@click.option("--check", is_flag=True, help="Prove that locks and inputs agree; change nothing.")
+def lock_command(images: tuple[str, ...], upgrade: bool, check: bool) -> None:
+    """Resolve requirements into hashed locks (all images, unless named)."""
+    known = catalog.load(repository(), locked=False)
+    chosen = lock.choose(known, images)
+    results = lock.check(known, chosen) if check else lock.lock(known, chosen, upgrade=upgrade)
+    for result in results:
+        view.out.print(str(result), markup=False)
+    for image in (image for image in chosen if image.suite):
+        _lock_base(image, check=check)
+
+
+def _lock_base(image: catalog.Image, *, check: bool) -> None:
+    if check:
+        problem = base.check(image)
+        if problem:
+            raise UsageError(f"{image.name}: {problem}", f"Run `assay lock {image.name}`.")
+        view.out.print(f"{image.name}: agrees")
+        return
+    made = base.lock(image, lambda text: view.err.print(f"{image.name}: {text}", markup=False))
+    (image.folder / "packages.lock").write_text(made.text(image.name), encoding="utf-8")
+    view.out.print(f"{image.name}: {len(made.packages)} packages")
+
+
+@cli.command("images")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def images_command(as_json: bool) -> None:
+    """List the images, and what is built of them."""
+    root = repository()
+    known, built = catalog.load(root), build.read_images(root).images
+    if as_json:
+        click.echo(
+            json.dumps([_image_row(image, built.get(image.name)) for image in known.images.values()], indent=1)
+        )
+        return
+    rows = []
+    for image in known.images.values():
+        made = built.get(image.name)
+        rows.append(
+            (
+                image.name,
+                image.parent or "-",
+                build.framework_version(image) or "-",
+                view.size(made.compressed_bytes) if made else "-",
+                view.size(made.uncompressed_bytes) if made else "-",
+                made.digest[7:19] if made else "not built",
+                image.summary,
+            )
+        )
+    columns = ("image", "on", "version", "compressed", "on disk", "digest", "what")
+    view.out.print(view.table(columns, rows, right=("compressed", "on disk")))
+
+
+def _image_row(image: catalog.Image, built: build.Built | None) -> dict[str, object]:
+    return {
+        "name": image.name,
+        "parent": image.parent,
+        "summary": image.summary,
+        "framework": image.framework.name if image.framework else None,
+        "version": build.framework_version(image),
+        "labels": dict(image.labels),
+        "digest": built.digest if built else None,
+        "compressed_bytes": built.compressed_bytes if built else None,
+        "uncompressed_bytes": built.uncompressed_bytes if built else None,
+    }
+
+
+@cli.command()
+@click.argument("image")
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
+def plan(image: str, device: str) -> None:
+    """Print the plan of an image's smoke run, as JSON."""
+    click.echo(json.dumps(build.plan(catalog.load(repository()).get(image), device), indent=1))
+
+
+@cli.group("engine")
+def engine_group() -> None:
+    """Show and steer the container engine."""
+
+
+@engine_group.command("status")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def engine_status(as_json: bool) -> None:
+    """Say which engine would be used, and why."""
+    now = engine.status()
+    if as_json:
+        click.echo(json.dumps({field: getattr(now, field) for field in now.__dataclass_fields__}, indent=1))
+        return
+    system = f"docker {now.system}" if now.system else "none answers"
+    lacks = f"; will not do: {'; '.join(now.system_lacks)}" if now.system_lacks else ""
+    view.out.print(f"system engine    {system}{lacks}", markup=False)
+    embedded = "running" if now.embedded_running else "stopped" if now.embedded_possible else "not possible here"
+    view.out.print(f"embedded engine  {embedded}")
+    view.out.print(f"used             {now.used or 'none'}")
+
+
+@engine_group.command("up")
+def engine_up() -> None:
+    """Start the engine that is used, if it is the embedded one."""
+    found = engine.find()
+    view.out.print(f"{found.description}: up")
+
+
+@engine_group.command("down")
+def engine_down() -> None:
+    """Stop the embedded engine; the next command that needs it starts it again."""
+    view.out.print("stopped" if EmbeddedEngine.here().down() else "it was not running")
+
+
+@engine_group.command("prune")
+def engine_prune() -> None:
+    """Drop the build cache; images stay."""
+    view.out.print(f"{view.size(engine.find().prune_build_cache())} freed")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; every error is two lines and its own exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cli.main(standalone_mode=False)
+    except AssayError as error:
+        view.show_error(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "assay"
+        view.show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
+        sys.exit(UsageError.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        view.err.print("\ninterrupted: what is finished is kept, and the next run goes on from there")
+        sys.exit(130)
