@@ -1,0 +1,70 @@
+"""python -m smoke: checks the environment that it runs in, and says what it found.
+
+Exit code 0 with --report, whatever was found (the report says it, and whoever reads it judges); without --report 1 if
+something failed. 2 for a plan or an option that makes no sense, with what is wrong and what to do on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import List, NoReturn, Optional
+
+from smoke import VERSION, report
+from smoke import plan as plans
+from smoke.plan import Plan, PlanError
+from smoke.run import run, wanted
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise PlanError(message, "python -m smoke --help lists the options.")
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """The command line; returns the exit code."""
+    try:
+        options = _options(arguments)
+        plan = _plan(options)
+    except PlanError as wrong:
+        print("smoke: {}".format(wrong), file=sys.stderr)
+        print(wrong.remedy, file=sys.stderr)
+        return 2
+    found = run(plan, options.only)
+    data = found.as_json(VERSION)
+    if options.report:
+        report.write(options.report, data)
+    print(json.dumps(data, indent=1, allow_nan=False) if options.json else report.table(found), end="")
+    return 1 if found.bad() and not options.report else 0
+
+
+def _options(arguments: Optional[List[str]]) -> argparse.Namespace:
+    parser = _Parser(prog="smoke", description="Checks this environment by training in it.")
+    parser.add_argument("--plan", type=Path, default=plans.BAKED, help="the plan (default: the image's own)")
+    parser.add_argument("--report", type=Path, help="write the report to this file")
+    parser.add_argument("--device", help="cpu or gpu, instead of the plan's")
+    parser.add_argument("--json", action="store_true", help="print the report, not the table")
+    parser.add_argument("--only", nargs="+", default=[], metavar="ID-PREFIX", help="only these checks, for instance P2")
+    options = parser.parse_args(arguments)
+    if options.report and not options.report.parent.is_dir():
+        raise PlanError("no folder {}".format(options.report.parent), "Make it, or name another file with --report.")
+    return options
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = plans.read(options.plan)
+    if options.device:
+        plan = dataclasses.replace(plan, device=plans.device(options.device))
+    if not wanted(plan, options.only):
+        raise PlanError(
+            "no check begins with {}".format(" or ".join(options.only)),
+            "Choose from: {}.".format(", ".join(one.prefix for one in wanted(plan))),
+        )
+    return plan
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What a check is handed: the plan, the gates, a scratch folder, and the framework, imported when first asked for."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Mapping, Optional
+
+from smoke import gates
+from smoke.plan import Plan
+
+PRECISIONS = ("f64", "f32", "tf32", "fp16", "bf16")
+LOW = ("tf32", "fp16", "bf16")
+
+
+class Bench:
+    """One process's bench. ``notes`` is for what a later family of the same process takes down (the cost)."""
+
+    def __init__(self, plan: Plan, scratch: Path, deterministic: bool) -> None:
+        self.plan = plan
+        self.scratch = scratch
+        self.gates: Mapping[str, Any] = gates.load()
+        self.notes: Dict[str, float] = {}
+        self._deterministic = deterministic
+        self.importable = True
+        self._module: Optional[ModuleType] = None
+        self._ready = False
+
+    def load(self) -> ModuleType:
+        """Imports the framework and its file, on no device yet. Raises whatever the import raises."""
+        if self._module is None:
+            start = time.perf_counter()
+            self.importable = False
+            importlib.import_module(self.plan.module)
+            self._module = importlib.import_module("smoke.frameworks." + self.plan.framework)
+            self.importable = True
+            self.notes["import_seconds"] = time.perf_counter() - start
+        return self._module
+
+    @property
+    def framework(self) -> Any:
+        """The framework's file, on the device that the plan declares. Raises DeviceMissing if that is absent."""
+        module = self.load()
+        if not self._ready:
+            if self._deterministic:
+                module.be_deterministic()
+            module.use_device(self.plan.device)
+            self._ready = True
+        return module
+
+    def stack(self) -> Optional[Dict[str, Any]]:
+        """What is loaded, in the framework's own words; None as long as nothing is."""
+        return self._module.describe() if self._module is not None and self._ready else None
+
+    def cannot(self, what: str) -> str:
+        """The reason why ``what`` (a family or a result id) is not run here; empty if it is to be run."""
+        reasons: Mapping[str, str] = self.load().CANNOT
+        if what in reasons:
+            return reasons[what]
+        if what.rpartition(".")[2] in LOW and self.plan.device == "cpu":
+            return "this class is certified on a GPU (level E4), and the plan declares the CPU"
+        return ""

@@ -1,0 +1,40 @@
+"""The check families: one file each, and this table, which is the one place that lists them.
+
+A file holds ``run(process, bench)``, which yields ``Result`` and ``Fault`` values as it goes. A family runs in one or
+more named processes; families of one process share it, since importing a framework takes seconds. ``main`` is the
+framework as a user finds it. ``first`` and ``second`` are two fresh processes with the framework's switches for
+determinism on: what one leaves, the other must reproduce.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Tuple
+
+PROCESSES = ("main", "first", "second")
+
+
+class Family(NamedTuple):
+    """A check family: its file, what its result ids begin with, its processes, and if a plan must ask for it."""
+
+    name: str
+    prefix: str
+    processes: Tuple[str, ...] = ("main",)
+    optional: bool = False
+
+
+FAMILIES = (
+    Family("imports", "imports"),
+    Family("device", "device"),
+    Family("exact", "P0"),
+    Family("precision", "P1"),
+    Family("parity", "P2"),
+    Family("faults", "P4"),
+    Family("digits", "digits"),
+    Family("sequence", "sequence", optional=True),
+    Family("compile", "compile", optional=True),
+    Family("domain", "domain", optional=True),
+    Family("loader", "loader"),
+    Family("cost", "cost"),
+    Family("determinism", "P3", ("first", "second")),
+    Family("checkpoint", "checkpoint", ("first", "second")),
+)

@@ -1,0 +1,40 @@
+"""P3 determinism: two fresh processes, each with the framework's switches on, end with the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+
+from smoke import reference
+from smoke.bench import Bench
+from smoke.report import Result, judged, metric, not_run
+
+REMEDY = "Some kernel sums in an order that changes: see the framework's list of operations without determinism."
+
+
+def run(process: str, bench: Bench) -> Iterator[Result]:
+    """``first`` leaves its digest in the scratch folder, ``second`` compares."""
+    reason = bench.cannot("determinism")
+    if reason:
+        if process == "second":
+            yield not_run("P3.determinism", "determinism", reason)
+        return
+    digest = digest_of(bench.framework.train_parity(reference.problem(), "f32", "")["weights"])
+    left = bench.scratch / "determinism.sha256"
+    if process == "first":
+        left.write_text(digest)
+        return
+    before = left.read_text()
+    gate = bench.gates["determinism"]["different"]
+    metrics = [metric("different", int(digest != before), gate)]
+    yield judged("P3.determinism", "determinism", metrics, before, digest, REMEDY)
+
+
+def digest_of(weights: Mapping[str, Any]) -> str:
+    """SHA-256 over the weights as float64, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + np.ascontiguousarray(weights[name], "<f8").tobytes())
+    return digest.hexdigest()

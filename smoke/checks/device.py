@@ -1,0 +1,31 @@
+"""device: what was computed was computed where the plan says, by the framework's own account of it.
+
+Asking whether a GPU is available proves nothing: a framework may list one and compute elsewhere. So something is
+computed, and where the result lies, what was allocated there and which kernels a profiler saw is compared with the
+plan.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping
+
+from smoke.bench import Bench
+from smoke.report import Result, judged, metric
+
+REMEDY = "The framework did not compute on the declared device: see its own log for why it chose another."
+
+
+def run(process: str, bench: Bench) -> Iterator[Result]:
+    """One result: the evidence for the declared device."""
+    declared = bench.plan.device
+    yield judge(declared, bench.framework.device_evidence(declared))
+
+
+def judge(declared: str, evidence: Mapping[str, Any]) -> Result:
+    """The verdict on evidence: the result's device, and on a GPU memory and kernels too."""
+    gate = "1" if declared == "gpu" else None
+    metrics = [
+        metric("bytes", evidence["bytes"], gate, ">="),
+        metric("kernels", evidence["kernels"], gate, ">="),
+    ]
+    return judged("device.evidence", "device", metrics, declared, evidence["device"], REMEDY)

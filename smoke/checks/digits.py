@@ -1,0 +1,43 @@
+"""digits: a small CNN on real handwritten digits, to a stated accuracy on images that it has not seen."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, List, Mapping
+
+import numpy as np
+
+from smoke import data
+from smoke.bench import Bench
+from smoke.data import Digits
+from smoke.report import Metric, Result, judged, metric, not_run
+
+SEED = 1
+REMEDY = "The network did not learn: if P2 passes, look at the random initialisation and the optimizer."
+
+
+def run(process: str, bench: Bench) -> Iterator[Result]:
+    """One result."""
+    reason = bench.cannot("digits")
+    if reason:
+        yield not_run("digits.cnn", "digits", reason)
+        return
+    digits = data.digits()
+    found = bench.framework.train_digits(digits, SEED)
+    yield judged("digits.cnn", "digits", metrics(found, digits, bench.gates["digits"]), remedy=REMEDY)
+
+
+def metrics(found: Mapping[str, Any], digits: Digits, gates: Mapping[str, str]) -> List[Metric]:
+    """Accuracy on the test images, the last loss (finite) and the time of a step, which is not judged."""
+    return [
+        metric("accuracy", accuracy(found["predictions"], digits.test_labels), gates["accuracy"], ">="),
+        metric("last_loss", found["losses"][-1]),
+        metric("seconds_per_step", found["seconds_per_step"]),
+    ]
+
+
+def accuracy(predictions: Any, labels: np.ndarray) -> float:
+    """The share of labels predicted. Raises ValueError unless there is one prediction for each."""
+    found = np.asarray(predictions)
+    if found.shape != labels.shape:
+        raise ValueError("predictions have shape {}, expected {}".format(found.shape, labels.shape))
+    return float(np.mean(found == labels))

@@ -1,0 +1,60 @@
+"""P0 exact: integer products that have one right answer, in any order of summation and in every class.
+
+With |x| <= 64 and K = 256 every partial sum stays below 2^24, so float32 accumulation is exact, and tf32 holds the
+inputs. Where a framework gives a float16 or bfloat16 product back in that class the result itself is rounded, so
+there |x| <= 1, and no sum passes 256. Convolutions may go through Winograd or FFT: they are compared after rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, Tuple
+
+import numpy as np
+
+from smoke import reference
+from smoke.bench import PRECISIONS, Bench
+from smoke.report import Metric, Result, judged, metric, not_run
+
+REMEDY = "The arithmetic is wrong, not imprecise: suspect the BLAS or the cuDNN that is loaded, or the hardware."
+
+
+def run(process: str, bench: Bench) -> Iterator[Result]:
+    """A product and a convolution in each class."""
+    for precision in PRECISIONS:
+        for name, check in (("gemm", gemm), ("conv", conv)):
+            id = "P0.{}.{}".format(name, precision)
+            reason = bench.cannot("exact") or bench.cannot(id) or bench.cannot(precision)
+            if reason:
+                yield not_run(id, "exact", reason, precision)
+            else:
+                yield judged(id, "exact", [check(bench, precision)], remedy=REMEDY)
+
+
+def gemm(bench: Bench, precision: str) -> Metric:
+    """The count of wrong elements of a (64, 256) by (256, 48) product."""
+    a, b = integers((64, 256), _largest(precision), 1), integers((256, 48), _largest(precision), 2)
+    found = bench.framework.matmul(a, b, precision)
+    return metric("wrong", wrong(found, a @ b), bench.gates["exact"]["wrong"])
+
+
+def wrong(found: np.ndarray, right: np.ndarray) -> float:
+    """How many elements differ; all of them if the shape does."""
+    return float(np.sum(found != right)) if found.shape == right.shape else float(right.size)
+
+
+def conv(bench: Bench, precision: str) -> Metric:
+    """The largest error of a 3x3 convolution of (4, 8, 12, 12) to 8 channels; below 0.5 it rounds to the right one."""
+    largest = min(16, _largest(precision))
+    x, w = integers((4, 8, 12, 12), largest, 3), integers((8, 8, 3, 3), largest, 4)
+    found, right = bench.framework.conv2d(x, w, precision), reference.conv(x, w)
+    error = float(np.max(np.abs(found - right))) if found.shape == right.shape else float("inf")
+    return metric("error", error, bench.gates["exact"]["error"], "<")
+
+
+def integers(shape: Tuple[int, ...], largest: int, seed: int) -> np.ndarray:
+    """Integers from -largest to largest as float64."""
+    return np.random.RandomState(seed).randint(-largest, largest + 1, shape).astype(np.float64)
+
+
+def _largest(precision: str) -> int:
+    return 1 if precision in ("fp16", "bf16") else 64

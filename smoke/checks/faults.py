@@ -1,0 +1,69 @@
+"""P4 faults on purpose: what would go unseen if the checks were blind, each judged by the same code as the real run.
+
+A check that lets one through is not a check, and a certificate with such a check in it is void.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, Dict, Iterator, Mapping, Union
+
+from smoke import reference
+from smoke.bench import Bench
+from smoke.checks import device, parity
+from smoke.checks import precision as observing
+from smoke.reference import Problem
+from smoke.report import Fault, Result, judged, metric
+
+Training = Callable[[Any, Problem], Mapping[str, Any]]
+
+
+def _learning_rate(framework: Any, problem: Problem) -> Mapping[str, Any]:
+    return framework.train_parity(dataclasses.replace(problem, lr=problem.lr * 1.001), "f32", "")
+
+
+def _weights(framework: Any, problem: Problem) -> Mapping[str, Any]:
+    moved = {name: value + 1e-4 for name, value in problem.weights.items()}
+    return framework.train_parity(dataclasses.replace(problem, weights=moved), "f32", "")
+
+
+def _bias(framework: Any, problem: Problem) -> Mapping[str, Any]:
+    return framework.train_parity(problem, "f32", "bias-gradient-dropped")
+
+
+def _tf32(framework: Any, problem: Problem) -> Mapping[str, Any]:
+    return framework.train_parity(problem, "f32", "inputs-tf32")
+
+
+TRAININGS: Dict[str, Training] = {
+    "lr-1.001": _learning_rate,
+    "weights-1e-4": _weights,
+    "bias-gradient-dropped": _bias,
+    "inputs-tf32": _tf32,
+}
+
+
+def run(process: str, bench: Bench) -> Iterator[Union[Fault, Result]]:
+    """Each fault, then a result that counts those let through."""
+    faults = [*_trainings(bench), _fallback(bench)]
+    yield from faults
+    missed = [one.id for one in faults if one.state != "fail"]
+    missed += sorted(set(bench.gates["faults"]) - {one.id for one in faults})
+    result = judged("P4.faults", "faults", [metric("let_through", len(missed), "0")])
+    yield dataclasses.replace(result, reason="let through: " + ", ".join(missed)) if missed else result
+
+
+def _trainings(bench: Bench) -> Iterator[Fault]:
+    problem = reference.problem()
+    right = reference.train(problem)
+    observed = observing.observed(bench.framework, "f32")
+    for name, training in TRAININGS.items():
+        found = training(bench.framework, problem)
+        verdict = parity.judge("P2.train.f32", "parity", found, problem, right, bench, "f32", observed)
+        yield Fault(name, verdict.id, verdict.state, verdict.metrics, verdict.reason)
+
+
+def _fallback(bench: Bench) -> Fault:
+    """Computes on the CPU and claims that it was a GPU."""
+    verdict = device.judge("gpu", bench.framework.device_evidence("cpu"))
+    return Fault("cpu-fallback", verdict.id, verdict.state, verdict.metrics, verdict.reason)

@@ -1,0 +1,92 @@
+"""One process of checks: python -m smoke.child PROCESS FAMILIES PLAN OUT, where FAMILIES is a comma-separated list.
+
+Each finding is appended to OUT as a line of JSON as soon as it is there, so that a crash loses only the family in
+which it happened. Standard library only, up to the check that is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import IO, Any, Dict, List
+
+from smoke import plan as plans
+from smoke.bench import Bench
+from smoke.checks import FAMILIES
+from smoke.frameworks import Cannot, DeviceMissing
+from smoke.report import Fault, Result
+
+
+def main(arguments: List[str]) -> int:
+    """Runs the families named and returns 0, whatever they found; a crash of Python itself is for the runner."""
+    process, families, plan, out = arguments
+    bench = Bench(plans.read(Path(plan)), Path(out).parent, deterministic=process != "main")
+    with open(out, "a", encoding="utf-8") as file:
+        told = False
+        for family in families.split(","):
+            _tell(file, {"begin": family})
+            run_family(family, process, bench, file)
+            if not told and bench.stack() is not None:
+                _tell(file, {"stack": bench.stack()})
+                told = True
+            _tell(file, {"end": family})
+            if not bench.importable:
+                break  # the runner says so of the other families; each would try, and wait, again
+    return 0
+
+
+def run_family(family: str, process: str, bench: Bench, file: IO[str]) -> None:
+    """Runs one family and writes down what it finds; an exception ends the family, and is written down too."""
+    start = time.perf_counter()
+    try:
+        check = importlib.import_module("smoke.checks." + family)
+        for found in check.run(process, bench):
+            now = time.perf_counter()
+            _tell(file, _finding(found, now - start))
+            start = now
+    except (Exception, SystemExit) as why:  # SystemExit: a framework must not end the other families' process
+        result = dataclasses.replace(what_went_wrong(family, why), seconds=_seconds(start))
+        _tell(file, {"result": dataclasses.asdict(result)})
+
+
+def what_went_wrong(family: str, why: BaseException) -> Result:
+    """An exception as a result: the framework cannot, the device is missing (a failure), or an error."""
+    prefix = next(one.prefix for one in FAMILIES if one.name == family)
+    if isinstance(why, Cannot):
+        return Result(prefix, family, "not-run", str(why))
+    if isinstance(why, DeviceMissing):
+        return Result(
+            prefix,
+            family,
+            "fail",
+            "a GPU was declared and is not there: {}".format(why),
+            "Give the container the GPU (--gpus all, a driver on the host), or declare --device cpu.",
+            requested="gpu",
+        )
+    where = traceback.extract_tb(why.__traceback__)[-1]
+    said = "{}: {} ({}, line {})".format(type(why).__name__, why, where.filename, where.lineno)
+    return Result(prefix, family, "error", said[-2000:])
+
+
+def _finding(found: Any, seconds: float) -> Dict[str, Any]:
+    if isinstance(found, Fault):
+        return {"fault": dataclasses.asdict(found)}
+    return {"result": dataclasses.asdict(dataclasses.replace(found, seconds="{:.2f}".format(seconds)))}
+
+
+def _seconds(start: float) -> str:
+    return "{:.2f}".format(time.perf_counter() - start)
+
+
+def _tell(file: IO[str], line: Dict[str, Any]) -> None:
+    file.write(json.dumps(line, allow_nan=False) + "\n")
+    file.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

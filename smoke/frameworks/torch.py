@@ -1,0 +1,343 @@
+"""PyTorch. What each function does: ``smoke.frameworks``."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from typing import Any, Dict, Iterator, List, Tuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from smoke import data
+from smoke.data import Digits, Lines, TextBatch
+from smoke.frameworks import DeviceMissing
+from smoke.reference import Problem
+
+CANNOT: Dict[str, str] = {}
+COMPILERS = ("inductor",)
+WORKLOADS = ("torchvision",)
+
+_DTYPES = {"f64": torch.float64, "fp16": torch.float16, "bf16": torch.bfloat16}
+_LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
+_device = torch.device("cpu")
+
+
+def describe() -> Dict[str, Any]:
+    told: Dict[str, Any] = {
+        "name": "torch",
+        "version": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+    if _device.type == "cuda":
+        told["gpu"] = torch.cuda.get_device_name(_device)
+        told["capability"] = "{}.{}".format(*torch.cuda.get_device_capability(_device))
+    return told
+
+
+def be_deterministic() -> None:
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read when cuBLAS makes its first handle
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def use_device(device: str) -> None:
+    global _device
+    if device == "gpu":
+        try:
+            torch.zeros(1, device="cuda")
+        except (RuntimeError, AssertionError) as why:  # AssertionError: a build without CUDA
+            raise DeviceMissing(str(why)) from why
+    _device = torch.device("cuda" if device == "gpu" else "cpu")
+
+
+def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
+    with _products(precision), torch.no_grad():
+        return _numpy(_tensor(a, precision) @ _tensor(b, precision))
+
+
+def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
+    with _products(precision), torch.no_grad():
+        return _numpy(F.conv2d(_tensor(x, precision), _tensor(w, precision)))
+
+
+def train_parity(problem: Problem, precision: str, fault: str) -> Dict[str, Any]:
+    return _Parity(problem, precision, fault).train(problem.steps)
+
+
+def train_compiled(problem: Problem, precision: str, compiler: str) -> Dict[str, Any]:
+    import torch._dynamo  # takes a second, and only this needs it
+
+    parity = _Parity(problem, precision, "")
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    parity.loss = torch.compile(parity.loss, backend=compiler, fullgraph=True)  # type: ignore[method-assign]
+    found = parity.train(problem.steps)
+    return {**found, "compiled": torch._dynamo.utils.counters["stats"]["unique_graphs"] - before}
+
+
+def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
+    torch.manual_seed(seed)
+    network = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 16, 10),
+    ).to(_device)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    return _classify(network, optimizer, digits, seed, epochs=8)
+
+
+def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
+    torch.manual_seed(seed)
+    network = _Reader(len(lines.alphabet)).to(_device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    losses: List[float] = []
+    start = time.perf_counter()
+    for epoch in range(2):
+        for batch in lines.epoch(32, seed + epoch):
+            optimizer.zero_grad()
+            total, count = network.nats(batch)
+            (total / count).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            losses.append(float(total.detach()) / count)
+    seconds = (time.perf_counter() - start) / len(losses)
+    with torch.no_grad():
+        found = [network.nats(batch) for batch in lines.tests(64)]
+    bits = sum(float(total) for total, _ in found) / sum(count for _, count in found) / math.log(2)
+    return {"bits": bits, "losses": losses, "seconds_per_step": seconds}
+
+
+def train_workload(name: str, digits: Digits, seed: int) -> Dict[str, Any]:
+    return {"torchvision": _train_torchvision}[name](digits, seed)
+
+
+def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
+    parity = _Parity(problem, precision, "")
+    parity.train(steps)
+    state = {"steps": steps, "weights": parity.weights, "optimizer": parity.optimizer.state_dict()}
+    torch.save(state, os.path.join(folder, "checkpoint.pt"))
+
+
+def continue_checkpoint(problem: Problem, precision: str, folder: str) -> Dict[str, Any]:
+    parity = _Parity(problem, precision, "")
+    state = torch.load(os.path.join(folder, "checkpoint.pt"), map_location=_device, weights_only=True)
+    with torch.no_grad():
+        for name, value in parity.weights.items():
+            value.copy_(state["weights"][name])
+    parity.optimizer.load_state_dict(state["optimizer"])
+    return parity.train(problem.steps - state["steps"])
+
+
+def load_batches(count: int, workers: int) -> List[float]:
+    loader = torch.utils.data.DataLoader(_Batches(count), batch_size=None, num_workers=workers, prefetch_factor=2)
+    return [float(batch.to(_device).sum()) for batch in loader]
+
+
+def device_evidence(device: str) -> Dict[str, Any]:
+    where = torch.device("cuda" if device == "gpu" else "cpu")
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if where.type == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as profile:
+        a = torch.ones(256, 256, device=where)
+        result = F.conv2d((a @ a)[None, None], torch.ones(1, 1, 3, 3, device=where))
+        if where.type == "cuda":
+            torch.cuda.synchronize()
+    on_gpu = [one for one in profile.events() if one.device_type == torch.autograd.DeviceType.CUDA]
+    return {
+        "device": _kind(result),
+        "name": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
+        "bytes": torch.cuda.memory_allocated(where) if where.type == "cuda" else 0,
+        "kernels": len(on_gpu),
+    }
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return {"cuda": "gpu"}.get(tensor.device.type, tensor.device.type)
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    # float() before numpy(): NumPy has no bfloat16
+    widened = tensor.detach().double() if tensor.dtype != torch.bfloat16 else tensor.detach().float().double()
+    return np.array(widened.cpu().numpy())
+
+
+def _tensor(value: np.ndarray, precision: str) -> torch.Tensor:
+    return torch.tensor(np.asarray(value), dtype=_DTYPES.get(precision, torch.float32), device=_device)
+
+
+@contextlib.contextmanager
+def _products(precision: str) -> Iterator[None]:
+    """The class of float32 products: tf32 only if asked for (cuDNN's is on by default)."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+class _Parity:
+    """The parity problem as torch trains it; float16 and bfloat16 are mixed, through autocast, as users do it."""
+
+    def __init__(self, problem: Problem, precision: str, fault: str) -> None:
+        master = "f64" if precision == "f64" else "f32"
+        self.precision, self.fault = precision, fault
+        self.images = _tensor(problem.images, master)
+        self.labels = torch.tensor(problem.labels, device=_device)
+        self.weights = {name: _tensor(value, master).requires_grad_() for name, value in problem.weights.items()}
+        self.optimizer = torch.optim.SGD(list(self.weights.values()), lr=problem.lr, momentum=problem.momentum)
+        self.rounded = _rounded if fault == "inputs-tf32" else _as_is
+
+    def loss(self) -> torch.Tensor:
+        w, rounded = self.weights, self.rounded
+        x = F.conv2d(rounded(self.images), rounded(w["conv.w"]), w["conv.b"])
+        x = F.avg_pool2d(torch.tanh(x), 2).flatten(1)
+        x = torch.tanh(rounded(x) @ rounded(w["dense1.w"]) + w["dense1.b"])
+        x = rounded(x) @ rounded(w["dense2.w"]) + w["dense2.b"]
+        return F.cross_entropy(x, self.labels)
+
+    def train(self, steps: int) -> Dict[str, Any]:
+        losses: List[float] = []
+        first: Dict[str, np.ndarray] = {}
+        for step in range(steps):
+            losses.append(self.step())
+            if step == 0:
+                first = {name: _numpy(_gradient(value)) for name, value in self.weights.items()}
+        return {
+            "losses": losses,
+            "gradients": first,
+            "weights": {name: _numpy(value) for name, value in self.weights.items()},
+            "device": _kind(self.weights["conv.w"]),
+        }
+
+    def step(self) -> float:
+        self.optimizer.zero_grad()
+        scale = _LOSS_SCALE if self.precision == "fp16" else 1.0
+        with _products(self.precision):
+            with _autocast(self.precision):
+                loss = self.loss()
+            (loss * scale).backward()
+        for name, value in self.weights.items():
+            _gradient(value).div_(scale)
+            if self.fault == "bias-gradient-dropped" and name == "conv.b":
+                _gradient(value).zero_()
+        self.optimizer.step()
+        return float(loss.detach())
+
+
+def _gradient(value: torch.Tensor) -> torch.Tensor:
+    assert value.grad is not None
+    return value.grad
+
+
+def _autocast(precision: str) -> Any:
+    if precision not in ("fp16", "bf16"):
+        return contextlib.nullcontext()
+    return torch.autocast(_device.type, dtype=_DTYPES[precision])
+
+
+def _as_is(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+def _rounded(x: torch.Tensor) -> torch.Tensor:
+    """x rounded to tf32's eleven bits, by masking; the gradient passes as if it were not."""
+    bits = (x.detach().view(torch.int32) + 0x1000) & -0x2000
+    return x + (bits.view(torch.float32) - x).detach()
+
+
+def _classify(
+    network: nn.Module, optimizer: torch.optim.Optimizer, digits: Digits, seed: int, epochs: int
+) -> Dict[str, Any]:
+    losses: List[float] = []
+    start = time.perf_counter()
+    for epoch in range(epochs):
+        for images, labels in digits.epoch(32, seed + epoch):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network(torch.tensor(images).to(_device)), torch.tensor(labels).to(_device))
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+    seconds = (time.perf_counter() - start) / len(losses)
+    network.eval()
+    with torch.no_grad():
+        predictions = network(torch.tensor(digits.test_images).to(_device)).argmax(1)
+    return {"predictions": predictions.cpu().numpy(), "losses": losses, "seconds_per_step": seconds}
+
+
+class _Reader(nn.Module):
+    """A GRU over lines of different lengths; packing drops each line from the batch at its end."""
+
+    def __init__(self, alphabet: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(alphabet, 32)
+        self.recurrence = nn.GRU(32, 96, batch_first=True)
+        self.output = nn.Linear(96, alphabet)
+
+    def nats(self, batch: TextBatch) -> Tuple[torch.Tensor, int]:
+        """The summed cross-entropy of a batch, and its count of characters."""
+        lengths = torch.tensor(batch.mask.sum(1).astype(np.int64))
+        inputs, targets = (
+            nn.utils.rnn.pack_padded_sequence(
+                torch.tensor(one).to(_device), lengths, batch_first=True, enforce_sorted=False
+            )
+            for one in (batch.inputs, batch.targets)
+        )
+        read, _ = self.recurrence(inputs._replace(data=self.embedding(inputs.data)))
+        total = F.cross_entropy(self.output(read.data), targets.data, reduction="sum")
+        return total, int(lengths.sum())
+
+
+class _Batches(torch.utils.data.Dataset):
+    """The loader's batches, made in its workers."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(data.batch(index))
+
+
+def _train_torchvision(digits: Digits, seed: int) -> Dict[str, Any]:
+    """TorchVision's ResNet-18, untrained, on digits that its own transforms enlarge and vary."""
+    from torchvision import models
+    from torchvision.transforms import v2
+
+    torch.manual_seed(seed)
+    network = models.resnet18(weights=None, num_classes=10).to(_device)
+    enlarge = v2.Compose([v2.Resize(32), v2.Normalize([0.5], [0.5]), v2.Lambda(_three_channels)])
+    vary = v2.Compose([v2.RandomAffine(degrees=5, translate=(0.05, 0.05)), enlarge])
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    losses: List[float] = []
+    start = time.perf_counter()
+    for images, labels in digits.epoch(32, seed):
+        optimizer.zero_grad()
+        x = vary(torch.tensor(images).to(_device))
+        loss = F.cross_entropy(network(x), torch.tensor(labels).to(_device))
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    seconds = (time.perf_counter() - start) / len(losses)
+    network.eval()
+    with torch.no_grad():
+        predictions = network(enlarge(torch.tensor(digits.test_images).to(_device))).argmax(1)
+    return {"predictions": predictions.cpu().numpy(), "losses": losses, "seconds_per_step": seconds}
+
+
+def _three_channels(x: torch.Tensor) -> torch.Tensor:
+    return x.expand(-1, 3, -1, -1)

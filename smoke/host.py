@@ -1,0 +1,65 @@
+"""What the machine is, as seen from inside: taken down in the report, never judged here. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+
+def describe(device: str) -> Dict[str, Any]:
+    """CPU, memory, kernel, user, /dev/shm and, if one is declared, the GPUs. Unknown facts are None or empty."""
+    return {
+        "cpu": _match("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": str(memory_bytes()),
+        "kernel": platform.release(),
+        "uid": os.getuid(),
+        "shm_bytes": shm_bytes(),
+        "gpu": _gpus() if device == "gpu" else [],
+        "driver": _match("/proc/driver/nvidia/version", r"Kernel Module\D*([\d.]+)") if device == "gpu" else None,
+    }
+
+
+def memory_bytes() -> int:
+    """The memory that this process may use: the machine's, or the container's limit if that is lower."""
+    limits = [int(_match("/proc/meminfo", r"^MemTotal:\s*(\d+) kB") or 0) * 1024]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limit = _match(path, r"^(\d+)$")
+        limits += [int(limit)] if limit else []
+    return min(limits)
+
+
+def shm_bytes() -> int:
+    """The size of /dev/shm in bytes; 0 if there is none."""
+    try:
+        room = os.statvfs("/dev/shm")
+    except OSError:
+        return 0
+    return room.f_blocks * room.f_frsize
+
+
+def _gpus() -> List[str]:
+    """One line per GPU from nvidia-smi: name, compute capability, memory, UUID."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    query = [command, "--query-gpu=name,compute_cap,memory.total,uuid,driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return told.stdout.decode("utf-8", "replace").splitlines() if told.returncode == 0 else []
+
+
+def _match(path: str, pattern: str) -> Optional[str]:
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(pattern, text, re.MULTILINE)
+    return found.group(1).strip() if found else None

@@ -1,0 +1,163 @@
+"""Reads and validates a plan: what the host says the image is, and what is to be checked. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Tuple
+
+from smoke.checks import FAMILIES
+
+SCHEMA = 1
+BAKED = Path("/opt/assay/plan.json")
+DEVICES = ("cpu", "gpu")
+FRAMEWORKS = Path(__file__).resolve().parent / "frameworks"
+LONGEST = 3600
+
+
+class PlanError(Exception):
+    """A plan that cannot be followed: what is wrong, and what to do."""
+
+    def __init__(self, wrong: str, remedy: str) -> None:
+        super().__init__(wrong)
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One image's plan, schema 1. ``packages`` holds name -> version of every distribution in its lock."""
+
+    image: str
+    device: str
+    framework: str
+    module: str
+    workloads: Tuple[str, ...]
+    labels: Mapping[str, str]
+    packages: Mapping[str, str]
+    seconds_per_check: int
+
+    def as_json(self) -> Dict[str, Any]:
+        """The plan as it is written in a file."""
+        return {
+            "schema": SCHEMA,
+            "image": self.image,
+            "device": self.device,
+            "framework": {"name": self.framework, "module": self.module},
+            "workloads": list(self.workloads),
+            "labels": dict(self.labels),
+            "packages": dict(self.packages),
+            "seconds_per_check": self.seconds_per_check,
+        }
+
+
+def read(path: Path) -> Plan:
+    """Reads a plan from a file. Raises PlanError if it is missing, no JSON, or not a plan."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as why:
+        raise PlanError("no plan at {} ({})".format(path, why.strerror), "Name one with --plan FILE.") from None
+    except ValueError as why:
+        raise PlanError("{} is not JSON: {}".format(path, why), "Write the plan again.") from None
+    return from_json(data)
+
+
+def from_json(data: Any) -> Plan:
+    """A plan from parsed JSON. Raises PlanError that names the key and what was expected of it."""
+    known = {"schema", "image", "device", "framework", "workloads", "labels", "packages", "seconds_per_check"}
+    _keys(data, known, "the plan")
+    if data["schema"] != SCHEMA or isinstance(data["schema"], bool):
+        raise PlanError(
+            "the plan has schema {!r}, this suite reads {}".format(data["schema"], SCHEMA),
+            "Write the plan with the host tool that this suite belongs to.",
+        )
+    _keys(data["framework"], {"name", "module"}, "framework")
+    plan = Plan(
+        image=_text(data["image"], "image"),
+        device=device(data["device"]),
+        framework=_text(data["framework"]["name"], "framework.name"),
+        module=_text(data["framework"]["module"], "framework.module"),
+        workloads=_workloads(data["workloads"]),
+        labels=_texts(data["labels"], "labels"),
+        packages=_texts(data["packages"], "packages"),
+        seconds_per_check=_seconds(data["seconds_per_check"]),
+    )
+    _check_known(plan)
+    return plan
+
+
+def device(name: Any) -> str:
+    """``cpu`` or ``gpu``. Raises PlanError for anything else."""
+    if name not in DEVICES:
+        raise PlanError("device is {!r}".format(name), 'Set device to "cpu" or "gpu".')
+    return str(name)
+
+
+def frameworks() -> Tuple[str, ...]:
+    """The names of the frameworks that this suite can check, from the folder."""
+    return tuple(sorted(path.stem for path in FRAMEWORKS.glob("*.py") if path.stem != "__init__"))
+
+
+def declared(framework: str, constant: str) -> Any:
+    """A literal constant of a framework's file, read without importing it (that takes seconds, or crashes)."""
+    tree = ast.parse((FRAMEWORKS / (framework + ".py")).read_text(encoding="utf-8"))
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and target.id == constant:
+            return ast.literal_eval(node.value)  # type: ignore[attr-defined]
+    raise KeyError("{} has no constant {}".format(framework, constant))
+
+
+def _check_known(plan: Plan) -> None:
+    if plan.framework not in frameworks():
+        raise PlanError(
+            "no framework {!r} in this suite".format(plan.framework),
+            "Choose one of: {}.".format(", ".join(frameworks())),
+        )
+    known = {family.name for family in FAMILIES} | set(declared(plan.framework, "WORKLOADS"))
+    for name in plan.workloads:
+        if name not in known:
+            raise PlanError(
+                "no workload {!r} for {}".format(name, plan.framework),
+                "Choose from: {}.".format(", ".join(sorted(known))),
+            )
+
+
+def _keys(data: Any, known: set, where: str) -> None:
+    if not isinstance(data, dict):
+        raise PlanError("{} is not an object".format(where), "Write it as a JSON object.")
+    for key in sorted(known - set(data)):
+        raise PlanError("{} has no {!r}".format(where, key), "Add the key {!r}.".format(key))
+    for key in sorted(set(data) - known):
+        raise PlanError("{} has an unknown key {!r}".format(where, key), "Remove the key {!r}.".format(key))
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise PlanError("{} is {!r}".format(where, value), "Set {} to a text that is not empty.".format(where))
+    return value
+
+
+def _texts(value: Any, where: str) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        raise PlanError("{} is not an object".format(where), "Write {} as an object of texts.".format(where))
+    return {key: _text(one, "{}.{}".format(where, key)) for key, one in value.items()}
+
+
+def _workloads(value: Any) -> Tuple[str, ...]:
+    if not isinstance(value, list):
+        raise PlanError("workloads is not a list", "Write workloads as a list of names.")
+    names = tuple(_text(one, "a workload") for one in value)
+    if len(set(names)) != len(names):
+        raise PlanError("a workload is named twice", "Name each workload once.")
+    return names
+
+
+def _seconds(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST:
+        raise PlanError(
+            "seconds_per_check is {!r}".format(value),
+            "Set seconds_per_check to a whole number from 1 to {}.".format(LONGEST),
+        )
+    return value

@@ -1,0 +1,264 @@
+"""Runs a plan: fresh processes, bounded in time and in output, whose findings become the report.
+
+Standard library only. A process that crashes, hangs or is killed costs the family that it was in; the others of that
+process go on in a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Dict, List, Optional, Sequence, Set, Tuple
+
+from smoke import host
+from smoke.checks import FAMILIES, PROCESSES, Family
+from smoke.plan import Plan, declared
+from smoke.report import SUITE, Fault, Report, Result, fault_from, not_run, result_from
+
+KEPT_OUTPUT = 4096
+TICK = 0.05
+
+
+def wanted(plan: Plan, only: Sequence[str] = ()) -> List[Family]:
+    """The families that a plan asks for, less those that no prefix in ``only`` touches."""
+    asked = set(plan.workloads)
+    domain = asked & set(declared(plan.framework, "WORKLOADS"))
+    chosen = [
+        one for one in FAMILIES if not one.optional or one.name in asked or (one.name == "domain" and domain)
+    ]
+    if not only:
+        return chosen
+    return [one for one in chosen if any(_touches(prefix, one.prefix) for prefix in only)]
+
+
+def run(plan: Plan, only: Sequence[str] = ()) -> Report:
+    """Runs the plan and returns the report; what goes wrong in a check is in it. Raises OSError without scratch."""
+    scratch = Path(tempfile.mkdtemp(prefix="smoke-"))
+    try:
+        found = Findings()
+        families = wanted(plan, only)
+        for process in PROCESSES:
+            _run_all(process, [one for one in families if process in one.processes], plan, scratch, found)
+    finally:
+        shutil.rmtree(str(scratch), ignore_errors=True)
+    order = [one.name for one in FAMILIES]
+    results = [one for one in found.results if not only or any(_touches(prefix, one.id) for prefix in only)]
+    return Report(
+        image=plan.image,
+        plan=plan.as_json(),
+        host=host.describe(plan.device),
+        stack=found.stack,
+        results=tuple(sorted(results, key=lambda one: order.index(one.family))),
+        faults=tuple(found.faults),
+        complete=not only,
+    )
+
+
+def _stack(details: Dict[str, Any]) -> Dict[str, Any]:
+    framework = "{name} {version}".format_map(details)
+    return {"python": platform.python_version(), "framework": framework, "details": details}
+
+
+def _touches(prefix: str, id: str) -> bool:
+    return id.startswith(prefix) or prefix.startswith(id + ".")
+
+
+@dataclass
+class Findings:
+    """What the processes have written down so far; ``over`` names the families that cannot go on."""
+
+    results: List[Result] = field(default_factory=list)
+    faults: List[Fault] = field(default_factory=list)
+    stack: Dict[str, Any] = field(default_factory=dict)
+    over: Set[str] = field(default_factory=set)
+
+    def take(self, line: Dict[str, Any]) -> None:
+        """Takes in one line of a process."""
+        if "result" in line:
+            self.add(result_from(line["result"]))
+        elif "fault" in line:
+            self.faults.append(fault_from(line["fault"]))
+        elif "stack" in line:
+            self.stack = self.stack or _stack(line["stack"])
+
+    def add(self, result: Result) -> None:
+        """Takes in a result. A family in error is over: its later processes would judge what is not there."""
+        self.results.append(result)
+        if result.state == "error":
+            self.over.add(result.family)
+
+    def lacks_framework(self) -> bool:
+        """True once the framework is known not to import, so that each family need not find it out in turn."""
+        return any(one.family == "imports" and _is_import_failure(one) for one in self.results)
+
+
+def _is_import_failure(one: Result) -> bool:
+    return one.state == "error" or (one.id == "imports.framework" and one.state != "pass")
+
+
+def _run_all(process: str, families: List[Family], plan: Plan, scratch: Path, found: Findings) -> None:
+    """Runs a process for these families, and again for what is left of them after a crash."""
+    left = [one for one in families if one.name not in found.over]
+    while left:
+        if found.lacks_framework():
+            for one in left:
+                _refuse(one, found)
+            return
+        ended = run_process(process, [one.name for one in left], plan, scratch, found)
+        left = [one for one in left if one.name not in ended]
+
+
+def _refuse(family: Family, found: Findings) -> None:
+    found.over.add(family.name)
+    found.results.append(not_run(family.prefix, family.name, "the framework cannot be imported, see imports"))
+
+
+def run_process(process: str, names: List[str], plan: Plan, scratch: Path, found: Findings) -> Set[str]:
+    """Runs one process to its end and takes its findings in; returns the families that need no other try."""
+    out = scratch / "out.jsonl"
+    out.write_text("")
+    plan_file = scratch / "plan.json"
+    plan_file.write_text(json.dumps(plan.as_json()))
+    argv = [sys.executable, "-m", "smoke.child", process, ",".join(names), str(plan_file), str(out)]
+    exit = bounded(argv, scratch, out, plan.seconds_per_check)
+    began, ended = _take_all(out, found)
+    if exit.reason or not ended:
+        # Between two families there is none to blame: then the first that had not begun takes the blame, so that
+        # each try is one family nearer to the end; after the last one it is the last that gets it.
+        name = next((one for one in began if one not in ended), None) or next(
+            (one for one in names if one not in ended), names[-1]
+        )
+        prefix = next(one.prefix for one in FAMILIES if one.name == name)
+        reason = exit.reason or "the process ended by itself before the check did"
+        found.add(Result(prefix, name, "error", reason + exit.evidence(), exit.remedy))
+        ended.append(name)
+    return set(ended)
+
+
+def _take_all(out: Path, found: Findings) -> Tuple[List[str], List[str]]:
+    began, ended = [], []
+    for text in out.read_text(encoding="utf-8").split("\n"):
+        try:
+            line = json.loads(text)
+        except ValueError:  # the last line of a process that was killed while it wrote
+            continue
+        if "begin" in line:
+            began.append(line["begin"])
+        elif "end" in line:
+            ended.append(line["end"])
+        else:
+            found.take(line)
+    return began, ended
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: ``reason`` is empty if well, ``output`` is the last of what it said."""
+
+    reason: str = ""
+    remedy: str = ""
+    output: str = ""
+
+    def evidence(self) -> str:
+        """The process's last words, to stand under the reason."""
+        return "\nlast output: " + self.output.strip()[-KEPT_OUTPUT:] if self.output.strip() else ""
+
+
+def bounded(argv: Sequence[str], scratch: Path, out: Path, seconds: float) -> Exit:
+    """Runs ``argv`` in a process group of its own until it ends or writes no new line to ``out`` for ``seconds``."""
+    child = subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=str(scratch),
+        env=_environment(scratch),
+        start_new_session=True,
+    )
+    tail = _Tail(child.stdout)
+    late = not _wait(child.pid, out, seconds)
+    # The leader is not reaped yet, so its number is still that of its group: no other process can be hit.
+    os.killpg(child.pid, signal.SIGKILL)
+    code = child.wait()
+    output = tail.end()
+    if late:
+        return Exit(
+            "no check came to its end within {} s; the process was ended".format(seconds),
+            "Raise seconds_per_check if the machine is slow; otherwise the check hangs.",
+            output,
+        )
+    return Exit(*_reason(code), output=output) if code else Exit()
+
+
+def _environment(scratch: Path) -> Dict[str, str]:
+    temporary = scratch / "tmp"
+    temporary.mkdir(exist_ok=True)
+    paths = [str(SUITE.parent)] + [one for one in [os.environ.get("PYTHONPATH", "")] if one]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONFAULTHANDLER": "1",  # a segfault then leaves its stack in the output
+        "TMPDIR": str(temporary),
+    }
+
+
+def _wait(pid: int, out: Path, seconds: float) -> bool:
+    """Waits for the end without reaping. False if no family began or ended, nor any result came, in time."""
+    size, since = 0, time.monotonic()
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        now = out.stat().st_size
+        if now != size:
+            size, since = now, time.monotonic()
+        if time.monotonic() - since > seconds:
+            return False
+        time.sleep(TICK)
+    return True
+
+
+def _reason(code: int) -> Tuple[str, str]:
+    if code == -signal.SIGKILL:
+        return (
+            "the process was killed (signal 9), most likely by the kernel because memory ran out",
+            "Give the container more memory.",
+        )
+    if code == -signal.SIGBUS:
+        return "the process was killed (signal 7, bus error), likely no room in /dev/shm", "Raise --shm-size."
+    if code < 0:
+        return "the process was killed by signal {} ({})".format(-code, signal.Signals(-code).name), ""
+    return "the process ended with exit code {}".format(code), ""
+
+
+class _Tail:
+    """Reads a pipe to its end in a thread and keeps only the last bytes, however much comes."""
+
+    def __init__(self, pipe: Optional[IO[bytes]]) -> None:
+        assert pipe is not None
+        self._pipe = pipe
+        self._kept = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            block = os.read(self._pipe.fileno(), 65536)
+            if not block:
+                return
+            self._kept = (self._kept + block)[-KEPT_OUTPUT:]
+
+    def end(self) -> str:
+        """What was kept. A process that left the group may hold the pipe open: it is not waited for."""
+        self._thread.join(timeout=2)
+        if not self._thread.is_alive():
+            self._pipe.close()
+        return self._kept.decode("utf-8", "replace")
