@@ -1,7 +1,8 @@
 """The locks: exact versions and hashes for what each ``requirements.in`` asks for, resolved by uv.
 
 A lock holds for one Python on one platform, contains the lock of every stack below it to the hash, and says
-nothing about the machine that wrote it: no index, no address, no path.
+nothing about the machine that wrote it: no index, no address, no path. A base's ``packages.lock`` is resolved
+by `assay.base`; it moves only where it is named, since that takes root and apt, and locking wheels does not.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import uv
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from assay import base
 from assay import catalog as cat
 from assay.catalog import Catalog, Image, Pin
 from assay.engine import process
@@ -55,66 +57,90 @@ class Result:
 
 
 def choose(catalog: Catalog, names: Iterable[str]) -> tuple[Image, ...]:
-    """Return the images of these names, or all; those that have requirements, what is below first."""
-    chosen = [catalog.get(name) for name in names] or list(catalog.images.values())
-    return tuple(
-        sorted(
-            (image for image in dict.fromkeys(chosen) if image.requirements),
-            key=lambda image: (len(catalog.ancestors(image)), image.name),
-        )
-    )
+    """Return what is to be locked, what is below first: the images of these names that have anything to lock.
+
+    Without names it is all that have requirements, and the bases that have no lock yet.
+    """
+    chosen = [catalog.get(name) for name in names]
+    if not chosen:
+        chosen = [image for image in catalog.images.values() if not (image.suite and image.packages_lock)]
+    return _lockable(catalog, chosen)
 
 
-def lock(catalog: Catalog, images: Iterable[Image], *, upgrade: bool) -> list[Result]:
+def _lockable(catalog: Catalog, images: Iterable[Image]) -> tuple[Image, ...]:
+    able = {image for image in images if image.requirements or image.suite}
+    return tuple(sorted(able, key=lambda image: (len(catalog.ancestors(image)), image.name)))
+
+
+def lock(
+    catalog: Catalog,
+    images: Iterable[Image],
+    *,
+    upgrade: bool,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> list[Result]:
     """Resolve the locks of these images anew; either all that change are written, or none.
 
-    Without ``upgrade`` a pin stays as it is while the requirements allow it. Stacks below that have no lock
-    yet get one, and images above whose stack has changed are resolved with it.
+    Without ``upgrade`` the pin of a wheel stays as it is while the requirements allow it. Stacks below that
+    have no lock yet get one, and images above whose stack has changed are resolved with it.
     """
     wanted = {image.name for image in images}
     for name in list(wanted):
         below = catalog.ancestors(catalog.get(name))
         wanted |= {image.name for image in below if image.requirements and not image.lock}
     fresh: dict[str, str] = {}
+    texts: dict[Path, str] = {}
     results: list[Result] = []
-    for image in choose(catalog, ()):
+    for image in _lockable(catalog, catalog.images.values()):
         stacks = _stacks(catalog, image, fresh)
-        moved = any(result.changes and result.image in stacks for result in results)
+        moved = any(result.written and result.image in stacks for result in results)
         if image.name not in wanted and not moved:
             continue
-        path = image.folder / "requirements.lock"
+        on_step(f"{image.name}: resolving")
+        path = image.folder / ("packages.lock" if image.suite else "requirements.lock")
         old = _text(path)
-        body = _resolve(image, stacks, () if upgrade else _kept(old).items())
-        fresh[image.name] = _header(image, body) + body
-        pins = _parsed(fresh[image.name])
-        for name, text in stacks.items():
-            cat.check_contains(image.name, pins, name, _parsed(text))
-        changes = _changes(old, fresh[image.name])
-        results.append(Result(image.name, path, fresh[image.name] != old, changes))
+        if image.suite:
+            text = base.lock(image, on_step).text(image.name)
+        else:
+            text = fresh[image.name] = _locked(image, stacks, () if upgrade else _kept(old).items())
+        results.append(Result(image.name, path, text != old, _changes(old, text)))
+        texts[path] = text
     for result in results:
         if result.written:
-            _write(result.path, fresh[result.image])
+            _write(result.path, texts[result.path])
     return results
 
 
 def check(catalog: Catalog, images: Iterable[Image]) -> list[Result]:
-    """Prove that these locks and their inputs agree; change nothing.
+    """Prove that these locks, and those of the bases below, agree with their inputs; change nothing.
 
     Raises a ``UsageError`` that names every image whose lock is not what its inputs give.
     """
+    wanted = set(images)
+    wanted |= {below for image in wanted for below in catalog.ancestors(image) if below.suite}
     results: list[Result] = []
     problems: dict[str, str] = {}
-    for image in images:
-        if image.requirements is None:
-            continue
+    for image in _lockable(catalog, wanted):
+        path = image.folder / ("packages.lock" if image.suite else "requirements.lock")
         try:
-            _check(catalog, image)
+            (_check_base if image.suite else _check)(catalog, image)
         except UsageError as error:
             problems[image.name] = error.what
-        results.append(Result(image.name, image.folder / "requirements.lock", written=False, changes=()))
+        results.append(Result(image.name, path, written=False, changes=()))
     if problems:
         raise UsageError("; ".join(problems.values()), f"Run `assay lock {' '.join(problems)}`.")
     return results
+
+
+def _check_base(catalog: Catalog, image: Image) -> None:
+    """Hold a base to what it includes; that its packages give the locked tar is proved by every build."""
+    where = (image.folder / "packages.lock").relative_to(catalog.root).as_posix()
+    if image.packages_lock is None:
+        raise UsageError(f"{where} is missing", "")
+    locked = {package.name for package in base.PackagesLock.read(image.packages_lock).packages}
+    for name in image.include:
+        if name not in locked:
+            raise UsageError(f"{where}: {name} is to be included, and the lock lacks it", "")
 
 
 def _check(catalog: Catalog, image: Image) -> None:
@@ -134,12 +160,12 @@ def _check(catalog: Catalog, image: Image) -> None:
         python, platform = _target(image)
         raise UsageError(f"{where} was edited, or written for another Python than {python} on {platform}", "")
     answer = _parsed(_resolve(image, stacks, [(pin.name, pin.version) for pin in pins.values()]))
-    for name in sorted({*pins, *answer}):
-        own, given = pins.get(name), answer.get(name)
-        if own is None or given is None or own.version != given.version:
-            raise UsageError(f"{where}: {_change(name, own, given)} is what its inputs give", "")
-        if name not in _all_pins(stacks) and not set(own.hashes) <= set(given.hashes):
-            raise UsageError(f"{where}: {name} {own.version} has a hash that the index does not know", "")
+    changes = _changes(body, _lines(answer))
+    if changes:
+        raise UsageError(f"{where}: its inputs give {', '.join(changes)}", "")
+    for name in sorted(pins.keys() - _all_pins(stacks).keys()):
+        if not set(pins[name].hashes) <= set(answer[name].hashes):
+            raise UsageError(f"{where}: {name} {pins[name].version} has a hash that the index does not know", "")
 
 
 def _check_asked(image: Image, pins: Mapping[str, Pin], where: str) -> None:
@@ -153,6 +179,15 @@ def _check_asked(image: Image, pins: Mapping[str, Pin], where: str) -> None:
 
 
 # ---- resolving ------------------------------------------------------------------------------------
+
+
+def _locked(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, str]]) -> str:
+    """Return the new text of an image's lock."""
+    body = _resolve(image, stacks, keep)
+    pins = _parsed(body)
+    for name, text in stacks.items():
+        cat.check_contains(image.name, pins, name, _parsed(text))
+    return _header(image, body) + body
 
 
 def _resolve(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, str]]) -> str:
@@ -170,9 +205,8 @@ def _resolve(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, 
         # uv takes versions, and hashes where there are any, from the output that it finds: the stacks' pins
         # with theirs, so that a file added to the index since does not set the two locks apart.
         below = _all_pins(stacks)
-        lines = [f"{pin.name}=={pin.version} --hash={' --hash='.join(pin.hashes)}" for pin in below.values()]
-        lines += [f"{name}=={version}" for name, version in keep if name not in below]
-        output = _copy(top, image.name, "requirements.lock", "\n".join([*lines, ""]))
+        kept = "".join(f"{name}=={version}\n" for name, version in keep if name not in below)
+        output = _copy(top, image.name, "requirements.lock", _lines(below) + kept)
         done = process.run(command(image, source, output, constraints), env=environment(), cwd=top, timeout=_TIMEOUT)
         if done.returncode != 0:
             raise failure(image.name, done)
@@ -225,14 +259,14 @@ def _copy(top: Path, image: str, name: str, text: str) -> Path:
 
 def environment() -> dict[str, str]:
     """Return the environment for uv: the user's network, CA bundle and index, and no other preference."""
-    pip = _pip_settings()
     result = {
         key: value for key, value in os.environ.items() if not key.startswith(("UV_", "PIP_")) or key in _UV_VARIABLES
     }
     chosen = index()
     if chosen is not None:
         result["UV_DEFAULT_INDEX"] = chosen
-    bundle = next((os.environ[key] for key in _CA_BUNDLES if os.environ.get(key)), pip.get("cert"))
+    bundles = (*map(os.environ.get, _CA_BUNDLES), _pip_settings().get("cert"))
+    bundle = next((path for path in bundles if path and Path(path).is_file()), None)
     if bundle:
         result["SSL_CERT_FILE"] = bundle
     return result
@@ -354,27 +388,27 @@ def _all_pins(stacks: Mapping[str, str]) -> dict[str, Pin]:
     return {name: pin for text in stacks.values() for name, pin in _parsed(text).items()}
 
 
+def _lines(pins: Mapping[str, Pin]) -> str:
+    return "".join(f"{pin.name}=={pin.version} --hash={' --hash='.join(pin.hashes)}\n" for pin in pins.values())
+
+
 def _parsed(text: str) -> Mapping[str, Pin]:
     return cat.parse_lock(text, "the answer of uv")
 
 
 def _kept(text: str) -> dict[str, str]:
     """Return the pins of a lock, even of one that is damaged: conflict marks must not lose them all."""
-    found = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_-]+)", text, re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in found}
+    return dict(re.findall(r"^([A-Za-z0-9][A-Za-z0-9.+_-]*)==?([A-Za-z0-9.:!+~_-]+)", text, re.MULTILINE))
 
 
 def _changes(old: str, new: str) -> tuple[str, ...]:
-    before = {name: Pin(name, version, ()) for name, version in _kept(old).items()}
-    after = {name: Pin(name, version, ()) for name, version in _kept(new).items()}
-    names = sorted({*before, *after})
-    return tuple(
-        _change(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
-    )
+    before, after = _kept(old), _kept(new)
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return tuple(_change(name, before.get(name), after.get(name)) for name in names)
 
 
-def _change(name: str, old: Pin | None, new: Pin | None) -> str:
-    return f"{name} {old.version if old else 'absent'} -> {new.version if new else 'absent'}"
+def _change(name: str, old: str | None, new: str | None) -> str:
+    return f"{name} {old or 'absent'} -> {new or 'absent'}"
 
 
 def _text(path: Path) -> str:
