@@ -28,6 +28,7 @@ from assay.catalog import Catalog, Image, Pin
 from assay.engine import process
 from assay.errors import AssayError, BuildFailed, UsageError
 
+SYSTEM = Path("/etc")
 _TIMEOUT = 600.0
 # All that uv may learn from the environment besides the index: nothing here can change a pin.
 _UV_VARIABLES = {
@@ -107,7 +108,12 @@ def lock(
         texts[path] = text
     for result in results:
         if result.written:
-            _write(result.path, texts[result.path])
+            try:
+                _write(result.path, texts[result.path])
+            except OSError as error:
+                raise BuildFailed(
+                    f"{result.path} cannot be written: {error.strerror}", "See to the disk and its rights."
+                ) from None
     return results
 
 
@@ -216,8 +222,12 @@ def _resolve(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, 
 def command(image: Image, source: Path, output: Path, constraints: Sequence[Path]) -> list[str]:
     """Return the command line that resolves one image."""
     python, platform = _target(image)
+    try:
+        binary = uv.find_uv_bin()
+    except FileNotFoundError:
+        raise BuildFailed("uv is missing from this Python", "Install Assay again, with its dependencies.") from None
     return [
-        uv.find_uv_bin(),
+        binary,
         *("pip", "compile", str(source), "--output-file", str(output)),
         *(word for path in constraints for word in ("--constraints", str(path))),
         *("--python", sys.executable, "--python-version", python, "--python-platform", platform),
@@ -297,7 +307,7 @@ def _uv_settings() -> Iterator[str]:
     chosen = os.environ.get("UV_CONFIG_FILE")
     if os.environ.get("UV_NO_CONFIG"):
         return
-    paths = [Path(chosen)] if chosen else [_config_home() / "uv/uv.toml", Path("/etc/uv/uv.toml")]
+    paths = [Path(chosen)] if chosen else [_config_home() / "uv/uv.toml", SYSTEM / "uv/uv.toml"]
     for path in paths:
         try:
             settings = tomllib.loads(path.read_text("utf-8"))
@@ -316,7 +326,7 @@ def _uv_settings() -> Iterator[str]:
 def _pip_settings() -> dict[str, str]:
     """Return what pip's own files say, [install] over [global] and the user's over the system's."""
     chosen = os.environ.get("PIP_CONFIG_FILE")
-    paths = [Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", _config_home() / "pip/pip.conf"]
+    paths = [SYSTEM / "pip.conf", Path.home() / ".pip/pip.conf", _config_home() / "pip/pip.conf"]
     if chosen:
         paths = [] if chosen == os.devnull else [*paths, Path(chosen)]
     settings: dict[str, str] = {}
