@@ -1,0 +1,45 @@
+# The maintainer's door. Needs Python 3.11 or later with pip, and nothing else: it makes its own .venv.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+IMAGES ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build-all smoke test lint lock doctor clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11"; echo "  Name a newer one: make PYTHON=python3.12 ..."; exit 2; } >&2
+	@# Debian splits venv off its Python; virtualenv, which pip can fetch, does without it.
+	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV) && \
+	  $(PYTHON) -m pip install --quiet --target $(VENV)/bootstrap virtualenv && \
+	  PYTHONPATH=$(VENV)/bootstrap $(PYTHON) -m virtualenv --quiet $(VENV); }
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they stand on)
+	@$(VENV)/bin/assay build $(IMAGES)
+
+smoke: $(READY) ## Train in every built image and write its certificate
+	@$(VENV)/bin/assay smoke $(IMAGES)
+
+test: $(READY) ## Unit tests, integration tests on a real engine, tests of every built image
+	@$(VENV)/bin/nox --sessions tests
+
+lint: $(READY) ## Style, types, import walls
+	@$(VENV)/bin/nox --sessions lint
+
+lock: $(READY) ## Resolve the locks anew
+	@$(VENV)/bin/assay lock $(IMAGES)
+
+doctor: $(READY) ## Say which engine would be used here, and what is built
+	@$(VENV)/bin/assay engine status
+	@$(VENV)/bin/assay images
+
+clean: ## Stop the embedded engine and drop what was made here (images stay in the engine)
+	@test ! -x $(VENV)/bin/assay || $(VENV)/bin/assay engine down
+	rm -rf build .nox $(VENV)
