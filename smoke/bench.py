@@ -54,11 +54,16 @@ class Bench:
         """What is loaded, in the framework's own words; None as long as nothing is."""
         return self._module.describe() if self._module is not None and self._ready else None
 
-    def cannot(self, what: str) -> str:
-        """The reason why ``what`` (a family or a result id) is not run here; empty if it is to be run."""
+    def cannot(self, family: str, id: str = "") -> str:
+        """The reason why a family, or one result of it, is not run here; empty if it is to be run.
+
+        The framework's file may give one for the family, for the id, or for a class of numbers ("bf16").
+        """
         reasons: Mapping[str, str] = self.load().CANNOT
-        if what in reasons:
-            return reasons[what]
-        if what.rpartition(".")[2] in LOW and self.plan.device == "cpu":
-            return "this class is certified on a GPU (level E4), and the plan declares the CPU"
+        precision = id.rpartition(".")[2]
+        for name in (family, id, precision):
+            if name in reasons:
+                return reasons[name]
+        if precision in LOW and self.plan.device == "cpu":
+            return "certified on a GPU only (level E4), and the plan declares the CPU"
         return ""

@@ -48,7 +48,8 @@ def run_family(family: str, process: str, bench: Bench, file: IO[str]) -> None:
         for found in check.run(process, bench):
             now = time.perf_counter()
             _tell(file, _finding(found, now - start))
-            start = now
+            if isinstance(found, Result):  # a fault's time counts to the result that sums the faults up
+                start = now
     except (Exception, SystemExit) as why:  # SystemExit: a framework must not end the other families' process
         result = dataclasses.replace(what_went_wrong(family, why), seconds=_seconds(start))
         _tell(file, {"result": dataclasses.asdict(result)})

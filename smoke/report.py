@@ -218,6 +218,7 @@ def table(report: Report) -> str:
     lines = ["{}  {}  ({})".format(report.image, report.plan["device"], report.stack.get("framework", "?"))]
     for one in report.results:
         lines.extend(_result_lines(one, width))
+    lines.extend(_not_run_lines(report.results))
     if report.faults:
         lines.append("faults put in on purpose, each to be caught:")
     for fault in report.faults:
@@ -229,14 +230,26 @@ def table(report: Report) -> str:
 
 
 def _result_lines(one: Result, width: int) -> Iterable[str]:
-    word = one.state if one.state in ("pass", "not-run") else one.state.upper()
-    told = one.reason if one.state == "not-run" else _shown(one.metrics)
-    yield "  {:8}{:{w}}  {:>6} s  {}".format(word, one.id, one.seconds, told, w=width).rstrip()
-    if one.state in ("fail", "error"):
+    if one.state == "not-run":
+        return
+    word = one.state if one.state == "pass" else one.state.upper()
+    yield "  {:8}{:{w}}  {:>6} s  {}".format(word, one.id, one.seconds, _shown(one.metrics), w=width).rstrip()
+    if one.state != "pass":
         for line in one.reason.splitlines():
             yield "          " + line
         if one.remedy:
             yield "          -> " + one.remedy
+
+
+def _not_run_lines(results: Sequence[Result]) -> Iterable[str]:
+    """What was not run, under its reason: a dozen lines with one reason hide the others."""
+    reasons: Dict[str, List[str]] = {}
+    for one in results:
+        if one.state == "not-run":
+            reasons.setdefault(one.reason, []).append(one.id)
+    for reason, ids in reasons.items():
+        yield "  not-run " + reason + ":"
+        yield "          " + ", ".join(ids)
 
 
 def _shown(metrics: Sequence[Metric]) -> str:

@@ -15,7 +15,7 @@ def run(process: str, bench: Bench) -> Iterator[Result]:
     for name in bench.plan.workloads:
         if name not in bench.load().WORKLOADS:
             continue
-        id, reason = "domain." + name, bench.cannot(name)
+        id, reason = "domain." + name, bench.cannot("domain", id)
         if reason:
             yield not_run(id, "domain", reason)
             continue

@@ -100,17 +100,16 @@ def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
 def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
     torch.manual_seed(seed)
     network = _Reader(len(lines.alphabet)).to(_device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
     losses: List[float] = []
     start = time.perf_counter()
-    for epoch in range(2):
-        for batch in lines.epoch(32, seed + epoch):
-            optimizer.zero_grad()
-            total, count = network.nats(batch)
-            (total / count).backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            losses.append(float(total.detach()) / count)
+    for batch in lines.epoch(32, seed):
+        optimizer.zero_grad()
+        total, count = network.nats(batch)
+        (total / count).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        losses.append(float(total.detach()) / count)
     seconds = (time.perf_counter() - start) / len(losses)
     with torch.no_grad():
         found = [network.nats(batch) for batch in lines.tests(64)]

@@ -1,0 +1,281 @@
+"""HIPS autograd: derivatives of NumPy programs, on the CPU. What each function does: ``smoke.frameworks``."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from importlib import metadata
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+import autograd
+import autograd.numpy as np
+import numpy
+from autograd.extend import defvjp, primitive
+from autograd.misc import flatten
+
+from smoke import loading
+from smoke.data import Digits, Lines, TextBatch
+from smoke.frameworks import Cannot, DeviceMissing
+from smoke.reference import Problem
+
+CANNOT: Dict[str, str] = {
+    "tf32": "autograd computes with NumPy, which has no products in this class",
+    "fp16": "autograd computes with NumPy, which has no products in this class",
+    "bf16": "autograd computes with NumPy, which has no products in this class",
+    "compile": "autograd has no compiler: it traces each call anew",
+}
+COMPILERS = ()
+WORKLOADS = ()
+
+Weights = Dict[str, Any]
+
+_DTYPES = {"f64": numpy.float64, "f32": numpy.float32}
+
+
+def describe() -> Dict[str, Any]:
+    return {"name": "autograd", "version": metadata.version("autograd"), "numpy": numpy.__version__}
+
+
+def be_deterministic() -> None:
+    """Nothing to turn on: on one machine NumPy gives the same sums for the same arrays."""
+
+
+def use_device(device: str) -> None:
+    if device == "gpu":
+        raise DeviceMissing("autograd computes with NumPy, on the CPU only")
+
+
+def matmul(a: numpy.ndarray, b: numpy.ndarray, precision: str) -> numpy.ndarray:
+    return (_array(a, precision) @ _array(b, precision)).astype(numpy.float64)
+
+
+def conv2d(x: numpy.ndarray, w: numpy.ndarray, precision: str) -> numpy.ndarray:
+    return _conv(_array(x, precision), _array(w, precision), _as_is).astype(numpy.float64)
+
+
+def train_parity(problem: Problem, precision: str, fault: str) -> Dict[str, Any]:
+    return _train(problem, precision, fault, _start(problem, precision), problem.steps)
+
+
+def train_compiled(problem: Problem, precision: str, compiler: str) -> Dict[str, Any]:
+    raise Cannot(CANNOT["compile"])
+
+
+def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
+    random = numpy.random.RandomState(seed)
+    weights = {
+        "conv.w": _normal(random, (16, 1, 3, 3), 9),
+        "conv.b": numpy.zeros(16, numpy.float32),
+        "dense.w": _normal(random, (16 * 9, 10), 16 * 9),
+        "dense.b": numpy.zeros(10, numpy.float32),
+    }
+    velocity = {name: numpy.zeros_like(value) for name, value in weights.items()}
+    step = autograd.value_and_grad(lambda w, images, labels: _cross_entropy(_logits(w, images), labels))
+    losses: List[float] = []
+    start = time.perf_counter()
+    for epoch in range(12):
+        for images, labels in digits.epoch(32, seed + epoch):
+            loss, gradients = step(weights, images, labels)
+            _sgd(weights, velocity, gradients, 0.1, 0.9)
+            losses.append(float(loss))
+    seconds = (time.perf_counter() - start) / len(losses)
+    predictions = _logits(weights, digits.test_images).argmax(1)
+    return {"predictions": predictions, "losses": losses, "seconds_per_step": seconds}
+
+
+def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
+    weights = _reader(numpy.random.RandomState(seed), len(lines.alphabet))
+    batches = list(lines.epoch(32, seed))
+    losses: List[float] = []
+
+    def gradient(w: Weights, step: int) -> Weights:
+        loss, gradients = autograd.value_and_grad(_nats_each)(w, batches[step])
+        losses.append(float(loss))
+        return _clipped(gradients, 1.0)
+
+    start = time.perf_counter()
+    weights = _adam(gradient, weights, len(batches), 0.02)
+    seconds = (time.perf_counter() - start) / len(batches)
+    tests = lines.tests(64)
+    nats = sum(float(_nats_each(weights, one)) * float(one.mask.sum()) for one in tests)
+    bits = nats / sum(float(one.mask.sum()) for one in tests) / math.log(2)
+    return {"bits": bits, "losses": losses, "seconds_per_step": seconds}
+
+
+def train_workload(name: str, digits: Digits, seed: int) -> Dict[str, Any]:
+    raise Cannot("autograd has no companion libraries here")
+
+
+def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
+    """In NumPy's own format, since autograd has none: its weights are NumPy arrays."""
+    state = _start(problem, precision)
+    _train(problem, precision, "", state, steps)
+    arrays = {kind + name: value for kind, part in zip("wv", state) for name, value in part.items()}
+    numpy.savez(os.path.join(folder, "checkpoint.npz"), steps=steps, **arrays)
+
+
+def continue_checkpoint(problem: Problem, precision: str, folder: str) -> Dict[str, Any]:
+    with numpy.load(os.path.join(folder, "checkpoint.npz")) as saved:
+        weights, velocity = ({name: saved[kind + name] for name in problem.weights} for kind in "wv")
+        steps = problem.steps - int(saved["steps"])
+    return _train(problem, precision, "", (weights, velocity), steps)
+
+
+def load_batches(count: int, workers: int) -> List[float]:
+    return [float(np.sum(batch)) for batch in loading.batches(count, workers)]
+
+
+def device_evidence(device: str) -> Dict[str, Any]:
+    if device == "gpu":
+        raise DeviceMissing("autograd computes with NumPy, on the CPU only")
+    result = matmul(numpy.ones((256, 256)), numpy.ones((256, 256)), "f32")
+    return {"device": _kind(result), "name": "cpu", "bytes": 0, "kernels": 0}
+
+
+def _kind(array: Any) -> str:
+    return "cpu" if isinstance(array, numpy.ndarray) else type(array).__name__
+
+
+def _array(value: numpy.ndarray, precision: str) -> numpy.ndarray:
+    return numpy.asarray(value, dtype=_DTYPES[precision])
+
+
+def _start(problem: Problem, precision: str) -> Tuple[Weights, Weights]:
+    weights = {name: _array(value, precision) for name, value in problem.weights.items()}
+    return weights, {name: numpy.zeros_like(value) for name, value in weights.items()}
+
+
+def _train(
+    problem: Problem, precision: str, fault: str, state: Tuple[Weights, Weights], steps: int
+) -> Dict[str, Any]:
+    weights, velocity = state
+    rounded = _rounded if fault == "inputs-tf32" else _as_is
+    images = _array(problem.images, precision)
+    step = autograd.value_and_grad(lambda w: _loss(w, images, problem.labels, rounded))
+    losses: List[float] = []
+    first: Weights = {}
+    for number in range(steps):
+        loss, gradients = step(weights)
+        if fault == "bias-gradient-dropped":
+            gradients["conv.b"] = numpy.zeros_like(gradients["conv.b"])
+        losses.append(float(loss))
+        first = gradients if number == 0 else first
+        _sgd(weights, velocity, gradients, problem.lr, problem.momentum)
+    return {
+        "losses": losses,
+        "gradients": {name: numpy.asarray(value, numpy.float64) for name, value in first.items()},
+        "weights": {name: numpy.asarray(value, numpy.float64) for name, value in weights.items()},
+        "device": _kind(weights["conv.w"]),
+    }
+
+
+def _loss(w: Weights, images: Any, labels: Any, rounded: Callable[[Any], Any]) -> Any:
+    x = _pool(np.tanh(_conv(images, w["conv.w"], rounded) + w["conv.b"][:, None, None]))
+    x = np.reshape(x, (len(images), -1))
+    x = np.tanh(rounded(x) @ rounded(w["dense1.w"]) + w["dense1.b"])
+    return _cross_entropy(rounded(x) @ rounded(w["dense2.w"]) + w["dense2.b"], labels)
+
+
+def _conv(x: Any, w: Any, rounded: Callable[[Any], Any]) -> Any:
+    """A valid convolution as one product over patches; autograd's own runs in Python, element by element."""
+    rows, columns = x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1
+    shifts = [(i, j) for i in range(w.shape[2]) for j in range(w.shape[3])]
+    patches = np.stack([x[:, :, i : i + rows, j : j + columns] for i, j in shifts], axis=2)
+    flat = np.reshape(patches, (x.shape[0], -1, rows * columns))
+    out = rounded(np.reshape(w, (w.shape[0], -1))) @ rounded(flat)
+    return np.reshape(out, (x.shape[0], w.shape[0], rows, columns))
+
+
+def _pool(x: Any) -> Any:
+    batch, channels, height, width = x.shape
+    return np.mean(np.reshape(x, (batch, channels, height // 2, 2, width // 2, 2)), axis=(3, 5))
+
+
+def _cross_entropy(logits: Any, labels: Any) -> Any:
+    return -np.mean(_log_softmax(logits)[np.arange(len(labels)), labels])
+
+
+def _log_softmax(logits: Any) -> Any:
+    shifted = logits - np.max(logits, axis=-1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+
+
+def _sgd(weights: Weights, velocity: Weights, gradients: Weights, lr: float, momentum: float) -> None:
+    for name in weights:
+        velocity[name] = momentum * velocity[name] + gradients[name]
+        weights[name] = weights[name] - lr * velocity[name]
+
+
+def _as_is(x: Any) -> Any:
+    return x
+
+
+@primitive
+def _rounded(x: Any) -> Any:
+    """x rounded to tf32's eleven bits, by masking; the gradient passes as if it were not."""
+    bits = numpy.ascontiguousarray(x).view(numpy.int32)
+    return ((bits + 0x1000) & -0x2000).view(numpy.float32)
+
+
+defvjp(_rounded, lambda answer, x: lambda gradient: gradient)
+
+
+def _normal(random: numpy.random.RandomState, shape: Tuple[int, ...], inputs: int) -> numpy.ndarray:
+    return (random.standard_normal(shape) / math.sqrt(inputs)).astype(numpy.float32)
+
+
+def _logits(w: Weights, images: Any) -> Any:
+    x = np.maximum(_conv(images, w["conv.w"], _as_is) + w["conv.b"][:, None, None], 0)
+    return np.reshape(_pool(x), (len(images), -1)) @ w["dense.w"] + w["dense.b"]
+
+
+def _reader(random: numpy.random.RandomState, alphabet: int, hidden: int = 96) -> Weights:
+    """A GRU's weights: gates (reset, update) and candidate, each over the character and the state."""
+    return {
+        "in": _normal(random, (alphabet, 3 * hidden), alphabet) * 4,
+        "gates": _normal(random, (hidden, 2 * hidden), hidden),
+        "candidate": _normal(random, (hidden, hidden), hidden),
+        "bias": numpy.zeros(3 * hidden, numpy.float32),
+        "out": _normal(random, (hidden, alphabet), hidden),
+        "out.bias": numpy.zeros(alphabet, numpy.float32),
+    }
+
+
+def _nats_each(w: Weights, batch: TextBatch) -> Any:
+    """The mean cross-entropy of a batch's characters. A line leaves the recurrence where it ends."""
+    size = w["candidate"].shape[0]
+    order = numpy.argsort(-batch.mask.sum(1), kind="stable")
+    inputs, targets = batch.inputs[order], batch.targets[order]
+    state = np.zeros((len(order), size), numpy.float32)
+    total = 0.0
+    for time_step in range(inputs.shape[1]):
+        going = int(batch.mask[:, time_step].sum())
+        state = _gru(w, inputs[:going, time_step], state[:going], size)
+        log_p = _log_softmax(state @ w["out"] + w["out.bias"])
+        total = total - np.sum(log_p[np.arange(going), targets[:going, time_step]])
+    return total / float(batch.mask.sum())
+
+
+def _gru(w: Weights, characters: Any, state: Any, size: int) -> Any:
+    read = w["in"][characters] + w["bias"]
+    gates = 1 / (1 + np.exp(-(read[:, : 2 * size] + state @ w["gates"])))
+    reset, update = gates[:, :size], gates[:, size:]
+    candidate = np.tanh(read[:, 2 * size :] + (reset * state) @ w["candidate"])
+    return update * state + (1 - update) * candidate
+
+
+def _clipped(gradients: Mapping[str, Any], largest: float) -> Weights:
+    norm = math.sqrt(sum(float(numpy.sum(value**2)) for value in gradients.values()))
+    return {name: value * min(1.0, largest / norm) for name, value in gradients.items()}
+
+
+def _adam(gradient: Callable[[Weights, int], Weights], weights: Weights, steps: int, rate: float) -> Weights:
+    """Adam, kept in float32: autograd.misc's own turns the weights to float64, and takes twice the time."""
+    x, unflatten = flatten(weights)
+    m, v = numpy.zeros_like(x), numpy.zeros_like(x)
+    for step in range(steps):
+        g, _ = flatten(gradient(unflatten(x), step))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        x = x - rate * (m / (1 - 0.9 ** (step + 1))) / (numpy.sqrt(v / (1 - 0.999 ** (step + 1))) + 1e-8)
+    return unflatten(x)
