@@ -22,42 +22,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 import uv
 
-from assay import base, catalog, network, paths
+from assay import base, network, paths, planning
 from assay.catalog import Catalog, Image
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
-from assay.errors import AssayError, BuildFailed, UsageError
+from assay.errors import AssayError, BuildFailed
+from assay.images import Built, Images, read_images, short, tag, write_images
 
-SCHEMA = 1
-PREFIX = "assay"
 # Content and snapshot of an image, against its uncompressed size: measured 1.55 for PyTorch.
 ROOM_FACTOR = 1.6
 SIDE_BY_SIDE = 2
 # Raise it when this file changes what goes into an image in a way that no input shows.
 RECIPE = 1
-
-
-class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One image as it was built. Sizes in bytes."""
-
-    key: str
-    digest: str
-    config: str
-    diff_ids: tuple[str, ...]
-    layers: tuple[tuple[str, int], ...]
-    compressed_bytes: int
-    uncompressed_bytes: int
-    seconds: float
-    built: str
-
-
-class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``build/images.json``."""
-
-    schema: int = SCHEMA
-    images: dict[str, Built] = {}
 
 
 class View(Protocol):
@@ -94,20 +71,6 @@ class _Run:
     options: Options
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-def read_images(root: Path) -> Images:
-    """Read ``build/images.json``; none yet is an empty one. A malformed one is a `UsageError`."""
-    path = root / "build" / "images.json"
-    try:
-        images = msgspec.json.decode(path.read_bytes(), type=Images)
-    except FileNotFoundError:
-        return Images()
-    except (OSError, msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "Delete it and run `assay build`.") from error
-    if images.schema != SCHEMA:
-        raise UsageError(f"{path} has schema {images.schema}, not {SCHEMA}", "Delete it and run `assay build`.")
-    return images
 
 
 def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
@@ -167,7 +130,7 @@ def _graph(run: _Run, order: tuple[Image, ...]) -> None:
 def _one(run: _Run, image: Image) -> Built:
     parent = run.built[image.parent] if image.parent else None
     key = input_key(run.catalog, image, parent.digest if parent else None)
-    name = tag(image.name, "latest", run.options)
+    name = tag(image.name, "latest", run.options.suffix)
     known = run.built.get(image.name)
     if known and known.key == key and not run.options.suffix and run.engine.digest(name) == known.digest:
         run.view.done(image.name, known, fresh=False)
@@ -177,13 +140,13 @@ def _one(run: _Run, image: Image) -> Built:
     digest = _build_one(run, image, parent, name)
     built = _facts(run.engine, name, key, digest, time.monotonic() - started)
     _check_built(run, image, built, parent)
-    run.engine.tag(name, tag(image.name, _short(digest), run.options))
+    run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:
         run.built[image.name] = built
         if not run.options.suffix:
-            _write(run.catalog.root, run.built)
+            write_images(run.catalog.root, run.built)
     if known and known.digest != digest and not run.options.suffix:
-        run.engine.remove(tag(image.name, _short(known.digest), run.options))
+        run.engine.remove(tag(image.name, short(known.digest), run.options.suffix))
     run.view.done(image.name, built, fresh=True)
     return built
 
@@ -211,9 +174,9 @@ def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary
         tar = base.rootfs(image, lambda text: run.view.step(image.name, text), fresh=run.options.no_cache)
         _link(tar, context / "rootfs.tar")
     if parent and image.parent:
-        args["PARENT"] = tag(image.parent, _short(parent.digest), run.options)
+        args["PARENT"] = tag(image.parent, short(parent.digest), run.options.suffix)
     if image.framework:
-        args["PLAN"] = plan_text(image)
+        args["PLAN"] = planning.plan_text(image)
     return BuildRequest(
         tag=name,
         dockerfile=image.dockerfile,
@@ -225,7 +188,7 @@ def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary
             "uv": str(uv_folder()),
         },
         secrets=network.secrets(temporary),
-        labels=labels(image),
+        labels=planning.labels(image),
         no_cache=run.options.no_cache,
     )
 
@@ -256,8 +219,8 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
         again = build(cat, engine, names, view, trial).images
     finally:
         for image in reversed(order):
-            for version in ("latest", _short(first[image.name].digest)):
-                engine.remove(tag(image.name, version, trial))
+            for version in ("latest", short(first[image.name].digest)):
+                engine.remove(tag(image.name, version, trial.suffix))
     return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
 
 
@@ -271,56 +234,13 @@ def require_same(rows: Iterable[Reproduced]) -> None:
         )
 
 
-def plan(image: Image, device: str = "cpu") -> dict[str, object]:
-    """What the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
-    if image.framework is None:
-        raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
-    pins = catalog.packages(image.lock) if image.lock else {}
-    return {
-        "schema": 1,
-        "image": image.name,
-        "device": device,
-        "framework": {"name": image.framework.name, "module": image.framework.module},
-        "workloads": list(image.workloads),
-        "labels": dict(image.labels),
-        "packages": {name: pin.version for name, pin in pins.items()},
-        "seconds_per_check": 300,
-    }
-
-
-def plan_text(image: Image) -> str:
-    """The plan as it is baked into the image, for the self-test there."""
-    return json.dumps(plan(image), sort_keys=True, separators=(",", ":"))
-
-
-def labels(image: Image) -> dict[str, str]:
-    """The OCI labels: what is promised. The certificate holds them against what is loaded."""
-    found = {
-        "org.opencontainers.image.title": image.name,
-        "org.opencontainers.image.description": image.summary,
-        **{f"assay.{name}": value for name, value in image.labels.items()},
-    }
-    version = framework_version(image)
-    if image.framework and version:
-        found |= {"assay.framework": image.framework.name, "org.opencontainers.image.version": version}
-    return found
-
-
-def framework_version(image: Image) -> str | None:
-    """The framework's version, as the lock has it."""
-    if image.framework is None or image.lock is None:
-        return None
-    pin = catalog.packages(image.lock).get(image.framework.distribution or image.framework.name)
-    return pin.version if pin else None
-
-
 def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     """A hash over everything that decides what an image will be."""
     parts: dict[str, object] = {
         "recipe": RECIPE,
         "epoch": base.SOURCE_DATE_EPOCH,
         "parent": parent_digest,
-        "labels": labels(image),
+        "labels": planning.labels(image),
         "uv": uv_version(),
         "files": {},
     }
@@ -328,7 +248,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     files += _tree(image.folder) if image.suite is None else []
     files += _tree(cat.root / "images" / "common")
     if image.framework:
-        parts["plan"] = plan_text(image)
+        parts["plan"] = planning.plan_text(image)
         files += _tree(cat.root / "smoke")
     parts["files"] = {
         path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in set(files)
@@ -346,15 +266,6 @@ def _tree(folder: Path) -> list[Path]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts and path.name not in _NOT_INPUTS
     ]
-
-
-def tag(name: str, version: str, options: Options | None = None) -> str:
-    """The local name of an image."""
-    return f"{PREFIX}{options.suffix if options else ''}/{name}:{version}"
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:16]
 
 
 def uv_version() -> str:
@@ -433,14 +344,6 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _write(root: Path, built: Mapping[str, Built]) -> None:
-    text = msgspec.json.format(msgspec.json.encode(Images(images=dict(sorted(built.items())))), indent=1)
-    path = root / "build" / "images.json"
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(text + b"\n")
-    partial.replace(path)
 
 
 @contextlib.contextmanager

@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from assay import __version__, base, build, catalog, engine, lock, view
+from assay import __version__, base, build, catalog, engine, lock, planning, smoke, view
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, UsageError
+from assay.images import Built, read_images
 
 Command = Callable[..., Any]
 
@@ -64,6 +65,42 @@ def reproduce(images: tuple[str, ...]) -> None:
     build.require_same(rows)
 
 
+@cli.command("smoke")
+@images_argument
+@click.option(
+    "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="What to train on."
+)
+@click.option("--again", is_flag=True, help="Certify again what already has a certificate.")
+@click.option("--memory", metavar="SIZE", help="Bound each container's memory, for instance 8g.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML for a CI system.")
+def smoke_command(
+    images: tuple[str, ...], device: str, again: bool, memory: str | None, as_json: bool, junit: Path | None
+) -> None:
+    """Train in the built images (all, unless named) and write their certificates."""
+    known = catalog.load(repository())
+    for name in images:
+        known.get(name)
+    options = smoke.Options(device=device, again=again, memory_bytes=parse_size(memory) if memory else None)
+    watching = view.SmokeView(quiet=as_json)
+    with watching:
+        outcomes = smoke.smoke(known, engine.find(), images, options, watching.start, watching.done)
+    if as_json:
+        click.echo(json.dumps([smoke.row(outcome) for outcome in outcomes], indent=1))
+    if junit:
+        junit.write_bytes(smoke.junit(outcomes))
+    smoke.require_passed(outcomes)
+
+
+def parse_size(text: str) -> int:
+    """Bytes from docker's notation, such as 512m or 8g; `UsageError` for anything else."""
+    units = {"k": 2**10, "m": 2**20, "g": 2**30}
+    number, unit = (text[:-1], text[-1].lower()) if text[-1:].lower() in units else (text, "")
+    if not number.isdecimal() or int(number) == 0:
+        raise UsageError(f"{text!r} is no size", "Write a number with k, m or g behind it, such as 8g.")
+    return int(number) * units.get(unit, 1)
+
+
 @cli.command("lock")
 @images_argument
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that the inputs allow.")
@@ -96,7 +133,7 @@ def _lock_base(image: catalog.Image, *, check: bool) -> None:
 def images_command(as_json: bool) -> None:
     """List the images, and what is built of them."""
     root = repository()
-    known, built = catalog.load(root), build.read_images(root).images
+    known, built = catalog.load(root), read_images(root).images
     if as_json:
         click.echo(
             json.dumps([_image_row(image, built.get(image.name)) for image in known.images.values()], indent=1)
@@ -109,7 +146,7 @@ def images_command(as_json: bool) -> None:
             (
                 image.name,
                 image.parent or "-",
-                build.framework_version(image) or "-",
+                planning.framework_version(image) or "-",
                 view.size(made.compressed_bytes) if made else "-",
                 view.size(made.uncompressed_bytes) if made else "-",
                 made.digest[7:19] if made else "not built",
@@ -120,13 +157,13 @@ def images_command(as_json: bool) -> None:
     view.out.print(view.table(columns, rows, right=("compressed", "on disk")))
 
 
-def _image_row(image: catalog.Image, built: build.Built | None) -> dict[str, object]:
+def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
     return {
         "name": image.name,
         "parent": image.parent,
         "summary": image.summary,
         "framework": image.framework.name if image.framework else None,
-        "version": build.framework_version(image),
+        "version": planning.framework_version(image),
         "labels": dict(image.labels),
         "digest": built.digest if built else None,
         "compressed_bytes": built.compressed_bytes if built else None,
@@ -139,7 +176,7 @@ def _image_row(image: catalog.Image, built: build.Built | None) -> dict[str, obj
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 def plan(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""
-    click.echo(json.dumps(build.plan(catalog.load(repository()).get(image), device), indent=1))
+    click.echo(json.dumps(planning.plan(catalog.load(repository()).get(image), device), indent=1))
 
 
 @cli.group("engine")

@@ -10,11 +10,13 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from assay.build import Built
 from assay.errors import AssayError
+from assay.images import Built
+from assay.smoke import Outcome
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -118,6 +120,106 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Itera
     for row in rows:
         made.add_row(*row)
     return made
+
+
+class SmokeView:
+    """The progress of a smoke run: a spinner while an image trains, its table when it is done."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._status: Status | None = None
+
+    def __enter__(self) -> SmokeView:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def start(self, name: str) -> None:
+        """An image's turn has come."""
+        if err.is_terminal:
+            self._status = err.status(f"{name}: training", spinner="dots")
+            self._status.start()
+
+    def done(self, outcome: Outcome) -> None:
+        """Its results are there."""
+        self._stop()
+        if not self._quiet:
+            show_outcome(outcome)
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+COLOURS = {"pass": "green", "fail": "bold red", "error": "bold red", "not-run": "dim"}
+
+
+def show_outcome(outcome: Outcome, *, details: bool = True) -> None:
+    """One image's results: a line per check, what failed with its remedy, and the level."""
+    if outcome.report is None or outcome.verdict is None:
+        if outcome.error:
+            out.print(Text(f"{outcome.image}  {outcome.device}  error: {outcome.error.what}", "bold red"))
+            out.print(f"  {outcome.error.todo}", markup=False)
+        return
+    if details and outcome.kept_from is None:
+        out.print(_results_table(outcome))
+    for name, problem in outcome.verdict.problems:
+        out.print(Text(f"  {name}: {problem.splitlines()[0]}", "bold red"))
+        remedy = next((one.remedy for one in outcome.report.results if one.id == name and one.remedy), "")
+        if remedy:
+            out.print(f"    {remedy}", markup=False)
+    out.print(_sum(outcome))
+
+
+def _results_table(outcome: Outcome) -> Table:
+    assert outcome.report is not None  # noqa: S101 - the caller's condition
+    made = table((outcome.image, "state", "seconds", "measured"), (), right=("seconds",))
+    problems = dict(outcome.verdict.problems) if outcome.verdict else {}
+    for result in outcome.report.results:
+        state = "fail" if result.id in problems and result.state == "pass" else result.state
+        metrics = ", ".join(
+            f"{metric.name} {_short(metric.value)}" + (f" ({metric.relation} {metric.gate})" if metric.gate else "")
+            for metric in result.metrics[:3]
+        )
+        made.add_row(
+            result.id,
+            Text(state, COLOURS[state]),
+            result.seconds if result.state != "not-run" else "",
+            metrics if result.state != "not-run" else Text(result.reason, "dim"),
+        )
+    for fault in outcome.report.faults:
+        caught = fault.state == "fail"
+        made.add_row(
+            f"fault {fault.id}",
+            Text("caught" if caught else "MISSED", "green" if caught else "bold red"),
+            "",
+            fault.check,
+        )
+    return made
+
+
+def _sum(outcome: Outcome) -> Text:
+    assert outcome.report is not None  # noqa: S101 - the caller's condition
+    assert outcome.verdict is not None  # noqa: S101
+    verdict = outcome.verdict
+    states = [result.state for result in outcome.report.results]
+    text = f"{outcome.image} on {outcome.device}: {verdict.level}, {states.count('pass')} passed"
+    text += f", {len(verdict.problems)} problems" if verdict.problems else ""
+    text += f", {states.count('not-run')} not run" if "not-run" in states else ""
+    text += f", {len(outcome.report.faults)} faults caught" if verdict.passed else ""
+    text += f", unchanged since {outcome.kept_from}" if outcome.kept_from else f", {outcome.seconds:.0f} s"
+    return Text(text, "bold green" if verdict.passed else "bold red")
+
+
+def _short(value: str) -> str:
+    try:
+        return f"{float(value):.3g}"
+    except ValueError:
+        return value
 
 
 def show_error(error: AssayError) -> None:

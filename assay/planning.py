@@ -1,0 +1,64 @@
+"""What the host promises about an image and asks of the suite: plan, labels, and the digests of the inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from assay import catalog
+from assay.catalog import Catalog, Image
+from assay.errors import UsageError
+
+
+def plan(image: Image, device: str = "cpu") -> dict[str, object]:
+    """What the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
+    if image.framework is None:
+        raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
+    pins = catalog.packages(image.lock) if image.lock else {}
+    return {
+        "schema": 1,
+        "image": image.name,
+        "device": device,
+        "framework": {"name": image.framework.name, "module": image.framework.module},
+        "workloads": list(image.workloads),
+        "labels": dict(image.labels),
+        "packages": {name: pin.version for name, pin in pins.items()},
+        "seconds_per_check": 300,
+    }
+
+
+def plan_text(image: Image) -> str:
+    """The plan as it is baked into the image, for the self-test there."""
+    return json.dumps(plan(image), sort_keys=True, separators=(",", ":"))
+
+
+def labels(image: Image) -> dict[str, str]:
+    """The OCI labels: what is promised. The certificate holds them against what is loaded."""
+    found = {
+        "org.opencontainers.image.title": image.name,
+        "org.opencontainers.image.description": image.summary,
+        **{f"assay.{name}": value for name, value in image.labels.items()},
+    }
+    version = framework_version(image)
+    if image.framework and version:
+        found |= {"assay.framework": image.framework.name, "org.opencontainers.image.version": version}
+    return found
+
+
+def framework_version(image: Image) -> str | None:
+    """The framework's version, as the lock has it."""
+    if image.framework is None or image.lock is None:
+        return None
+    pin = catalog.packages(image.lock).get(image.framework.distribution or image.framework.name)
+    return pin.version if pin else None
+
+
+def inputs(cat: Catalog, image: Image) -> dict[str, str]:
+    """SHA-256 of each locked input of an image and of all that it stands on, by path in the repository."""
+    files = [
+        path
+        for member in (image, *cat.ancestors(image))
+        for path in (member.dockerfile, member.folder / "image.toml", member.lock, member.packages_lock)
+        if path is not None
+    ]
+    return {path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -1,0 +1,243 @@
+"""Run the smoke suite in images, and make certificates of what it reports.
+
+Each image gets one container: no network, a read-only root, a UID that has no passwd entry, 64 MB of /dev/shm. The
+plan goes in and the report comes out as files. Whatever goes wrong with one image is that image's outcome; the others
+go on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from assay import certificate, planning
+from assay.catalog import Catalog, Image
+from assay.certificate import Known, Report, Verdict
+from assay.engine import Engine, RunRequest, RunResult
+from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
+from assay.images import Built, read_images, tag
+
+MOUNT = "/run/assay"
+UID = 12345
+SHM_BYTES = 64 * 2**20
+SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run: the device, whether to certify again what has a certificate, and a memory bound in bytes."""
+
+    device: str = "cpu"
+    again: bool = False
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one image. Without a report, ``error`` says why there is none."""
+
+    image: str
+    device: str
+    seconds: float = 0.0
+    report: Report | None = None
+    verdict: Verdict | None = None
+    path: Path | None = None
+    error: AssayError | None = None
+    kept_from: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the image has a certificate in which nothing failed."""
+        return self.verdict is not None and self.verdict.passed
+
+
+def smoke(
+    cat: Catalog,
+    engine: Engine,
+    names: Iterable[str],
+    options: Options,
+    on_image: Callable[[str], None],
+    on_outcome: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Certify the named images (none: all that are built), one after the other."""
+    built = read_images(cat.root).images
+    chosen = cat.select(names)
+    if not names:
+        chosen = tuple(image for image in chosen if image.name in built)
+    if not chosen:
+        raise UsageError("no image is built", "Run `assay build` first.")
+    known = Known.read(cat.root)
+    outcomes = []
+    for image in chosen:
+        on_image(image.name)
+        try:
+            outcome = _one(cat, engine, image, built.get(image.name), known, options)
+        except (UsageError, VerificationFailed, CertificateFailed) as error:
+            outcome = Outcome(image.name, options.device, error=error)
+        outcomes.append(outcome)
+        on_outcome(outcome)
+    return outcomes
+
+
+def require_passed(outcomes: Iterable[Outcome]) -> None:
+    """Raise `CertificateFailed` (exit 1) unless every image passed."""
+    bad = [outcome.image for outcome in outcomes if not outcome.passed]
+    if bad:
+        raise CertificateFailed(
+            f"{', '.join(bad)} did not pass", "What failed, and its remedy, stands in the table above."
+        )
+
+
+def _one(cat: Catalog, engine: Engine, image: Image, built: Built | None, known: Known, options: Options) -> Outcome:
+    if image.framework is None:
+        raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
+    if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
+        raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
+    plan = planning.plan(image, options.device)
+    path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
+    if not options.again:
+        kept = _kept(path, built, known, plan)
+        if kept:
+            return kept
+    path.unlink(missing_ok=True)
+    report, ran = _run(cat.root, engine, image, plan, options)
+    certificate.check_origin(report, plan, known)
+    verdict = certificate.judge(report, known)
+    data = certificate.statement(report, verdict, _subject(cat, image, built), engine.description)
+    certificate.write(path, data)
+    return Outcome(image.name, options.device, ran.seconds, report, verdict, path)
+
+
+def _kept(path: Path, built: Built, known: Known, plan: dict[str, object]) -> Outcome | None:
+    """An unchanged image is not certified twice: same digest, suite, gates, plan and device, and it passed."""
+    statement = certificate.read_statement(path)
+    if statement is None:
+        return None
+    try:
+        report = certificate.report_of(statement)
+        certificate.check_origin(report, plan, known)
+        digest = statement["subject"][0]["digest"]["sha256"]
+    except (VerificationFailed, KeyError, IndexError, TypeError):
+        return None
+    verdict = certificate.judge(report, known)
+    if f"sha256:{digest}" != built.digest or not verdict.passed:
+        return None
+    created = str(statement["predicate"].get("timeCreated", "an earlier run"))
+    return Outcome(str(plan["image"]), str(plan["device"]), 0.0, report, verdict, path, kept_from=created)
+
+
+def _run(
+    root: Path, engine: Engine, image: Image, plan: dict[str, object], options: Options
+) -> tuple[Report, RunResult]:
+    if options.device == "gpu" and engine.gpu_access() is None:
+        raise CertificateFailed(
+            f"{image.name}: a GPU was asked for, and this engine has neither CDI nor the NVIDIA runtime",
+            "Install the NVIDIA container toolkit and run `nvidia-ctk cdi generate`, or use --device cpu.",
+        )
+    folder = root / "build" / "reports" / image.name
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / f"{options.device}.json"
+    kept.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="assay-smoke-") as name:
+        shared = Path(name)
+        shared.chmod(0o777)  # any UID must be able to write its report
+        (shared / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        (shared / "plan.json").chmod(0o644)
+        ran = engine.run(
+            RunRequest(
+                image=tag(image.name, "latest"),
+                command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
+                user=f"{UID}:{UID}",
+                device=options.device,
+                mounts={shared: MOUNT},
+                shm_bytes=SHM_BYTES,
+                memory_bytes=options.memory_bytes,
+                seconds=SECONDS,
+            )
+        )
+        (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
+        _check_ending(image.name, ran)
+        report = certificate.read_report(shared / "report.json")
+        shutil.move(shared / "report.json", kept)
+    return report, ran
+
+
+def _check_ending(name: str, ran: RunResult) -> None:
+    last = next((line.strip() for line in reversed(ran.output.splitlines()) if line.strip()), "it printed nothing")
+    if ran.out_of_memory and ran.exit_code != 0:
+        raise CertificateFailed(
+            f"{name}: the kernel ended the suite for want of memory", "Give it more: --memory 8g."
+        )
+    if ran.timed_out:
+        raise CertificateFailed(f"{name}: the suite came to no end in {SECONDS} s: {last}", "Look at where it hangs.")
+    if ran.exit_code != 0:
+        raise CertificateFailed(
+            f"{name}: the suite crashed with exit code {ran.exit_code}: {last}",
+            f"Its last output is in build/reports/{name}.",
+        )
+
+
+def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
+    return {
+        "name": image.name,
+        "digest": built.digest,
+        "configDigest": built.config,
+        "diffIDs": built.diff_ids,
+        "inputs": planning.inputs(cat, image),
+    }
+
+
+def row(outcome: Outcome) -> dict[str, object]:
+    """An outcome for programs."""
+    verdict = outcome.verdict
+    return {
+        "image": outcome.image,
+        "device": outcome.device,
+        "passed": outcome.passed,
+        "level": verdict.level if verdict else None,
+        "seconds": round(outcome.seconds, 1),
+        "certificate": str(outcome.path) if outcome.path else None,
+        "unchanged_since": outcome.kept_from,
+        "problems": [{"id": name, "problem": problem} for name, problem in verdict.problems] if verdict else [],
+        "error": outcome.error.what if outcome.error else None,
+    }
+
+
+def junit(outcomes: Iterable[Outcome]) -> bytes:
+    """JUnit XML: a suite per image, a case per check and per fault."""
+    top = ElementTree.Element("testsuites")
+    for outcome in outcomes:
+        suite = ElementTree.SubElement(top, "testsuite", name=f"{outcome.image}.{outcome.device}")
+        if outcome.report is None or outcome.verdict is None:
+            case = ElementTree.SubElement(suite, "testcase", classname=outcome.image, name="suite")
+            what = outcome.error.what if outcome.error else "no report"
+            ElementTree.SubElement(case, "error", message=_xml(what))
+            continue
+        problems = dict(outcome.verdict.problems)
+        for result in outcome.report.results:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=outcome.image, name=_xml(result.id), time=result.seconds
+            )
+            if result.state == "not-run":
+                ElementTree.SubElement(case, "skipped", message=_xml(result.reason))
+            elif result.id in problems:
+                kind = "error" if result.state == "error" else "failure"
+                ElementTree.SubElement(case, kind, message=_xml(problems.pop(result.id)))
+        for name, problem in problems.items():
+            case = ElementTree.SubElement(suite, "testcase", classname=outcome.image, name=_xml(name))
+            ElementTree.SubElement(case, "failure", message=_xml(problem))
+        cases = list(suite)
+        suite.set("tests", str(len(cases)))
+        for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+            suite.set(plural, str(sum(case.find(kind) is not None for case in cases)))
+    return bytes(ElementTree.tostring(top, encoding="utf-8", xml_declaration=True))
+
+
+def _xml(text: str) -> str:
+    """Text without the characters that XML 1.0 cannot hold."""
+    return "".join(character for character in text if character in "\t\n" or character >= " ")
