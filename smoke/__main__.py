@@ -11,7 +11,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import List, NoReturn, Optional
+from typing import NoReturn, Optional
 
 from smoke import VERSION, report
 from smoke import plan as plans
@@ -24,13 +24,13 @@ class _Parser(argparse.ArgumentParser):
         raise PlanError(message, "python -m smoke --help lists the options.")
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: Optional[list[str]] = None) -> int:
     """The command line; returns the exit code."""
     try:
         options = _options(arguments)
         plan = _plan(options)
     except PlanError as wrong:
-        print("smoke: {}".format(wrong), file=sys.stderr)
+        print(f"smoke: {wrong}", file=sys.stderr)
         print(wrong.remedy, file=sys.stderr)
         return 2
     found = run(plan, options.only)
@@ -41,16 +41,18 @@ def main(arguments: Optional[List[str]] = None) -> int:
     return 1 if found.bad() and not options.report else 0
 
 
-def _options(arguments: Optional[List[str]]) -> argparse.Namespace:
+def _options(arguments: Optional[list[str]]) -> argparse.Namespace:
     parser = _Parser(prog="smoke", description="Checks this environment by training in it.")
     parser.add_argument("--plan", type=Path, default=plans.BAKED, help="the plan (default: the image's own)")
     parser.add_argument("--report", type=Path, help="write the report to this file")
     parser.add_argument("--device", help="cpu or gpu, instead of the plan's")
     parser.add_argument("--json", action="store_true", help="print the report, not the table")
-    parser.add_argument("--only", nargs="+", default=[], metavar="ID-PREFIX", help="only these checks, for instance P2")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="ID-PREFIX", help="only these checks, for instance P2"
+    )
     options = parser.parse_args(arguments)
     if options.report and not options.report.parent.is_dir():
-        raise PlanError("no folder {}".format(options.report.parent), "Make it, or name another file with --report.")
+        raise PlanError(f"no folder {options.report.parent}", "Make it, or name another file with --report.")
     return options
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Optional
 
 from smoke import gates
 from smoke.plan import Plan
@@ -22,7 +23,7 @@ class Bench:
         self.plan = plan
         self.scratch = scratch
         self.gates: Mapping[str, Any] = gates.load()
-        self.notes: Dict[str, float] = {}
+        self.notes: dict[str, float] = {}
         self._deterministic = deterministic
         self.importable = True
         self._module: Optional[ModuleType] = None
@@ -50,18 +51,18 @@ class Bench:
             self._ready = True
         return module
 
-    def stack(self) -> Optional[Dict[str, Any]]:
+    def stack(self) -> Optional[dict[str, Any]]:
         """What is loaded, in the framework's own words; None as long as nothing is."""
         return self._module.describe() if self._module is not None and self._ready else None
 
-    def cannot(self, family: str, id: str = "") -> str:
+    def cannot(self, family: str, check_id: str = "") -> str:
         """The reason why a family, or one result of it, is not run here; empty if it is to be run.
 
-        The framework's file may give one for the family, for the id, or for a class of numbers ("bf16").
+        The framework's file may give one for the family, for the check_id, or for a class of numbers ("bf16").
         """
         reasons: Mapping[str, str] = self.load().CANNOT
-        precision = id.rpartition(".")[2]
-        for name in (family, id, precision):
+        precision = check_id.rpartition(".")[2]
+        for name in (family, check_id, precision):
             if name in reasons:
                 return reasons[name]
         if precision in LOW and self.plan.device == "cpu":

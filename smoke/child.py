@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import IO, Any, Dict, List
+from typing import IO, Any
 
 from smoke import plan as plans
 from smoke.bench import Bench
@@ -22,11 +22,11 @@ from smoke.frameworks import Cannot, DeviceMissing
 from smoke.report import Fault, Result
 
 
-def main(arguments: List[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Runs the families named and returns 0, whatever they found; a crash of Python itself is for the runner."""
     process, families, plan, out = arguments
     bench = Bench(plans.read(Path(plan)), Path(out).parent, deterministic=process != "main")
-    with open(out, "a", encoding="utf-8") as file:
+    with Path(out).open("a", encoding="utf-8") as file:
         told = False
         for family in families.split(","):
             _tell(file, {"begin": family})
@@ -65,26 +65,26 @@ def what_went_wrong(family: str, why: BaseException) -> Result:
             prefix,
             family,
             "fail",
-            "a GPU was declared and is not there: {}".format(why),
+            f"a GPU was declared and is not there: {why}",
             "Give the container the GPU (--gpus all, a driver on the host), or declare --device cpu.",
             requested="gpu",
         )
     where = traceback.extract_tb(why.__traceback__)[-1]
-    said = "{}: {} ({}, line {})".format(type(why).__name__, why, where.filename, where.lineno)
+    said = f"{type(why).__name__}: {why} ({where.filename}, line {where.lineno})"
     return Result(prefix, family, "error", said[-2000:])
 
 
-def _finding(found: Any, seconds: float) -> Dict[str, Any]:
+def _finding(found: Any, seconds: float) -> dict[str, Any]:
     if isinstance(found, Fault):
         return {"fault": dataclasses.asdict(found)}
-    return {"result": dataclasses.asdict(dataclasses.replace(found, seconds="{:.2f}".format(seconds)))}
+    return {"result": dataclasses.asdict(dataclasses.replace(found, seconds=f"{seconds:.2f}"))}
 
 
 def _seconds(start: float) -> str:
-    return "{:.2f}".format(time.perf_counter() - start)
+    return f"{time.perf_counter() - start:.2f}"
 
 
-def _tell(file: IO[str], line: Dict[str, Any]) -> None:
+def _tell(file: IO[str], line: dict[str, Any]) -> None:
     file.write(json.dumps(line, allow_nan=False) + "\n")
     file.flush()
 

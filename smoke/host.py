@@ -8,10 +8,10 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 
-def describe(device: str) -> Dict[str, Any]:
+def describe(device: str) -> dict[str, Any]:
     """CPU, memory, kernel, user, /dev/shm and, if one is declared, the GPUs. Unknown facts are None or empty."""
     return {
         "cpu": _match("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine(),
@@ -37,13 +37,13 @@ def memory_bytes() -> int:
 def shm_bytes() -> int:
     """The size of /dev/shm in bytes; 0 if there is none."""
     try:
-        room = os.statvfs("/dev/shm")
+        room = os.statvfs("/dev/shm")  # noqa: S108 -- its size is asked for, nothing is put there
     except OSError:
         return 0
     return room.f_blocks * room.f_frsize
 
 
-def _gpus() -> List[str]:
+def _gpus() -> list[str]:
     """One line per GPU from nvidia-smi: name, compute capability, memory, UUID."""
     command = shutil.which("nvidia-smi")
     if command is None:

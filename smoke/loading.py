@@ -7,8 +7,8 @@ framework's threads in it may wait forever.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterator
 from multiprocessing.shared_memory import SharedMemory
-from typing import Iterator
 
 import numpy as np
 
@@ -41,11 +41,11 @@ def batches(count: int, workers: int) -> Iterator[np.ndarray]:
             block.unlink()
 
 
-def _wait(job: "multiprocessing.pool.AsyncResult[None]") -> None:
+def _wait(job: multiprocessing.pool.AsyncResult[None]) -> None:
     try:
         job.get(SECONDS)
     except multiprocessing.TimeoutError:
-        raise RuntimeError("a loader's worker did not answer within {} s".format(SECONDS)) from None
+        raise RuntimeError(f"a loader's worker did not answer within {SECONDS} s") from None
 
 
 def _fill(index: int, name: str) -> None:

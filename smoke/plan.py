@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any
 
 from smoke.checks import FAMILIES
 
@@ -33,12 +34,12 @@ class Plan:
     device: str
     framework: str
     module: str
-    workloads: Tuple[str, ...]
+    workloads: tuple[str, ...]
     labels: Mapping[str, str]
     packages: Mapping[str, str]
     seconds_per_check: int
 
-    def as_json(self) -> Dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The plan as it is written in a file."""
         return {
             "schema": SCHEMA,
@@ -57,9 +58,9 @@ def read(path: Path) -> Plan:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as why:
-        raise PlanError("no plan at {} ({})".format(path, why.strerror), "Name one with --plan FILE.") from None
+        raise PlanError(f"no plan at {path} ({why.strerror})", "Name one with --plan FILE.") from None
     except ValueError as why:
-        raise PlanError("{} is not JSON: {}".format(path, why), "Write the plan again.") from None
+        raise PlanError(f"{path} is not JSON: {why}", "Write the plan again.") from None
     return from_json(data)
 
 
@@ -90,11 +91,11 @@ def from_json(data: Any) -> Plan:
 def device(name: Any) -> str:
     """``cpu`` or ``gpu``. Raises PlanError for anything else."""
     if name not in DEVICES:
-        raise PlanError("device is {!r}".format(name), 'Set device to "cpu" or "gpu".')
+        raise PlanError(f"device is {name!r}", 'Set device to "cpu" or "gpu".')
     return str(name)
 
 
-def frameworks() -> Tuple[str, ...]:
+def frameworks() -> tuple[str, ...]:
     """The names of the frameworks that this suite can check, from the folder."""
     return tuple(sorted(path.stem for path in FRAMEWORKS.glob("*.py") if path.stem != "__init__"))
 
@@ -106,46 +107,46 @@ def declared(framework: str, constant: str) -> Any:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and target.id == constant:
             return ast.literal_eval(node.value)  # type: ignore[attr-defined]
-    raise KeyError("{} has no constant {}".format(framework, constant))
+    raise KeyError(f"{framework} has no constant {constant}")
 
 
 def _check_known(plan: Plan) -> None:
     if plan.framework not in frameworks():
         raise PlanError(
-            "no framework {!r} in this suite".format(plan.framework),
+            f"no framework {plan.framework!r} in this suite",
             "Choose one of: {}.".format(", ".join(frameworks())),
         )
     known = {family.name for family in FAMILIES} | set(declared(plan.framework, "WORKLOADS"))
     for name in plan.workloads:
         if name not in known:
             raise PlanError(
-                "no workload {!r} for {}".format(name, plan.framework),
+                f"no workload {name!r} for {plan.framework}",
                 "Choose from: {}.".format(", ".join(sorted(known))),
             )
 
 
-def _keys(data: Any, known: set, where: str) -> None:
+def _keys(data: Any, known: set[str], where: str) -> None:
     if not isinstance(data, dict):
-        raise PlanError("{} is not an object".format(where), "Write it as a JSON object.")
+        raise PlanError(f"{where} is not an object", "Write it as a JSON object.")
     for key in sorted(known - set(data)):
-        raise PlanError("{} has no {!r}".format(where, key), "Add the key {!r}.".format(key))
+        raise PlanError(f"{where} has no {key!r}", f"Add the key {key!r}.")
     for key in sorted(set(data) - known):
-        raise PlanError("{} has an unknown key {!r}".format(where, key), "Remove the key {!r}.".format(key))
+        raise PlanError(f"{where} has an unknown key {key!r}", f"Remove the key {key!r}.")
 
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
-        raise PlanError("{} is {!r}".format(where, value), "Set {} to a text that is not empty.".format(where))
+        raise PlanError(f"{where} is {value!r}", f"Set {where} to a text that is not empty.")
     return value
 
 
 def _texts(value: Any, where: str) -> Mapping[str, str]:
     if not isinstance(value, dict):
-        raise PlanError("{} is not an object".format(where), "Write {} as an object of texts.".format(where))
-    return {key: _text(one, "{}.{}".format(where, key)) for key, one in value.items()}
+        raise PlanError(f"{where} is not an object", f"Write {where} as an object of texts.")
+    return {key: _text(one, f"{where}.{key}") for key, one in value.items()}
 
 
-def _workloads(value: Any) -> Tuple[str, ...]:
+def _workloads(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise PlanError("workloads is not a list", "Write workloads as a list of names.")
     names = tuple(_text(one, "a workload") for one in value)
@@ -157,7 +158,7 @@ def _workloads(value: Any) -> Tuple[str, ...]:
 def _seconds(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST:
         raise PlanError(
-            "seconds_per_check is {!r}".format(value),
-            "Set seconds_per_check to a whole number from 1 to {}.".format(LONGEST),
+            f"seconds_per_check is {value!r}",
+            f"Set seconds_per_check to a whole number from 1 to {LONGEST}.",
         )
     return value

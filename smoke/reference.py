@@ -9,12 +9,13 @@ Adam: Adam divides by the gradient's own size and so hides a wrong one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any
 
 import numpy as np
 
-Arrays = Dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]
 
 NAMES = ("conv.w", "conv.b", "dense1.w", "dense1.b", "dense2.w", "dense2.b")
 BATCH, CHANNELS, SIZE, FILTERS, HIDDEN, CLASSES = 32, 3, 10, 8, 32, 10
@@ -54,23 +55,23 @@ def problem(seed: int = 0, steps: int = 20) -> Problem:
     return Problem(images, labels, weights, lr=0.0625, momentum=0.9, steps=steps)
 
 
-def train(given: Problem) -> Dict[str, Any]:
+def train(given: Problem) -> dict[str, Any]:
     """Trains in float64. Gives ``losses`` (one a step, before it), ``gradients`` (first step), ``weights`` (end)."""
     weights = {name: np.array(value, dtype=np.float64) for name, value in given.weights.items()}
     velocity = {name: np.zeros_like(value) for name, value in weights.items()}
-    losses: List[float] = []
+    losses: list[float] = []
     first: Arrays = {}
     for step in range(given.steps):
         loss, gradients = loss_and_gradients(weights, given.images, given.labels)
         losses.append(loss)
         first = gradients if step == 0 else first
-        for name in weights:
-            velocity[name] = given.momentum * velocity[name] + gradients[name]
+        for name, gradient in gradients.items():
+            velocity[name] = given.momentum * velocity[name] + gradient
             weights[name] = weights[name] - given.lr * velocity[name]
     return {"losses": losses, "gradients": first, "weights": weights}
 
 
-def loss_and_gradients(weights: Mapping[str, np.ndarray], x: np.ndarray, labels: np.ndarray) -> Tuple[float, Arrays]:
+def loss_and_gradients(weights: Mapping[str, np.ndarray], x: np.ndarray, labels: np.ndarray) -> tuple[float, Arrays]:
     """The mean cross-entropy of a batch (nats) and its gradient by every weight."""
     hidden1 = np.tanh(conv(x, weights["conv.w"]) + weights["conv.b"][:, None, None])
     pooled = pool(hidden1)
@@ -120,7 +121,7 @@ def _unpool(d_out: np.ndarray) -> np.ndarray:
     return d_out.repeat(2, axis=2).repeat(2, axis=3) / 4
 
 
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> Tuple[float, np.ndarray]:
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     shifted = logits - logits.max(1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     rows = np.arange(len(labels))
@@ -129,7 +130,7 @@ def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> Tuple[float, np.nd
     return float(-log_p[rows, labels].mean()), d_logits / len(labels)
 
 
-def errors(found: Mapping[str, Any], right: Mapping[str, Any], start: Mapping[str, np.ndarray]) -> Dict[str, float]:
+def errors(found: Mapping[str, Any], right: Mapping[str, Any], start: Mapping[str, np.ndarray]) -> dict[str, float]:
     """How far a training is from the reference: the protocol's three numbers, each the worst case.
 
     loss: relative, over the steps; grad: ||g - g_ref|| / ||g_ref|| over the tensors, first step; dW: the same for the
@@ -148,7 +149,7 @@ def errors(found: Mapping[str, Any], right: Mapping[str, Any], start: Mapping[st
 def _distance(found: Any, right: np.ndarray, start: Any) -> float:
     found = np.asarray(found, np.float64)
     if found.shape != right.shape:
-        raise ValueError("shape {}, expected {}".format(found.shape, right.shape))
+        raise ValueError(f"shape {found.shape}, expected {right.shape}")
     return float(np.linalg.norm(found - right) / np.linalg.norm(right - start))
 
 

@@ -13,9 +13,10 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 SCHEMA = 1
 STATES = ("pass", "fail", "error", "not-run")
@@ -43,8 +44,8 @@ class Metric:
         return {"<=": value <= gate, "<": value < gate, ">=": value >= gate, "==": value == gate}[self.relation]
 
     def __str__(self) -> str:
-        shown = "{} {:.3g}".format(self.name, float(self.value))
-        return shown if self.gate is None else "{} ({} {})".format(shown, self.relation, self.gate)
+        shown = f"{self.name} {float(self.value):.3g}"
+        return shown if self.gate is None else f"{shown} ({self.relation} {self.gate})"
 
 
 def metric(name: str, value: Any, gate: Optional[str] = None, relation: str = "<=") -> Metric:
@@ -73,7 +74,7 @@ class Result:
     remedy: str = ""
     requested: str = ""
     observed: str = ""
-    metrics: Tuple[Metric, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     seconds: str = "0"
 
 
@@ -84,12 +85,12 @@ class Fault:
     id: str
     check: str
     state: str
-    metrics: Tuple[Metric, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     reason: str = ""
 
 
 def judged(
-    id: str,
+    check_id: str,
     family: str,
     metrics: Sequence[Metric],
     requested: str = "",
@@ -104,15 +105,15 @@ def judged(
         wrong.append("nothing was measured")
     state = "fail" if wrong else "pass"
     return Result(
-        id, family, state, "; ".join(wrong), remedy if wrong else "", requested, observed, tuple(metrics)
+        check_id, family, state, "; ".join(wrong), remedy if wrong else "", requested, observed, tuple(metrics)
     )
 
 
-def not_run(id: str, family: str, reason: str, requested: str = "") -> Result:
+def not_run(check_id: str, family: str, reason: str, requested: str = "") -> Result:
     """A check that was not run. Raises ValueError without a reason: silence is what this state must not be."""
     if not reason:
-        raise ValueError(id + ": not-run needs a reason")
-    return Result(id, family, "not-run", reason, requested=requested)
+        raise ValueError(check_id + ": not-run needs a reason")
+    return Result(check_id, family, "not-run", reason, requested=requested)
 
 
 def result_from(data: Mapping[str, Any]) -> Result:
@@ -125,7 +126,7 @@ def fault_from(data: Mapping[str, Any]) -> Fault:
     return Fault(**{**data, "metrics": _metrics_from(data)})
 
 
-def _metrics_from(data: Mapping[str, Any]) -> Tuple[Metric, ...]:
+def _metrics_from(data: Mapping[str, Any]) -> tuple[Metric, ...]:
     return tuple(Metric(**one) for one in data["metrics"])
 
 
@@ -137,16 +138,16 @@ class Report:
     plan: Mapping[str, Any]
     host: Mapping[str, Any]
     stack: Mapping[str, Any]
-    results: Tuple[Result, ...]
-    faults: Tuple[Fault, ...]
+    results: tuple[Result, ...]
+    faults: tuple[Fault, ...]
     complete: bool
 
-    def bad(self) -> List[str]:
+    def bad(self) -> list[str]:
         """The ids of what failed, ended in error, or was let through."""
         wrong = [one.id for one in self.results if one.state in ("fail", "error")]
         return wrong + [one.id for one in self.faults if one.state != "fail"]
 
-    def as_json(self, version: str) -> Dict[str, Any]:
+    def as_json(self, version: str) -> dict[str, Any]:
         """The report as plain data, schema 1."""
         return {
             "schema": SCHEMA,
@@ -204,10 +205,10 @@ def _replace(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600, which the host's user may be unable to read
-        os.replace(temporary, str(path))
+        Path(temporary).chmod(0o644)  # mkstemp gives 0600, which the host's user may be unable to read
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
 
 
@@ -243,7 +244,7 @@ def _result_lines(one: Result, width: int) -> Iterable[str]:
 
 def _not_run_lines(results: Sequence[Result]) -> Iterable[str]:
     """What was not run, under its reason: a dozen lines with one reason hide the others."""
-    reasons: Dict[str, List[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for one in results:
         if one.state == "not-run":
             reasons.setdefault(one.reason, []).append(one.id)
@@ -261,5 +262,5 @@ def _sum(report: Report) -> str:
     caught = sum(one.state == "fail" for one in report.faults)
     text = "{pass} passed, {fail} failed, {error} errors, {not-run} not run".format_map(count)
     if report.faults:
-        text += "; {} of {} faults caught".format(caught, len(report.faults))
+        text += f"; {caught} of {len(report.faults)} faults caught"
     return text if report.complete else text + "; only a part was asked for"

@@ -16,9 +16,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import IO, Any, Optional
 
 from smoke import host
 from smoke.checks import FAMILIES, PROCESSES, Family
@@ -29,13 +30,11 @@ KEPT_OUTPUT = 4096
 TICK = 0.05
 
 
-def wanted(plan: Plan, only: Sequence[str] = ()) -> List[Family]:
+def wanted(plan: Plan, only: Sequence[str] = ()) -> list[Family]:
     """The families that a plan asks for, less those that no prefix in ``only`` touches."""
     asked = set(plan.workloads)
     domain = asked & set(declared(plan.framework, "WORKLOADS"))
-    chosen = [
-        one for one in FAMILIES if not one.optional or one.name in asked or (one.name == "domain" and domain)
-    ]
+    chosen = [one for one in FAMILIES if not one.optional or one.name in asked or (one.name == "domain" and domain)]
     if not only:
         return chosen
     return [one for one in chosen if any(_touches(prefix, one.prefix) for prefix in only)]
@@ -64,25 +63,25 @@ def run(plan: Plan, only: Sequence[str] = ()) -> Report:
     )
 
 
-def _stack(details: Dict[str, Any]) -> Dict[str, Any]:
+def _stack(details: dict[str, Any]) -> dict[str, Any]:
     framework = "{name} {version}".format_map(details)
     return {"python": platform.python_version(), "framework": framework, "details": details}
 
 
-def _touches(prefix: str, id: str) -> bool:
-    return id.startswith(prefix) or prefix.startswith(id + ".")
+def _touches(prefix: str, check_id: str) -> bool:
+    return check_id.startswith(prefix) or prefix.startswith(check_id + ".")
 
 
 @dataclass
 class Findings:
     """What the processes have written down so far; ``over`` names the families that cannot go on."""
 
-    results: List[Result] = field(default_factory=list)
-    faults: List[Fault] = field(default_factory=list)
-    stack: Dict[str, Any] = field(default_factory=dict)
-    over: Set[str] = field(default_factory=set)
+    results: list[Result] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    stack: dict[str, Any] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
 
-    def take(self, line: Dict[str, Any]) -> None:
+    def take(self, line: dict[str, Any]) -> None:
         """Takes in one line of a process."""
         if "result" in line:
             self.add(result_from(line["result"]))
@@ -106,7 +105,7 @@ def _is_import_failure(one: Result) -> bool:
     return one.state == "error" or (one.id == "imports.framework" and one.state != "pass")
 
 
-def _run_all(process: str, families: List[Family], plan: Plan, scratch: Path, found: Findings) -> None:
+def _run_all(process: str, families: list[Family], plan: Plan, scratch: Path, found: Findings) -> None:
     """Runs a process for these families, and again for what is left of them after a crash."""
     left = [one for one in families if one.name not in found.over]
     while left:
@@ -123,29 +122,29 @@ def _refuse(family: Family, found: Findings) -> None:
     found.results.append(not_run(family.prefix, family.name, "the framework cannot be imported, see imports"))
 
 
-def run_process(process: str, names: List[str], plan: Plan, scratch: Path, found: Findings) -> Set[str]:
+def run_process(process: str, names: list[str], plan: Plan, scratch: Path, found: Findings) -> set[str]:
     """Runs one process to its end and takes its findings in; returns the families that need no other try."""
     out = scratch / "out.jsonl"
     out.write_text("")
     plan_file = scratch / "plan.json"
     plan_file.write_text(json.dumps(plan.as_json()))
     argv = [sys.executable, "-m", "smoke.child", process, ",".join(names), str(plan_file), str(out)]
-    exit = bounded(argv, scratch, out, plan.seconds_per_check)
+    ending = bounded(argv, scratch, out, plan.seconds_per_check)
     began, ended = _take_all(out, found)
-    if exit.reason or not ended:
+    if ending.reason or not ended:
         # Between two families there is none to blame: then the first that had not begun takes the blame, so that
         # each try is one family nearer to the end; after the last one it is the last that gets it.
         name = next((one for one in began if one not in ended), None) or next(
             (one for one in names if one not in ended), names[-1]
         )
         prefix = next(one.prefix for one in FAMILIES if one.name == name)
-        reason = exit.reason or "the process ended by itself before the check did"
-        found.add(Result(prefix, name, "error", reason + exit.evidence(), exit.remedy))
+        reason = ending.reason or "the process ended by itself before the check did"
+        found.add(Result(prefix, name, "error", reason + ending.evidence(), ending.remedy))
         ended.append(name)
     return set(ended)
 
 
-def _take_all(out: Path, found: Findings) -> Tuple[List[str], List[str]]:
+def _take_all(out: Path, found: Findings) -> tuple[list[str], list[str]]:
     began, ended = [], []
     for text in out.read_text(encoding="utf-8").split("\n"):
         try:
@@ -193,14 +192,14 @@ def bounded(argv: Sequence[str], scratch: Path, out: Path, seconds: float) -> Ex
     output = tail.end()
     if late:
         return Exit(
-            "no check came to its end within {} s; the process was ended".format(seconds),
+            f"no check came to its end within {seconds} s; the process was ended",
             "Raise seconds_per_check if the machine is slow; otherwise the check hangs.",
             output,
         )
     return Exit(*_reason(code), output=output) if code else Exit()
 
 
-def _environment(scratch: Path) -> Dict[str, str]:
+def _environment(scratch: Path) -> dict[str, str]:
     temporary = scratch / "tmp"
     temporary.mkdir(exist_ok=True)
     paths = [str(SUITE.parent)] + [one for one in [os.environ.get("PYTHONPATH", "")] if one]
@@ -226,7 +225,7 @@ def _wait(pid: int, out: Path, seconds: float) -> bool:
     return True
 
 
-def _reason(code: int) -> Tuple[str, str]:
+def _reason(code: int) -> tuple[str, str]:
     if code == -signal.SIGKILL:
         return (
             "the process was killed (signal 9), most likely by the kernel because memory ran out",
@@ -235,8 +234,8 @@ def _reason(code: int) -> Tuple[str, str]:
     if code == -signal.SIGBUS:
         return "the process was killed (signal 7, bus error), likely no room in /dev/shm", "Raise --shm-size."
     if code < 0:
-        return "the process was killed by signal {} ({})".format(-code, signal.Signals(-code).name), ""
-    return "the process ended with exit code {}".format(code), ""
+        return f"the process was killed by signal {-code} ({signal.Signals(-code).name})", ""
+    return f"the process ended with exit code {code}", ""
 
 
 class _Tail:

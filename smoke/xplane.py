@@ -1,13 +1,14 @@
 """Counts kernels in a profile that XLA's profiler wrote (TensorFlow, JAX). Standard library only.
 
-The file is a protocol buffer: XSpace.planes = 1; XPlane.name = 2, .lines = 3; XLine.events = 4. Those four numbers are
-all that is read, which spares a dependency on the package that the frameworks keep moving the schema to.
+The file is a protocol buffer: XSpace.planes = 1; XPlane.name = 2, .lines = 3; XLine.events = 4. Those four numbers
+are all that is read, which spares a dependency on the package that the frameworks keep moving the schema to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Tuple, Union
+from typing import Union
 
 
 def kernels(folder: Path, plane: str = "/device:GPU") -> int:
@@ -17,7 +18,7 @@ def kernels(folder: Path, plane: str = "/device:GPU") -> int:
     """
     files = sorted(folder.rglob("*.xplane.pb"))
     if not files:
-        raise FileNotFoundError("the profiler wrote nothing under {}".format(folder))
+        raise FileNotFoundError(f"the profiler wrote nothing under {folder}")
     return sum(_events(file.read_bytes(), plane.encode()) for file in files)
 
 
@@ -36,7 +37,7 @@ def _parts(message: bytes, number: int) -> Iterator[bytes]:
             yield value
 
 
-def _fields(message: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
+def _fields(message: bytes) -> Iterator[tuple[int, Union[int, bytes]]]:
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -50,14 +51,14 @@ def _fields(message: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
-            raise ValueError("not a profile: field type {}".format(kind))
+            raise ValueError(f"not a profile: field type {kind}")
         if at + size > len(message):
             raise ValueError("the profile is cut off")
         yield tag >> 3, message[at : at + size]
         at += size
 
 
-def _varint(message: bytes, at: int) -> Tuple[int, int]:
+def _varint(message: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while at < len(message):
         byte = message[at]

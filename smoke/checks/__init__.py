@@ -8,7 +8,7 @@ determinism on: what one leaves, the other must reproduce.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 PROCESSES = ("main", "first", "second")
 
@@ -18,7 +18,7 @@ class Family(NamedTuple):
 
     name: str
     prefix: str
-    processes: Tuple[str, ...] = ("main",)
+    processes: tuple[str, ...] = ("main",)
     optional: bool = False
 
 

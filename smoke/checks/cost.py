@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import resource
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 from smoke import reference
 from smoke.bench import Bench
 from smoke.report import Result, judged, metric
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """Import time, the time of a parity step (second run, so nothing is set up in it), and the peak of memory."""
     problem = reference.problem()
     framework = bench.framework

@@ -1,9 +1,10 @@
-"""P3 determinism: two fresh processes, each with the framework's switches on, end with the same weights, bit for bit."""
+"""P3 determinism: two fresh processes, with the switches for it on, end with the same weights, bit for bit."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -7,7 +7,8 @@ plan.
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from smoke.bench import Bench
 from smoke.report import Result, judged, metric
@@ -15,7 +16,7 @@ from smoke.report import Result, judged, metric
 REMEDY = "The framework did not compute on the declared device: see its own log for why it chose another."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """One result: the evidence for the declared device."""
     declared = bench.plan.device
     yield judge(declared, bench.framework.device_evidence(declared))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ SEED = 1
 REMEDY = "The network did not learn: if P2 passes, look at the random initialisation and the optimizer."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """One result."""
     reason = bench.cannot("digits")
     if reason:
@@ -26,7 +27,7 @@ def run(process: str, bench: Bench) -> Iterator[Result]:
     yield judged("digits.cnn", "digits", metrics(found, digits, bench.gates["digits"]), remedy=REMEDY)
 
 
-def metrics(found: Mapping[str, Any], digits: Digits, gates: Mapping[str, str]) -> List[Metric]:
+def metrics(found: Mapping[str, Any], digits: Digits, gates: Mapping[str, str]) -> list[Metric]:
     """Accuracy on the test images, the last loss (finite) and the time of a step, which is not judged."""
     return [
         metric("accuracy", accuracy(found["predictions"], digits.test_labels), gates["accuracy"], ">="),
@@ -39,5 +40,5 @@ def accuracy(predictions: Any, labels: np.ndarray) -> float:
     """The share of labels predicted. Raises ValueError unless there is one prediction for each."""
     found = np.asarray(predictions)
     if found.shape != labels.shape:
-        raise ValueError("predictions have shape {}, expected {}".format(found.shape, labels.shape))
+        raise ValueError(f"predictions have shape {found.shape}, expected {labels.shape}")
     return float(np.mean(found == labels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from smoke import data
 from smoke.bench import Bench
@@ -10,15 +10,18 @@ from smoke.checks import digits as judging
 from smoke.report import Result, judged, not_run
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """A result for each workload of the plan that the framework's file names as its own."""
     for name in bench.plan.workloads:
         if name not in bench.load().WORKLOADS:
             continue
-        id, reason = "domain." + name, bench.cannot("domain", id)
+        check_id = "domain." + name
+        reason = bench.cannot("domain", check_id)
         if reason:
-            yield not_run(id, "domain", reason)
+            yield not_run(check_id, "domain", reason)
             continue
         digits = data.digits()
         found = bench.framework.train_workload(name, digits, judging.SEED)
-        yield judged(id, "domain", judging.metrics(found, digits, bench.gates["domain"][name]), remedy=judging.REMEDY)
+        yield judged(
+            check_id, "domain", judging.metrics(found, digits, bench.gates["domain"][name]), remedy=judging.REMEDY
+        )

@@ -7,7 +7,7 @@ there |x| <= 1, and no sum passes 256. Convolutions may go through Winograd or F
 
 from __future__ import annotations
 
-from typing import Iterator, Tuple
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,16 +18,16 @@ from smoke.report import Metric, Result, judged, metric, not_run
 REMEDY = "The arithmetic is wrong, not imprecise: suspect the BLAS or the cuDNN that is loaded, or the hardware."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """A product and a convolution in each class."""
     for precision in PRECISIONS:
         for name, check in (("gemm", gemm), ("conv", conv)):
-            id = "P0.{}.{}".format(name, precision)
-            reason = bench.cannot("exact", id)
+            check_id = f"P0.{name}.{precision}"
+            reason = bench.cannot("exact", check_id)
             if reason:
-                yield not_run(id, "exact", reason, precision)
+                yield not_run(check_id, "exact", reason, precision)
             else:
-                yield judged(id, "exact", [check(bench, precision)], remedy=REMEDY)
+                yield judged(check_id, "exact", [check(bench, precision)], remedy=REMEDY)
 
 
 def gemm(bench: Bench, precision: str) -> Metric:
@@ -43,7 +43,7 @@ def wrong(found: np.ndarray, right: np.ndarray) -> float:
 
 
 def conv(bench: Bench, precision: str) -> Metric:
-    """The largest error of a 3x3 convolution of (4, 8, 12, 12) to 8 channels; below 0.5 it rounds to the right one."""
+    """The largest error of a 3x3 convolution of (4, 8, 12, 12) to 8 channels; below 0.5 it rounds right."""
     largest = min(16, _largest(precision))
     x, w = integers((4, 8, 12, 12), largest, 3), integers((8, 8, 3, 3), largest, 4)
     found, right = bench.framework.conv2d(x, w, precision), reference.conv(x, w)
@@ -51,7 +51,7 @@ def conv(bench: Bench, precision: str) -> Metric:
     return metric("error", error, bench.gates["exact"]["error"], "<")
 
 
-def integers(shape: Tuple[int, ...], largest: int, seed: int) -> np.ndarray:
+def integers(shape: tuple[int, ...], largest: int, seed: int) -> np.ndarray:
     """Integers from -largest to largest as float64."""
     return np.random.RandomState(seed).randint(-largest, largest + 1, shape).astype(np.float64)
 

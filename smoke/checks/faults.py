@@ -6,12 +6,12 @@ A check that lets one through is not a check, and a certificate with such a chec
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, Iterator, Mapping, Union
+from collections.abc import Iterator, Mapping
+from typing import Any, Callable, Union
 
 from smoke import reference
 from smoke.bench import Bench
 from smoke.checks import device, parity
-from smoke.checks import precision as observing
 from smoke.reference import Problem
 from smoke.report import Fault, Result, judged, metric
 
@@ -35,7 +35,7 @@ def _tf32(framework: Any, problem: Problem) -> Mapping[str, Any]:
     return framework.train_parity(problem, "f32", "inputs-tf32")
 
 
-TRAININGS: Dict[str, Training] = {
+TRAININGS: dict[str, Training] = {
     "lr-1.001": _learning_rate,
     "weights-1e-4": _weights,
     "bias-gradient-dropped": _bias,
@@ -43,7 +43,7 @@ TRAININGS: Dict[str, Training] = {
 }
 
 
-def run(process: str, bench: Bench) -> Iterator[Union[Fault, Result]]:
+def run(_process: str, bench: Bench) -> Iterator[Union[Fault, Result]]:
     """Each fault, then a result that counts those let through."""
     faults = [*_trainings(bench), _fallback(bench)]
     yield from faults
@@ -56,10 +56,10 @@ def run(process: str, bench: Bench) -> Iterator[Union[Fault, Result]]:
 def _trainings(bench: Bench) -> Iterator[Fault]:
     problem = reference.problem()
     right = reference.train(problem)
-    observed = observing.observed(bench.framework, "f32")
+    trial = parity.Trial.of(bench, problem, right, "f32")
     for name, training in TRAININGS.items():
         found = training(bench.framework, problem)
-        verdict = parity.judge("P2.train.f32", "parity", found, problem, right, bench, "f32", observed)
+        verdict = parity.judge("P2.train.f32", "parity", found, trial)
         yield Fault(name, verdict.id, verdict.state, verdict.metrics, verdict.reason)
 
 

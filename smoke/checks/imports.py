@@ -1,11 +1,11 @@
-"""imports: the framework is importable, and the environment holds what its lock says, each in the version that it says."""
+"""imports: the framework imports, and what is installed is what the lock says, version for version."""
 
 from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Iterator, Mapping
 from importlib import metadata
-from typing import Dict, Iterator, List, Mapping, Set
 
 from smoke.bench import Bench
 from smoke.report import Result, judged, metric
@@ -13,7 +13,7 @@ from smoke.report import Result, judged, metric
 REBUILD = "Build the image again from its lock."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """The versions first: they are what explains an import that fails."""
     differing = differences(bench.plan.packages, installed())
     yield _counted("imports.packages", differing)
@@ -34,31 +34,31 @@ def _framework(bench: Bench) -> Result:
     try:
         bench.load()
     except (Exception, SystemExit) as why:
-        reason = "import {} raised {}: {}".format(bench.plan.module, type(why).__name__, why)
+        reason = f"import {bench.plan.module} raised {type(why).__name__}: {why}"
         return Result("imports.framework", "imports", "fail", reason[-2000:], REBUILD)
     return judged("imports.framework", "imports", [metric("import_seconds", bench.notes["import_seconds"])])
 
 
-def _counted(id: str, wrong: List[str]) -> Result:
-    result = judged(id, "imports", [metric("wrong", len(wrong), "0")], remedy=REBUILD)
+def _counted(check_id: str, wrong: list[str]) -> Result:
+    result = judged(check_id, "imports", [metric("wrong", len(wrong), "0")], remedy=REBUILD)
     return dataclasses.replace(result, reason="; ".join(wrong))
 
 
-def differences(locked: Mapping[str, str], found: Mapping[str, Set[str]]) -> List[str]:
+def differences(locked: Mapping[str, str], found: Mapping[str, set[str]]) -> list[str]:
     """What of the lock is missing or of another version, each named with both versions."""
     wrong = []
     for name, version in sorted(locked.items()):
         versions = found.get(normal_name(name), set())
         if not versions:
-            wrong.append("{} {} is locked and not installed".format(name, version))
+            wrong.append(f"{name} {version} is locked and not installed")
         elif {normal_version(one) for one in versions} != {normal_version(version)}:
             wrong.append("{} {} is locked, {} is installed".format(name, version, " and ".join(sorted(versions))))
     return wrong
 
 
-def installed() -> Dict[str, Set[str]]:
+def installed() -> dict[str, set[str]]:
     """Every installed distribution's versions; two of one name are both kept, since that is a fault of its own."""
-    found: Dict[str, Set[str]] = {}
+    found: dict[str, set[str]] = {}
     for one in metadata.distributions():
         name = one.metadata["Name"]
         if name:  # a folder left over by a broken uninstall has none

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from smoke import data, host
 from smoke.bench import Bench
@@ -15,7 +15,7 @@ COUNT, WORKERS = 16, 3
 REMEDY = "Give the container more shared memory: --shm-size=1g, or --ipc=host."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """One result; a loader that breaks is a failure with /dev/shm's size in it, not an error without a cause."""
     reason = bench.cannot("loader")
     if reason:
@@ -26,7 +26,7 @@ def run(process: str, bench: Bench) -> Iterator[Result]:
     try:
         found = framework.load_batches(COUNT, WORKERS)
     except (OSError, RuntimeError) as why:
-        reason = "{} workers with {} bytes of /dev/shm: {}".format(WORKERS, room.value, why)
+        reason = f"{WORKERS} workers with {room.value} bytes of /dev/shm: {why}"
         yield Result("loader.workers", "loader", "fail", reason[-2000:], REMEDY, metrics=(room,))
         return
     right = [data.batch_sum(index) for index in range(COUNT)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from smoke import reference
 from smoke.bench import PRECISIONS, Bench
@@ -13,38 +15,43 @@ from smoke.report import Result, judged, metric, not_run
 REMEDY = "The framework trains wrongly, or in another class than asked for: compare with P0 and P1."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """One result a class."""
     problem = reference.problem()
     right = reference.train(problem)
     for precision in PRECISIONS:
-        id = "P2.train." + precision
-        reason = bench.cannot("parity", id)
+        check_id = "P2.train." + precision
+        reason = bench.cannot("parity", check_id)
         if reason:
-            yield not_run(id, "parity", reason, precision)
+            yield not_run(check_id, "parity", reason, precision)
             continue
+        trial = Trial.of(bench, problem, right, precision)
+        yield judge(check_id, "parity", bench.framework.train_parity(problem, precision, ""), trial)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a training is judged by: always the true problem and its reference, also if it was given a wrong one."""
+
+    problem: Problem
+    right: Mapping[str, Any]
+    gates: Mapping[str, str]
+    device: str
+    precision: str
+    observed: str
+
+    @classmethod
+    def of(cls, bench: Bench, problem: Problem, right: Mapping[str, Any], precision: str) -> Trial:
+        """The trial in a class of numbers, with the class that the framework's products are observed to be in."""
         observed = observing.observed(bench.framework, precision)
-        found = bench.framework.train_parity(problem, precision, "")
-        yield judge(id, "parity", found, problem, right, bench, precision, observed)
+        return cls(problem, right, bench.gates["parity"][precision], bench.plan.device, precision, observed)
 
 
-def judge(
-    id: str,
-    family: str,
-    found: Mapping[str, Any],
-    problem: Problem,
-    right: Mapping[str, Any],
-    bench: Bench,
-    precision: str,
-    observed: str,
-) -> Result:
-    """The verdict on a training, the same for the real one, the compiled ones and those with a fault in them.
-
-    ``problem`` and ``right`` are the true ones, also where the training was given a wrong one.
-    """
-    gates = bench.gates["parity"][precision]
-    errors = reference.errors(found, right, problem.weights)
-    metrics = [metric(name, errors[name], gates[name]) for name in ("loss", "grad", "dW")]
-    if found["device"] != bench.plan.device:
+def judge(check_id: str, family: str, found: Mapping[str, Any], trial: Trial) -> Result:
+    """The verdict on a training, the same for the real one, the compiled ones and those with a fault in them."""
+    errors = reference.errors(found, trial.right, trial.problem.weights)
+    metrics = [metric(name, errors[name], trial.gates[name]) for name in ("loss", "grad", "dW")]
+    observed = trial.observed
+    if found["device"] != trial.device:
         observed = "{} on {}".format(observed, found["device"])
-    return judged(id, family, metrics, precision, observed, REMEDY)
+    return judged(check_id, family, metrics, trial.precision, observed, REMEDY)

@@ -6,7 +6,8 @@ Every partial sum fits float32. float16 has tf32's bits and is told from it by i
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -14,21 +15,21 @@ from smoke.bench import PRECISIONS, Bench
 from smoke.report import Result, judged, metric, not_run
 
 LENGTH = 1024
-BITS = tuple(range(6, 14)) + (30,)
+BITS = (*tuple(range(6, 14)), 30)
 REMEDY = "A switch of the framework, or an environment variable, changes the class of its products."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """One result a class."""
     for precision in PRECISIONS:
-        id = "P1.matmul." + precision
-        reason = bench.cannot("precision", id)
+        check_id = "P1.matmul." + precision
+        reason = bench.cannot("precision", check_id)
         if reason:
-            yield not_run(id, "precision", reason, precision)
+            yield not_run(check_id, "precision", reason, precision)
             continue
         bits = kept_bits(bench.framework, precision)
         name = observed(bench.framework, precision)
-        yield judged(id, "precision", [metric("bits", bits)], precision, name, REMEDY)
+        yield judged(check_id, "precision", [metric("bits", bits)], precision, name, REMEDY)
 
 
 def observed(framework: Any, precision: str) -> str:

@@ -6,7 +6,7 @@ from one character to the next can do no better than that.
 
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from smoke import data
 from smoke.bench import Bench
@@ -16,7 +16,7 @@ SEED = 1
 REMEDY = "The network did not learn from its recurrence: look at the gradients through time."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, bench: Bench) -> Iterator[Result]:
     """One result."""
     reason = bench.cannot("sequence")
     if reason:

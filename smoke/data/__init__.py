@@ -6,9 +6,9 @@ Where the files come from, and their licences: PROVENANCE.md beside this file.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Tuple
 
 import numpy as np
 
@@ -25,8 +25,8 @@ class Digits:
     test_images: np.ndarray
     test_labels: np.ndarray
 
-    def epoch(self, size: int, seed: int) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-        """The training images once, in the order that the seed gives, in batches of ``size``; the rest is left out."""
+    def epoch(self, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The training images once, in the seed's order, in batches of ``size``; the rest is left out."""
         order = np.random.RandomState(seed).permutation(len(self.train_labels))
         for start in range(0, len(order) - size + 1, size):
             chosen = order[start : start + size]
@@ -44,7 +44,7 @@ def digits() -> Digits:
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Lines of about one length: inputs, targets (lines, time) int64 and mask (lines, time) float32, 0 past a line's end.
+    """Lines of about one length, each array (lines, time): inputs, targets int64; mask float32, 0 past the end.
 
     A line's input is a newline and the line, its target the line and a newline.
     """
@@ -59,8 +59,8 @@ class Lines:
     """A text's lines as numbers of ``alphabet``'s characters, each array (length,) int64 without its newline."""
 
     alphabet: str
-    train: Tuple[np.ndarray, ...]
-    test: Tuple[np.ndarray, ...]
+    train: tuple[np.ndarray, ...]
+    test: tuple[np.ndarray, ...]
 
     def epoch(self, size: int, seed: int) -> Iterator[TextBatch]:
         """The training lines once, batched by length, the batches in the order that the seed gives."""
@@ -70,15 +70,15 @@ class Lines:
         for index in random.permutation(len(batches)):
             yield batches[index]
 
-    def tests(self, size: int) -> List[TextBatch]:
+    def tests(self, size: int) -> list[TextBatch]:
         """The test lines, batched by length."""
         return self._batches(list(self.test), size)
 
-    def _batches(self, lines: List[np.ndarray], size: int) -> List[TextBatch]:
+    def _batches(self, lines: list[np.ndarray], size: int) -> list[TextBatch]:
         ordered = sorted(lines, key=len)
         return [self._batch(ordered[start : start + size]) for start in range(0, len(ordered), size)]
 
-    def _batch(self, lines: List[np.ndarray]) -> TextBatch:
+    def _batch(self, lines: list[np.ndarray]) -> TextBatch:
         newline = self.alphabet.index("\n")
         shape = (len(lines), max(len(line) for line in lines) + 1)
         inputs, targets = np.full(shape, newline, np.int64), np.full(shape, newline, np.int64)

@@ -38,8 +38,8 @@ save_checkpoint(problem, precision, steps, folder) -> None
 continue_checkpoint(problem, precision, folder) -> dict
     Loads that in a fresh process, trains the rest of ``problem.steps`` and gives what train_parity gives.
 load_batches(count, workers) -> list
-    Loads batches 0 .. count-1 (``smoke.data.batch``) through ``workers`` processes of the framework's own loader, or of
-    Python's multiprocessing where it has none, onto the device; gives the sum of each as the framework computes it.
+    Loads batches 0 .. count-1 (``smoke.data.batch``) through ``workers`` processes of the framework's own loader,
+    or of Python's multiprocessing where it has none; gives the sum of each as the framework computes it.
 device_evidence(device) -> dict
     Computes on ``device`` and tells where that really was: ``device`` ("cpu" or "gpu"), ``name``, ``bytes`` allocated
     on the GPU and ``kernels`` that its profiler counted there.
@@ -47,9 +47,7 @@ device_evidence(device) -> dict
 
 from __future__ import annotations
 
-from typing import Dict, Tuple
-
-CONTRACT: Dict[str, Tuple[str, ...]] = {
+CONTRACT: dict[str, tuple[str, ...]] = {
     "describe": (),
     "be_deterministic": (),
     "use_device": ("device",),
@@ -69,8 +67,8 @@ CONTRACT: Dict[str, Tuple[str, ...]] = {
 # CANNOT: family or result id -> reason; COMPILERS and WORKLOADS: names. All three are literals.
 CONSTANTS = ("CANNOT", "COMPILERS", "WORKLOADS")
 
-# What train_parity puts wrong when told to: a bias that never gets its gradient, and products whose inputs are rounded
-# to tf32's eleven bits, as a GPU does it in silence.
+# What train_parity puts wrong when told to: a bias that never gets its gradient, and products whose inputs are
+# rounded to tf32's eleven bits, as a GPU does it in silence.
 FAULTS = ("bias-gradient-dropped", "inputs-tf32")
 
 

@@ -1,12 +1,15 @@
 """HIPS autograd: derivatives of NumPy programs, on the CPU. What each function does: ``smoke.frameworks``."""
 
+# The functions are documented once, in smoke.frameworks, and have one signature in each file.
+# ruff: noqa: ARG001, D103
 from __future__ import annotations
 
 import math
-import os
 import time
+from collections.abc import Mapping
 from importlib import metadata
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from pathlib import Path
+from typing import Any, Callable
 
 import autograd
 import autograd.numpy as np
@@ -19,7 +22,7 @@ from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import Problem
 
-CANNOT: Dict[str, str] = {
+CANNOT: dict[str, str] = {
     "tf32": "autograd computes with NumPy, which has no products in this class",
     "fp16": "autograd computes with NumPy, which has no products in this class",
     "bf16": "autograd computes with NumPy, which has no products in this class",
@@ -28,12 +31,12 @@ CANNOT: Dict[str, str] = {
 COMPILERS = ()
 WORKLOADS = ()
 
-Weights = Dict[str, Any]
+Weights = dict[str, Any]
 
 _DTYPES = {"f64": numpy.float64, "f32": numpy.float32}
 
 
-def describe() -> Dict[str, Any]:
+def describe() -> dict[str, Any]:
     return {"name": "autograd", "version": metadata.version("autograd"), "numpy": numpy.__version__}
 
 
@@ -54,15 +57,15 @@ def conv2d(x: numpy.ndarray, w: numpy.ndarray, precision: str) -> numpy.ndarray:
     return _conv(_array(x, precision), _array(w, precision), _as_is).astype(numpy.float64)
 
 
-def train_parity(problem: Problem, precision: str, fault: str) -> Dict[str, Any]:
+def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]:
     return _train(problem, precision, fault, _start(problem, precision), problem.steps)
 
 
-def train_compiled(problem: Problem, precision: str, compiler: str) -> Dict[str, Any]:
+def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str, Any]:
     raise Cannot(CANNOT["compile"])
 
 
-def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
+def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
     random = numpy.random.RandomState(seed)
     weights = {
         "conv.w": _normal(random, (16, 1, 3, 3), 9),
@@ -72,7 +75,7 @@ def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
     }
     velocity = {name: numpy.zeros_like(value) for name, value in weights.items()}
     step = autograd.value_and_grad(lambda w, images, labels: _cross_entropy(_logits(w, images), labels))
-    losses: List[float] = []
+    losses: list[float] = []
     start = time.perf_counter()
     for epoch in range(12):
         for images, labels in digits.epoch(32, seed + epoch):
@@ -84,10 +87,10 @@ def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
     return {"predictions": predictions, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
+def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
     weights = _reader(numpy.random.RandomState(seed), len(lines.alphabet))
     batches = list(lines.epoch(32, seed))
-    losses: List[float] = []
+    losses: list[float] = []
 
     def gradient(w: Weights, step: int) -> Weights:
         loss, gradients = autograd.value_and_grad(_nats_each)(w, batches[step])
@@ -103,7 +106,7 @@ def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
     return {"bits": bits, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_workload(name: str, digits: Digits, seed: int) -> Dict[str, Any]:
+def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
     raise Cannot("autograd has no companion libraries here")
 
 
@@ -112,21 +115,21 @@ def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -
     state = _start(problem, precision)
     _train(problem, precision, "", state, steps)
     arrays = {kind + name: value for kind, part in zip("wv", state) for name, value in part.items()}
-    numpy.savez(os.path.join(folder, "checkpoint.npz"), steps=steps, **arrays)
+    numpy.savez(Path(folder, "checkpoint.npz"), steps=steps, **arrays)
 
 
-def continue_checkpoint(problem: Problem, precision: str, folder: str) -> Dict[str, Any]:
-    with numpy.load(os.path.join(folder, "checkpoint.npz")) as saved:
+def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[str, Any]:
+    with numpy.load(Path(folder, "checkpoint.npz")) as saved:
         weights, velocity = ({name: saved[kind + name] for name in problem.weights} for kind in "wv")
         steps = problem.steps - int(saved["steps"])
     return _train(problem, precision, "", (weights, velocity), steps)
 
 
-def load_batches(count: int, workers: int) -> List[float]:
+def load_batches(count: int, workers: int) -> list[float]:
     return [float(np.sum(batch)) for batch in loading.batches(count, workers)]
 
 
-def device_evidence(device: str) -> Dict[str, Any]:
+def device_evidence(device: str) -> dict[str, Any]:
     if device == "gpu":
         raise DeviceMissing("autograd computes with NumPy, on the CPU only")
     result = matmul(numpy.ones((256, 256)), numpy.ones((256, 256)), "f32")
@@ -141,19 +144,19 @@ def _array(value: numpy.ndarray, precision: str) -> numpy.ndarray:
     return numpy.asarray(value, dtype=_DTYPES[precision])
 
 
-def _start(problem: Problem, precision: str) -> Tuple[Weights, Weights]:
+def _start(problem: Problem, precision: str) -> tuple[Weights, Weights]:
     weights = {name: _array(value, precision) for name, value in problem.weights.items()}
     return weights, {name: numpy.zeros_like(value) for name, value in weights.items()}
 
 
 def _train(
-    problem: Problem, precision: str, fault: str, state: Tuple[Weights, Weights], steps: int
-) -> Dict[str, Any]:
+    problem: Problem, precision: str, fault: str, state: tuple[Weights, Weights], steps: int
+) -> dict[str, Any]:
     weights, velocity = state
     rounded = _rounded if fault == "inputs-tf32" else _as_is
     images = _array(problem.images, precision)
     step = autograd.value_and_grad(lambda w: _loss(w, images, problem.labels, rounded))
-    losses: List[float] = []
+    losses: list[float] = []
     first: Weights = {}
     for number in range(steps):
         loss, gradients = step(weights)
@@ -218,10 +221,10 @@ def _rounded(x: Any) -> Any:
     return ((bits + 0x1000) & -0x2000).view(numpy.float32)
 
 
-defvjp(_rounded, lambda answer, x: lambda gradient: gradient)
+defvjp(_rounded, lambda _answer, _x: lambda gradient: gradient)
 
 
-def _normal(random: numpy.random.RandomState, shape: Tuple[int, ...], inputs: int) -> numpy.ndarray:
+def _normal(random: numpy.random.RandomState, shape: tuple[int, ...], inputs: int) -> numpy.ndarray:
     return (random.standard_normal(shape) / math.sqrt(inputs)).astype(numpy.float32)
 
 
@@ -230,38 +233,34 @@ def _logits(w: Weights, images: Any) -> Any:
     return np.reshape(_pool(x), (len(images), -1)) @ w["dense.w"] + w["dense.b"]
 
 
-def _reader(random: numpy.random.RandomState, alphabet: int, hidden: int = 96) -> Weights:
-    """A GRU's weights: gates (reset, update) and candidate, each over the character and the state."""
-    return {
-        "in": _normal(random, (alphabet, 3 * hidden), alphabet) * 4,
-        "gates": _normal(random, (hidden, 2 * hidden), hidden),
-        "candidate": _normal(random, (hidden, hidden), hidden),
-        "bias": numpy.zeros(3 * hidden, numpy.float32),
-        "out": _normal(random, (hidden, alphabet), hidden),
-        "out.bias": numpy.zeros(alphabet, numpy.float32),
-    }
+def _reader(random: numpy.random.RandomState, alphabet: int, hidden: int = 64) -> Weights:
+    """A GRU's weights, by gate: no slices, whose gradients autograd fills in element by element."""
+    weights = {"out": _normal(random, (hidden, alphabet), hidden), "out.bias": numpy.zeros(alphabet, numpy.float32)}
+    for gate in ("reset", "update", "candidate"):
+        weights["in." + gate] = _normal(random, (alphabet, hidden), 8)
+        weights["state." + gate] = _normal(random, (hidden, hidden), hidden)
+        weights["bias." + gate] = numpy.zeros(hidden, numpy.float32)
+    return weights
 
 
 def _nats_each(w: Weights, batch: TextBatch) -> Any:
-    """The mean cross-entropy of a batch's characters. A line leaves the recurrence where it ends."""
-    size = w["candidate"].shape[0]
-    order = numpy.argsort(-batch.mask.sum(1), kind="stable")
-    inputs, targets = batch.inputs[order], batch.targets[order]
-    state = np.zeros((len(order), size), numpy.float32)
+    """The mean cross-entropy of a batch's characters. The graph that is traced is as long as its longest line."""
+    one_hot = numpy.eye(len(w["out.bias"]), dtype=numpy.float32)
+    state = numpy.zeros((len(batch.inputs), len(w["bias.reset"])), numpy.float32)
     total = 0.0
-    for time_step in range(inputs.shape[1]):
-        going = int(batch.mask[:, time_step].sum())
-        state = _gru(w, inputs[:going, time_step], state[:going], size)
+    for now in range(batch.inputs.shape[1]):
+        state = _gru(w, one_hot[batch.inputs[:, now]], state)
         log_p = _log_softmax(state @ w["out"] + w["out.bias"])
-        total = total - np.sum(log_p[np.arange(going), targets[:going, time_step]])
+        total = total - np.sum(log_p * (one_hot[batch.targets[:, now]] * batch.mask[:, now, None]))
     return total / float(batch.mask.sum())
 
 
-def _gru(w: Weights, characters: Any, state: Any, size: int) -> Any:
-    read = w["in"][characters] + w["bias"]
-    gates = 1 / (1 + np.exp(-(read[:, : 2 * size] + state @ w["gates"])))
-    reset, update = gates[:, :size], gates[:, size:]
-    candidate = np.tanh(read[:, 2 * size :] + (reset * state) @ w["candidate"])
+def _gru(w: Weights, x: Any, state: Any) -> Any:
+    reset, update = (
+        0.5 + 0.5 * np.tanh(0.5 * (x @ w["in." + gate] + state @ w["state." + gate] + w["bias." + gate]))
+        for gate in ("reset", "update")
+    )
+    candidate = np.tanh(x @ w["in.candidate"] + (reset * state) @ w["state.candidate"] + w["bias.candidate"])
     return update * state + (1 - update) * candidate
 
 

@@ -1,5 +1,7 @@
 """JAX. What each function does: ``smoke.frameworks``."""
 
+# The functions are documented once, in smoke.frameworks, and have one signature in each file.
+# ruff: noqa: ARG001, D103
 from __future__ import annotations
 
 import contextlib
@@ -8,8 +10,9 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable
 
 import jax
 import jax.numpy as jnp
@@ -22,17 +25,17 @@ from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import Problem
 
-CANNOT: Dict[str, str] = {}
+CANNOT: dict[str, str] = {}
 COMPILERS = ("jit",)
 WORKLOADS = ()
 
-Weights = Dict[str, Any]
+Weights = dict[str, Any]
 _DTYPES = {"f64": jnp.float64, "fp16": jnp.float16, "bf16": jnp.bfloat16}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
 
 
-def describe() -> Dict[str, Any]:
-    told: Dict[str, Any] = {"name": "jax", "version": jax.__version__, "jaxlib": jaxlib.__version__}
+def describe() -> dict[str, Any]:
+    told: dict[str, Any] = {"name": "jax", "version": jax.__version__, "jaxlib": jaxlib.__version__}
     device = jax.devices()[0]
     told["backend"] = device.client.platform_version
     if device.platform == "gpu":
@@ -53,7 +56,7 @@ def use_device(device: str) -> None:
     except RuntimeError as why:
         raise DeviceMissing(str(why)) from why
     if found != device:
-        raise DeviceMissing("JAX started on {!r}; was its backend used before?".format(found))
+        raise DeviceMissing(f"JAX started on {found!r}; was its backend used before?")
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
@@ -66,30 +69,41 @@ def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
         return _numpy(_conv(_array(x, precision), _array(w, precision)))
 
 
-def train_parity(problem: Problem, precision: str, fault: str) -> Dict[str, Any]:
+def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]:
     with _products(precision):
-        start = _start(problem, precision)
-        return _train(_stepper(problem, precision, fault), start, problem.steps)
+        return _train(problem, precision, fault, _start(problem, precision), problem.steps)
 
 
-def train_compiled(problem: Problem, precision: str, compiler: str) -> Dict[str, Any]:
+def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str, Any]:
+    """All the steps as one program, compiled ahead; ``train_parity`` compiles a step, as JAX's users do."""
     with _products(precision):
-        weights, velocity = _start(problem, precision)
-        step = jax.jit(_stepper(problem, precision, "")).lower(weights, velocity).compile()
-        found = _train(step, (weights, velocity), problem.steps)
-        return {**found, "compiled": int(bool(step.as_text()))}
+        constants = _constants(problem, precision)
+
+        def whole(state: tuple[Weights, Weights]) -> tuple[tuple[Weights, Weights], Any]:
+            def step(state: tuple[Weights, Weights], _: Any) -> tuple[tuple[Weights, Weights], Any]:
+                weights, velocity, loss, gradients = _step(precision, "", *state, *constants)
+                return (weights, velocity), (loss, gradients)
+
+            return lax.scan(step, state, length=problem.steps)
+
+        state = _start(problem, precision)
+        program = jax.jit(whole).lower(state).compile()
+        (weights, _), (losses, gradients) = program(state)
+        first = {name: value[0] for name, value in gradients.items()}
+        found = _found([float(loss) for loss in losses], first, weights)
+        return {**found, "compiled": int(bool(program.as_text()))}
 
 
-def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
+def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
     weights = _network(jax.random.PRNGKey(seed))
     velocity = {name: jnp.zeros_like(value) for name, value in weights.items()}
 
     @jax.jit
-    def step(weights: Weights, velocity: Weights, images: Any, labels: Any) -> Tuple[Weights, Weights, Any]:
+    def step(weights: Weights, velocity: Weights, images: Any, labels: Any) -> tuple[Weights, Weights, Any]:
         loss, gradients = jax.value_and_grad(lambda w: _cross_entropy(_logits(w, images), labels))(weights)
         return (*_sgd(weights, velocity, gradients, 0.1, 0.9), loss)
 
-    losses: List[float] = []
+    losses: list[float] = []
     start = time.perf_counter()
     for epoch in range(8):
         for images, labels in digits.epoch(32, seed + epoch):
@@ -100,16 +114,16 @@ def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
     return {"predictions": predictions, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
+def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
     weights = _reader(jax.random.PRNGKey(seed), len(lines.alphabet))
     state = {name: (jnp.zeros_like(value), jnp.zeros_like(value)) for name, value in weights.items()}
 
     @jax.jit
-    def step(weights: Weights, state: Weights, count: Any, *text: Any) -> Tuple[Weights, Weights, Any]:
+    def step(weights: Weights, state: Weights, count: Any, *text: Any) -> tuple[Weights, Weights, Any]:
         loss, gradients = jax.value_and_grad(lambda w: _nats(w, *text) / text[2].sum())(weights)
         return (*_adam(weights, state, _clipped(gradients, 1.0), count, 0.02), loss)
 
-    losses: List[float] = []
+    losses: list[float] = []
     start = time.perf_counter()
     for count, batch in enumerate(lines.epoch(32, seed)):
         if len(batch.inputs) < 32:
@@ -123,36 +137,34 @@ def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
     return {"bits": bits, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_workload(name: str, digits: Digits, seed: int) -> Dict[str, Any]:
+def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
     raise Cannot("JAX's file declares no workload of its own")
 
 
 def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
     """In NumPy's format, through jax.numpy: JAX itself has no other, and what it trains is a tree of arrays."""
     with _products(precision):
-        step, state = _stepper(problem, precision, ""), _start(problem, precision)
+        state, constants = _start(problem, precision), _constants(problem, precision)
         for _ in range(steps):
-            *state, _, _ = step(*state)
+            state = _jitted_step(precision, "", *state, *constants)[:2]
     arrays = {kind + name: value for kind, part in zip("wv", state) for name, value in part.items()}
-    jnp.savez(os.path.join(folder, "checkpoint.npz"), steps=steps, **arrays)
+    jnp.savez(Path(folder, "checkpoint.npz"), steps=steps, **arrays)
 
 
-def continue_checkpoint(problem: Problem, precision: str, folder: str) -> Dict[str, Any]:
+def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[str, Any]:
     with _products(precision):
-        with jnp.load(os.path.join(folder, "checkpoint.npz")) as saved:
-            weights, velocity = (
-                {name: jnp.asarray(saved[kind + name]) for name in problem.weights} for kind in "wv"
-            )
+        with jnp.load(Path(folder, "checkpoint.npz")) as saved:
+            weights, velocity = ({name: jnp.asarray(saved[kind + name]) for name in problem.weights} for kind in "wv")
             steps = problem.steps - int(saved["steps"])
-        return _train(_stepper(problem, precision, ""), (weights, velocity), steps)
+        return _train(problem, precision, "", (weights, velocity), steps)
 
 
-def load_batches(count: int, workers: int) -> List[float]:
+def load_batches(count: int, workers: int) -> list[float]:
     """JAX has no loader: the batches come from Python's worker processes."""
     return [float(jnp.asarray(batch).sum()) for batch in loading.batches(count, workers)]
 
 
-def device_evidence(device: str) -> Dict[str, Any]:
+def device_evidence(device: str) -> dict[str, Any]:
     where = jax.devices(device)[0]
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
@@ -202,27 +214,34 @@ def _pool(x: Any) -> Any:
     return lax.reduce_window(x, np.zeros((), x.dtype), lax.add, (1, 1, 2, 2), (1, 1, 2, 2), "VALID") / 4
 
 
-def _start(problem: Problem, precision: str) -> Tuple[Weights, Weights]:
+def _start(problem: Problem, precision: str) -> tuple[Weights, Weights]:
     master = "f64" if precision == "f64" else "f32"
     weights = {name: _array(value, master) for name, value in problem.weights.items()}
     return weights, {name: jnp.zeros_like(value) for name, value in weights.items()}
 
 
-def _stepper(problem: Problem, precision: str, fault: str) -> Callable[..., Tuple[Weights, Weights, Any, Weights]]:
-    """One step of training: (weights, velocity) -> (weights, velocity, loss, gradients)."""
-    images, labels = _array(problem.images, "f64" if precision == "f64" else "f32"), jnp.asarray(problem.labels)
+def _constants(problem: Problem, precision: str) -> tuple[Any, Any, Any, Any]:
+    """Images, labels, learning rate and momentum: arguments of the step, so that it is compiled once for all."""
+    master = "f64" if precision == "f64" else "f32"
+    lr, momentum = _array(np.asarray(problem.lr), master), _array(np.asarray(problem.momentum), master)
+    return _array(problem.images, master), jnp.asarray(problem.labels), lr, momentum
+
+
+def _step(
+    precision: str, fault: str, weights: Weights, velocity: Weights, images: Any, labels: Any, lr: Any, momentum: Any
+) -> tuple[Weights, Weights, Any, Weights]:
+    """One step of training: the new weights and velocity, the loss before it, and its gradients."""
     scale = _LOSS_SCALE if precision == "fp16" else 1.0
-    loss = functools.partial(_loss, images=images, labels=labels, product=_product(precision, fault))
+    product = _product(precision, fault)
+    scaled, gradients = jax.value_and_grad(lambda w: _loss(w, images, labels, product) * scale)(weights)
+    gradients = {name: value / scale for name, value in gradients.items()}
+    if fault == "bias-gradient-dropped":
+        gradients["conv.b"] = jnp.zeros_like(gradients["conv.b"])
+    weights, velocity = _sgd(weights, velocity, gradients, lr, momentum)
+    return weights, velocity, scaled / scale, gradients
 
-    def step(weights: Weights, velocity: Weights) -> Tuple[Weights, Weights, Any, Weights]:
-        scaled, gradients = jax.value_and_grad(lambda w: loss(w) * scale)(weights)
-        gradients = {name: value / scale for name, value in gradients.items()}
-        if fault == "bias-gradient-dropped":
-            gradients["conv.b"] = jnp.zeros_like(gradients["conv.b"])
-        weights, velocity = _sgd(weights, velocity, gradients, problem.lr, problem.momentum)
-        return weights, velocity, scaled / scale, gradients
 
-    return step
+_jitted_step = jax.jit(_step, static_argnums=(0, 1))
 
 
 def _product(precision: str, fault: str) -> Callable[..., Any]:
@@ -248,9 +267,7 @@ def _cross_entropy(logits: Any, labels: Any) -> Any:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean()
 
 
-def _sgd(
-    weights: Weights, velocity: Weights, gradients: Weights, lr: float, momentum: float
-) -> Tuple[Weights, Weights]:
+def _sgd(weights: Weights, velocity: Weights, gradients: Weights, lr: Any, momentum: Any) -> tuple[Weights, Weights]:
     velocity = {name: momentum * velocity[name] + gradients[name] for name in weights}
     return {name: weights[name] - lr * velocity[name] for name in weights}, velocity
 
@@ -265,14 +282,21 @@ def _rounded(x: Any) -> Any:
 _rounded.defjvp(lambda primals, tangents: (_rounded(*primals), tangents[0]))
 
 
-def _train(step: Callable[..., Any], state: Tuple[Weights, Weights], steps: int) -> Dict[str, Any]:
+def _train(
+    problem: Problem, precision: str, fault: str, state: tuple[Weights, Weights], steps: int
+) -> dict[str, Any]:
     weights, velocity = state
-    losses: List[float] = []
+    constants = _constants(problem, precision)
+    losses: list[float] = []
     first: Weights = {}
     for number in range(steps):
-        weights, velocity, loss, gradients = step(weights, velocity)
+        weights, velocity, loss, gradients = _jitted_step(precision, fault, weights, velocity, *constants)
         losses.append(float(loss))
         first = gradients if number == 0 else first
+    return _found(losses, first, weights)
+
+
+def _found(losses: list[float], first: Weights, weights: Weights) -> dict[str, Any]:
     return {
         "losses": losses,
         "gradients": {name: _numpy(value) for name, value in first.items()},
@@ -281,7 +305,7 @@ def _train(step: Callable[..., Any], state: Tuple[Weights, Weights], steps: int)
     }
 
 
-def _normal(key: Any, shape: Tuple[int, ...], inputs: int) -> Any:
+def _normal(key: Any, shape: tuple[int, ...], inputs: int) -> Any:
     return jax.random.normal(key, shape) / math.sqrt(inputs)
 
 
@@ -316,7 +340,7 @@ def _reader(key: Any, alphabet: int, hidden: int = 96) -> Weights:
     }
 
 
-def _text(batch: TextBatch) -> Tuple[np.ndarray, ...]:
+def _text(batch: TextBatch) -> tuple[np.ndarray, ...]:
     """A batch with its time axis padded to a multiple of 16, so that few shapes are compiled."""
     more = -batch.inputs.shape[1] % 16
     return tuple(np.pad(one, ((0, 0), (0, more))) for one in (batch.inputs, batch.targets, batch.mask))
@@ -326,7 +350,7 @@ def _nats(w: Weights, inputs: Any, targets: Any, mask: Any) -> Any:
     """The summed cross-entropy of a batch. Each step asks the data whether a line still goes on, and branches."""
 
     def step(carry: Any, now: Any) -> Any:
-        return lax.cond(now[2].sum() > 0, functools.partial(_read, w), lambda carry, now: carry, carry, now), None
+        return lax.cond(now[2].sum() > 0, functools.partial(_read, w), lambda carry, _now: carry, carry, now), None
 
     state = jnp.zeros((len(inputs), w["candidate"].shape[0]))
     (_, total), _ = lax.scan(step, (state, jnp.zeros(())), (inputs.T, targets.T, mask.T))
@@ -354,7 +378,7 @@ def _clipped(gradients: Weights, largest: float) -> Weights:
     return {name: value * jnp.minimum(1.0, largest / norm) for name, value in gradients.items()}
 
 
-def _adam(weights: Weights, state: Weights, gradients: Weights, count: Any, rate: float) -> Tuple[Weights, Weights]:
+def _adam(weights: Weights, state: Weights, gradients: Weights, count: Any, rate: float) -> tuple[Weights, Weights]:
     state = {
         name: (0.9 * m + 0.1 * gradients[name], 0.999 * v + 0.001 * gradients[name] ** 2)
         for name, (m, v) in state.items()

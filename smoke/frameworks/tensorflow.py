@@ -1,13 +1,14 @@
 """TensorFlow. What each function does: ``smoke.frameworks``."""
 
+# The functions are documented once, in smoke.frameworks, and have one signature in each file.
+# ruff: noqa: ARG001, D103
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import Problem
 
-CANNOT: Dict[str, str] = {}
+CANNOT: dict[str, str] = {}
 COMPILERS = ("tf.function", "xla")
 WORKLOADS = ()
 
@@ -25,9 +26,9 @@ _DTYPES = {"f64": tf.float64, "fp16": tf.float16, "bf16": tf.bfloat16}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
 
 
-def describe() -> Dict[str, Any]:
+def describe() -> dict[str, Any]:
     build = tf.sysconfig.get_build_info()
-    told: Dict[str, Any] = {
+    told: dict[str, Any] = {
         "name": "tensorflow",
         "version": tf.__version__,
         "keras": tf.keras.__version__,
@@ -67,18 +68,18 @@ def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
     return _numpy(_conv(_tensor(x, precision), _tensor(w, precision)))
 
 
-def train_parity(problem: Problem, precision: str, fault: str) -> Dict[str, Any]:
+def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]:
     return _Parity(problem, precision, fault).train(problem.steps)
 
 
-def train_compiled(problem: Problem, precision: str, compiler: str) -> Dict[str, Any]:
+def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str, Any]:
     parity = _Parity(problem, precision, "")
     step = tf.function(parity.step, jit_compile=compiler == "xla")
     parity.step = step  # type: ignore[method-assign]
     return {**parity.train(problem.steps), "compiled": step.experimental_get_tracing_count()}
 
 
-def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
+def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
     tf.keras.utils.set_random_seed(seed)
     layers = tf.keras.layers
     network = tf.keras.Sequential(
@@ -102,7 +103,7 @@ def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
         return loss
 
-    losses: List[float] = []
+    losses: list[float] = []
     start = time.perf_counter()
     for epoch in range(8):
         for images, labels in digits.epoch(32, seed + epoch):
@@ -112,7 +113,7 @@ def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
     return {"predictions": predictions, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
+def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
     tf.keras.utils.set_random_seed(seed)
     reader = _Reader(len(lines.alphabet))
     optimizer = tf.keras.optimizers.Adam(0.02, global_clipnorm=1.0)
@@ -125,10 +126,8 @@ def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
         optimizer.apply_gradients(zip(tape.gradient(loss, reader.weights), reader.weights))
         return loss
 
-    losses: List[float] = []
     start = time.perf_counter()
-    for batch in lines.epoch(32, seed):
-        losses.append(float(step(*_text(batch))))
+    losses = [float(step(*_text(batch))) for batch in lines.epoch(32, seed)]
     seconds = (time.perf_counter() - start) / len(losses)
     measure = tf.function(reader.nats, input_signature=_TEXT)
     tests = lines.tests(64)
@@ -137,24 +136,24 @@ def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
     return {"bits": bits, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_workload(name: str, digits: Digits, seed: int) -> Dict[str, Any]:
+def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
     raise Cannot("TensorFlow's file declares no workload of its own")
 
 
 def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
     parity = _Parity(problem, precision, "")
     parity.train(steps)
-    parity.checkpoint(steps).write(os.path.join(folder, "checkpoint"))
+    parity.checkpoint(steps).write(str(Path(folder, "checkpoint")))
 
 
-def continue_checkpoint(problem: Problem, precision: str, folder: str) -> Dict[str, Any]:
+def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[str, Any]:
     parity = _Parity(problem, precision, "")
     checkpoint = parity.checkpoint(0)
-    checkpoint.read(os.path.join(folder, "checkpoint")).assert_consumed()
+    checkpoint.read(str(Path(folder, "checkpoint"))).assert_consumed()
     return parity.train(problem.steps - int(checkpoint.steps))
 
 
-def load_batches(count: int, workers: int) -> List[float]:
+def load_batches(count: int, workers: int) -> list[float]:
     """tf.data has threads, not processes: the batches come to it from Python's worker processes."""
     source = tf.data.Dataset.from_generator(
         lambda: loading.batches(count, workers), output_signature=tf.TensorSpec((None, None, None), tf.float32)
@@ -162,7 +161,7 @@ def load_batches(count: int, workers: int) -> List[float]:
     return [float(tf.reduce_sum(batch)) for batch in source.prefetch(1)]
 
 
-def device_evidence(device: str) -> Dict[str, Any]:
+def device_evidence(device: str) -> dict[str, Any]:
     where = "/GPU:0" if device == "gpu" else "/CPU:0"
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
@@ -235,7 +234,7 @@ class _Parity:
         x = self.product(tf.matmul, x, w["dense2.w"]) + w["dense2.b"]
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(self.labels, x))
 
-    def step(self) -> Tuple[Any, Dict[str, Any]]:
+    def step(self) -> tuple[Any, dict[str, Any]]:
         scale = _LOSS_SCALE if self.precision == "fp16" else 1.0
         with tf.GradientTape() as tape:
             loss = self.loss()
@@ -248,9 +247,9 @@ class _Parity:
             value.assign_sub(self.lr * self.velocity[name])
         return loss, gradients
 
-    def train(self, steps: int) -> Dict[str, Any]:
-        losses: List[float] = []
-        first: Dict[str, np.ndarray] = {}
+    def train(self, steps: int) -> dict[str, Any]:
+        losses: list[float] = []
+        first: dict[str, np.ndarray] = {}
         for number in range(steps):
             loss, gradients = self.step()
             losses.append(float(loss))
@@ -282,7 +281,7 @@ _TEXT = (
 )
 
 
-def _text(batch: TextBatch) -> Tuple[Any, Any, Any]:
+def _text(batch: TextBatch) -> tuple[Any, Any, Any]:
     return tf.constant(batch.inputs), tf.constant(batch.targets), tf.constant(batch.mask)
 
 
@@ -298,7 +297,7 @@ class _Reader:
         self.output.build((None, 96))
 
     @property
-    def weights(self) -> List[Any]:
+    def weights(self) -> list[Any]:
         parts = (self.embedding, self.cell, self.output)
         return [weight for part in parts for weight in part.trainable_variables]
 

@@ -1,12 +1,16 @@
 """PyTorch. What each function does: ``smoke.frameworks``."""
 
+# The functions are documented once, in smoke.frameworks, and have one signature in each file.
+# ruff: noqa: D103
 from __future__ import annotations
 
 import contextlib
 import math
 import os
 import time
-from typing import Any, Dict, Iterator, List, Tuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +22,7 @@ from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import DeviceMissing
 from smoke.reference import Problem
 
-CANNOT: Dict[str, str] = {}
+CANNOT: dict[str, str] = {}
 COMPILERS = ("inductor",)
 WORKLOADS = ("torchvision",)
 
@@ -27,8 +31,8 @@ _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps smal
 _device = torch.device("cpu")
 
 
-def describe() -> Dict[str, Any]:
-    told: Dict[str, Any] = {
+def describe() -> dict[str, Any]:
+    told: dict[str, Any] = {
         "name": "torch",
         "version": torch.__version__,
         "cuda": torch.version.cuda,
@@ -49,7 +53,7 @@ def be_deterministic() -> None:
 
 
 def use_device(device: str) -> None:
-    global _device
+    global _device  # noqa: PLW0603 -- torch itself has no setting that is not a fallback
     if device == "gpu":
         try:
             torch.zeros(1, device="cuda")
@@ -68,11 +72,11 @@ def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
         return _numpy(F.conv2d(_tensor(x, precision), _tensor(w, precision)))
 
 
-def train_parity(problem: Problem, precision: str, fault: str) -> Dict[str, Any]:
+def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]:
     return _Parity(problem, precision, fault).train(problem.steps)
 
 
-def train_compiled(problem: Problem, precision: str, compiler: str) -> Dict[str, Any]:
+def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str, Any]:
     import torch._dynamo  # takes a second, and only this needs it
 
     parity = _Parity(problem, precision, "")
@@ -82,7 +86,7 @@ def train_compiled(problem: Problem, precision: str, compiler: str) -> Dict[str,
     return {**found, "compiled": torch._dynamo.utils.counters["stats"]["unique_graphs"] - before}
 
 
-def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
+def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),
@@ -97,11 +101,11 @@ def train_digits(digits: Digits, seed: int) -> Dict[str, Any]:
     return _classify(network, optimizer, digits, seed, epochs=8)
 
 
-def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
+def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     network = _Reader(len(lines.alphabet)).to(_device)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
-    losses: List[float] = []
+    losses: list[float] = []
     start = time.perf_counter()
     for batch in lines.epoch(32, seed):
         optimizer.zero_grad()
@@ -117,7 +121,7 @@ def train_sequence(lines: Lines, seed: int) -> Dict[str, Any]:
     return {"bits": bits, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_workload(name: str, digits: Digits, seed: int) -> Dict[str, Any]:
+def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
     return {"torchvision": _train_torchvision}[name](digits, seed)
 
 
@@ -125,12 +129,12 @@ def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -
     parity = _Parity(problem, precision, "")
     parity.train(steps)
     state = {"steps": steps, "weights": parity.weights, "optimizer": parity.optimizer.state_dict()}
-    torch.save(state, os.path.join(folder, "checkpoint.pt"))
+    torch.save(state, Path(folder, "checkpoint.pt"))
 
 
-def continue_checkpoint(problem: Problem, precision: str, folder: str) -> Dict[str, Any]:
+def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[str, Any]:
     parity = _Parity(problem, precision, "")
-    state = torch.load(os.path.join(folder, "checkpoint.pt"), map_location=_device, weights_only=True)
+    state = torch.load(Path(folder, "checkpoint.pt"), map_location=_device, weights_only=True)
     with torch.no_grad():
         for name, value in parity.weights.items():
             value.copy_(state["weights"][name])
@@ -138,12 +142,12 @@ def continue_checkpoint(problem: Problem, precision: str, folder: str) -> Dict[s
     return parity.train(problem.steps - state["steps"])
 
 
-def load_batches(count: int, workers: int) -> List[float]:
+def load_batches(count: int, workers: int) -> list[float]:
     loader = torch.utils.data.DataLoader(_Batches(count), batch_size=None, num_workers=workers, prefetch_factor=2)
     return [float(batch.to(_device).sum()) for batch in loader]
 
 
-def device_evidence(device: str) -> Dict[str, Any]:
+def device_evidence(device: str) -> dict[str, Any]:
     where = torch.device("cuda" if device == "gpu" else "cpu")
     activities = [torch.profiler.ProfilerActivity.CPU]
     if where.type == "cuda":
@@ -207,9 +211,9 @@ class _Parity:
         x = rounded(x) @ rounded(w["dense2.w"]) + w["dense2.b"]
         return F.cross_entropy(x, self.labels)
 
-    def train(self, steps: int) -> Dict[str, Any]:
-        losses: List[float] = []
-        first: Dict[str, np.ndarray] = {}
+    def train(self, steps: int) -> dict[str, Any]:
+        losses: list[float] = []
+        first: dict[str, np.ndarray] = {}
         for step in range(steps):
             losses.append(self.step())
             if step == 0:
@@ -259,8 +263,8 @@ def _rounded(x: torch.Tensor) -> torch.Tensor:
 
 def _classify(
     network: nn.Module, optimizer: torch.optim.Optimizer, digits: Digits, seed: int, epochs: int
-) -> Dict[str, Any]:
-    losses: List[float] = []
+) -> dict[str, Any]:
+    losses: list[float] = []
     start = time.perf_counter()
     for epoch in range(epochs):
         for images, labels in digits.epoch(32, seed + epoch):
@@ -285,7 +289,7 @@ class _Reader(nn.Module):
         self.recurrence = nn.GRU(32, 96, batch_first=True)
         self.output = nn.Linear(96, alphabet)
 
-    def nats(self, batch: TextBatch) -> Tuple[torch.Tensor, int]:
+    def nats(self, batch: TextBatch) -> tuple[torch.Tensor, int]:
         """The summed cross-entropy of a batch, and its count of characters."""
         lengths = torch.tensor(batch.mask.sum(1).astype(np.int64))
         inputs, targets = (
@@ -312,7 +316,7 @@ class _Batches(torch.utils.data.Dataset):
         return torch.from_numpy(data.batch(index))
 
 
-def _train_torchvision(digits: Digits, seed: int) -> Dict[str, Any]:
+def _train_torchvision(digits: Digits, seed: int) -> dict[str, Any]:
     """TorchVision's ResNet-18, untrained, on digits that its own transforms enlarge and vary."""
     from torchvision import models
     from torchvision.transforms import v2
@@ -322,7 +326,7 @@ def _train_torchvision(digits: Digits, seed: int) -> Dict[str, Any]:
     enlarge = v2.Compose([v2.Resize(32), v2.Normalize([0.5], [0.5]), v2.Lambda(_three_channels)])
     vary = v2.Compose([v2.RandomAffine(degrees=5, translate=(0.05, 0.05)), enlarge])
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
-    losses: List[float] = []
+    losses: list[float] = []
     start = time.perf_counter()
     for images, labels in digits.epoch(32, seed):
         optimizer.zero_grad()
