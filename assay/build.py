@@ -26,6 +26,7 @@ import uv
 
 from assay import base, network, paths, planning
 from assay.catalog import Catalog, Image
+from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
 from assay.errors import AssayError, BuildFailed
 from assay.images import Built, Images, read_images, short, tag, write_images
@@ -137,8 +138,9 @@ def _one(run: _Run, image: Image) -> Built:
         return known
     run.view.start(image.name)
     started = time.monotonic()
+    suite = suite_digest(run.catalog.root / "smoke") if image.framework else None
     digest = _build_one(run, image, parent, name)
-    built = _facts(run.engine, name, key, digest, time.monotonic() - started)
+    built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
     _check_built(run, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:
@@ -286,12 +288,13 @@ def uv_folder() -> Path:
     return folder
 
 
-def _facts(engine: Engine, name: str, key: str, digest: str, seconds: float) -> Built:
+def _facts(engine: Engine, name: str, key: str, suite: str | None, digest: str, seconds: float) -> Built:
     facts = _seen(engine, name)
     if facts.digest != digest:
         raise BuildFailed(f"{name} is {facts.digest}, but {digest} was just built", "Is another build running?")
     return Built(
         key=key,
+        suite=suite,
         digest=digest,
         config=facts.config_digest,
         diff_ids=facts.diff_ids,

@@ -17,6 +17,7 @@ class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One image as it was built. Sizes in bytes."""
 
     key: str
+    suite: str | None  # the digest of the smoke suite in it; None where there is none
     digest: str
     config: str
     diff_ids: tuple[str, ...]
