@@ -17,8 +17,8 @@ $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV) && \
 	  $(PYTHON) -m pip install --quiet --target $(VENV)/bootstrap virtualenv && \
 	  PYTHONPATH=$(VENV)/bootstrap $(PYTHON) -m virtualenv --quiet $(VENV); }
-	@$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
-	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(VENV)/bin/python -m pip install -qq --require-hashes --requirement requirements-dev.lock
+	@$(VENV)/bin/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they stand on)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -243,7 +244,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
         "epoch": base.SOURCE_DATE_EPOCH,
         "parent": parent_digest,
         "labels": planning.labels(image),
-        "uv": uv_version(),
+        "uv": version("uv"),
         "files": {},
     }
     files = [path for path in (image.dockerfile, image.lock, image.packages_lock) if path]
@@ -270,14 +271,9 @@ def _tree(folder: Path) -> list[Path]:
     ]
 
 
-def uv_version() -> str:
-    """The version of uv that installs the locks."""
-    return process.run([uv.find_uv_bin(), "--version"]).stdout.split()[1]
-
-
 def uv_folder() -> Path:
     """A folder that holds the uv program and nothing else, for the builds to mount."""
-    folder = paths.cache() / "tools" / f"uv-{uv_version()}"
+    folder = paths.cache() / "tools" / f"uv-{version("uv")}"
     if not (folder / "uv").is_file():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
         partial.mkdir(parents=True, exist_ok=True)
