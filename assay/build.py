@@ -273,7 +273,7 @@ def _tree(folder: Path) -> list[Path]:
 
 def uv_folder() -> Path:
     """A folder that holds the uv program and nothing else, for the builds to mount."""
-    folder = paths.cache() / "tools" / f"uv-{version("uv")}"
+    folder = paths.cache() / "tools" / f"uv-{version('uv')}"
     if not (folder / "uv").is_file():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
         partial.mkdir(parents=True, exist_ok=True)
