@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn, Optional
@@ -33,6 +34,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
         print(f"smoke: {wrong}", file=sys.stderr)
         print(wrong.remedy, file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # how containers are stopped
     found = run(plan, options.only)
     data = found.as_json(VERSION)
     if options.report:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from smoke import plan as plans
 from smoke.bench import Bench
-from smoke.checks import FAMILIES
+from smoke.checks import DETERMINISTIC, FAMILIES
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.report import Fault, Result
 
@@ -25,7 +25,7 @@ from smoke.report import Fault, Result
 def main(arguments: list[str]) -> int:
     """Runs the families named and returns 0, whatever they found; a crash of Python itself is for the runner."""
     process, families, plan, out = arguments
-    bench = Bench(plans.read(Path(plan)), Path(out).parent, deterministic=process != "main")
+    bench = Bench(plans.read(Path(plan)), Path(out).parent, deterministic=process in DETERMINISTIC)
     with Path(out).open("a", encoding="utf-8") as file:
         told = False
         for family in families.split(","):

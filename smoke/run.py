@@ -17,12 +17,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Optional
 
 from smoke import host
-from smoke.checks import FAMILIES, PROCESSES, Family
+from smoke.checks import FAMILIES, LANES, Family
 from smoke.plan import Plan, declared
 from smoke.report import SUITE, Fault, Report, Result, fault_from, not_run, result_from
 
@@ -43,13 +44,12 @@ def wanted(plan: Plan, only: Sequence[str] = ()) -> list[Family]:
 def run(plan: Plan, only: Sequence[str] = ()) -> Report:
     """Runs the plan and returns the report; what goes wrong in a check is in it. Raises OSError without scratch."""
     scratch = Path(tempfile.mkdtemp(prefix="smoke-"))
+    runner = Runner(plan, wanted(plan, only), scratch)
     try:
-        found = Findings()
-        families = wanted(plan, only)
-        for process in PROCESSES:
-            _run_all(process, [one for one in families if process in one.processes], plan, scratch, found)
+        runner.run()
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
+    found = runner.found
     order = [one.name for one in FAMILIES]
     results = [one for one in found.results if not only or any(_touches(prefix, one.id) for prefix in only)]
     return Report(
@@ -105,43 +105,71 @@ def _is_import_failure(one: Result) -> bool:
     return one.state == "error" or (one.id == "imports.framework" and one.state != "pass")
 
 
-def _run_all(process: str, families: list[Family], plan: Plan, scratch: Path, found: Findings) -> None:
-    """Runs a process for these families, and again for what is left of them after a crash."""
-    left = [one for one in families if one.name not in found.over]
-    while left:
-        if found.lacks_framework():
-            for one in left:
-                _refuse(one, found)
-            return
-        ended = run_process(process, [one.name for one in left], plan, scratch, found)
-        left = [one for one in left if one.name not in ended]
+class Runner:
+    """One run of a plan: its processes in their lanes, and what they found."""
+
+    def __init__(self, plan: Plan, families: list[Family], scratch: Path) -> None:
+        self.plan = plan
+        self.families = families
+        self.scratch = scratch
+        self.found = Findings()
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Runs all lanes to their end. If this process is told to end, so are its children."""
+        side_by_side = len(LANES) if self.plan.device == "cpu" else 1
+        with ThreadPoolExecutor(side_by_side) as pool:
+            lanes = [pool.submit(self._lane, processes) for processes in LANES]
+            try:
+                for lane in lanes:
+                    lane.result()
+            except BaseException:
+                self._stop.set()
+                raise
+
+    def _lane(self, processes: Sequence[str]) -> None:
+        for process in processes:
+            left = [one for one in self.families if process in one.processes and one.name not in self.found.over]
+            while left and not self._stop.is_set():
+                if self.found.lacks_framework():
+                    for one in left:
+                        self._refuse(one)
+                    break
+                ended = self._process(process, [one.name for one in left])
+                left = [one for one in left if one.name not in ended]
+
+    def _refuse(self, family: Family) -> None:
+        self.found.over.add(family.name)
+        reason = "the framework cannot be imported, see imports"
+        self.found.results.append(not_run(family.prefix, family.name, reason))
+
+    def _process(self, process: str, names: list[str]) -> set[str]:
+        """Runs one process to its end and takes its findings in; returns the families that need no other try."""
+        out, plan_file = self.scratch / (process + ".jsonl"), self.scratch / (process + ".plan.json")
+        out.write_text("")
+        plan_file.write_text(json.dumps(self.plan.as_json()))
+        argv = [sys.executable, "-m", "smoke.child", process, ",".join(names), str(plan_file), str(out)]
+        ending = bounded(argv, self.scratch, out, self.plan.seconds_per_check, self._stop)
+        began, ended = _take_all(out, self.found)
+        if ending.reason or not ended:
+            name = _blamed(names, began, ended)
+            prefix = next(one.prefix for one in FAMILIES if one.name == name)
+            reason = ending.reason or "the process ended by itself before the check did"
+            self.found.add(Result(prefix, name, "error", reason + ending.evidence(), ending.remedy))
+            ended.append(name)
+        return set(ended)
 
 
-def _refuse(family: Family, found: Findings) -> None:
-    found.over.add(family.name)
-    found.results.append(not_run(family.prefix, family.name, "the framework cannot be imported, see imports"))
+def _blamed(names: list[str], began: list[str], ended: list[str]) -> str:
+    """The family in which a process ended badly.
 
-
-def run_process(process: str, names: list[str], plan: Plan, scratch: Path, found: Findings) -> set[str]:
-    """Runs one process to its end and takes its findings in; returns the families that need no other try."""
-    out = scratch / "out.jsonl"
-    out.write_text("")
-    plan_file = scratch / "plan.json"
-    plan_file.write_text(json.dumps(plan.as_json()))
-    argv = [sys.executable, "-m", "smoke.child", process, ",".join(names), str(plan_file), str(out)]
-    ending = bounded(argv, scratch, out, plan.seconds_per_check)
-    began, ended = _take_all(out, found)
-    if ending.reason or not ended:
-        # Between two families there is none to blame: then the first that had not begun takes the blame, so that
-        # each try is one family nearer to the end; after the last one it is the last that gets it.
-        name = next((one for one in began if one not in ended), None) or next(
-            (one for one in names if one not in ended), names[-1]
-        )
-        prefix = next(one.prefix for one in FAMILIES if one.name == name)
-        reason = ending.reason or "the process ended by itself before the check did"
-        found.add(Result(prefix, name, "error", reason + ending.evidence(), ending.remedy))
-        ended.append(name)
-    return set(ended)
+    Between two families there is none: then the next takes the blame, so that each try is one family nearer to the
+    end. After the last one, it is the last.
+    """
+    for one in began + names:
+        if one not in ended:
+            return one
+    return names[-1]
 
 
 def _take_all(out: Path, found: Findings) -> tuple[list[str], list[str]]:
@@ -173,8 +201,11 @@ class Exit:
         return "\nlast output: " + self.output.strip()[-KEPT_OUTPUT:] if self.output.strip() else ""
 
 
-def bounded(argv: Sequence[str], scratch: Path, out: Path, seconds: float) -> Exit:
-    """Runs ``argv`` in a process group of its own until it ends or writes no new line to ``out`` for ``seconds``."""
+def bounded(argv: Sequence[str], scratch: Path, out: Path, seconds: float, stop: threading.Event) -> Exit:
+    """Runs ``argv`` in a process group of its own until it ends, or ``stop`` is set.
+
+    It is ended, too, if it writes nothing to ``out`` for ``seconds``.
+    """
     child = subprocess.Popen(
         list(argv),
         stdin=subprocess.DEVNULL,
@@ -185,7 +216,7 @@ def bounded(argv: Sequence[str], scratch: Path, out: Path, seconds: float) -> Ex
         start_new_session=True,
     )
     tail = _Tail(child.stdout)
-    late = not _wait(child.pid, out, seconds)
+    late = not _wait(child.pid, out, seconds, stop)
     # The leader is not reaped yet, so its number is still that of its group: no other process can be hit.
     os.killpg(child.pid, signal.SIGKILL)
     code = child.wait()
@@ -207,21 +238,23 @@ def _environment(scratch: Path) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
+        # A thread that spins while it waits holds up those it waits for, where cores are few and shared.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "PYTHONFAULTHANDLER": "1",  # a segfault then leaves its stack in the output
         "TMPDIR": str(temporary),
     }
 
 
-def _wait(pid: int, out: Path, seconds: float) -> bool:
+def _wait(pid: int, out: Path, seconds: float, stop: threading.Event) -> bool:
     """Waits for the end without reaping. False if no family began or ended, nor any result came, in time."""
     size, since = 0, time.monotonic()
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and not stop.is_set():
         now = out.stat().st_size
         if now != size:
             size, since = now, time.monotonic()
         if time.monotonic() - since > seconds:
             return False
-        time.sleep(TICK)
+        stop.wait(TICK)
     return True
 
 

@@ -2,15 +2,19 @@
 
 A file holds ``run(process, bench)``, which yields ``Result`` and ``Fault`` values as it goes. A family runs in one or
 more named processes; families of one process share it, since importing a framework takes seconds. ``main`` is the
-framework as a user finds it. ``first`` and ``second`` are two fresh processes with the framework's switches for
-determinism on: what one leaves, the other must reproduce.
+framework as a user finds it, and so is ``compile``, which has a process to itself because compilers take their time.
+``first`` and ``second`` are two fresh processes with the framework's switches for determinism on: what one leaves,
+the other must reproduce.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-PROCESSES = ("main", "first", "second")
+# Processes of one lane run one after another. On the CPU the lanes run side by side; on a GPU they do not, since
+# TensorFlow and JAX each take most of its memory when they start.
+LANES = (("main",), ("compile", "first", "second"))
+DETERMINISTIC = ("first", "second")
 
 
 class Family(NamedTuple):
@@ -31,7 +35,7 @@ FAMILIES = (
     Family("faults", "P4"),
     Family("digits", "digits"),
     Family("sequence", "sequence", optional=True),
-    Family("compile", "compile", optional=True),
+    Family("compile", "compile", ("compile",), optional=True),
     Family("domain", "domain", optional=True),
     Family("loader", "loader"),
     Family("cost", "cost"),
