@@ -45,8 +45,8 @@ def build_command(images: tuple[str, ...], no_cache: bool) -> None:
     """Build images (all, unless named) and what they stand on."""
     known = catalog.load(repository())
     known.order(images)
-    with view.BuildView() as watching:
-        build.build(known, engine.find(), images, watching, build.Options(no_cache=no_cache))
+    with engine.find() as found, view.BuildView() as watching:
+        build.build(known, found, images, watching, build.Options(no_cache=no_cache))
 
 
 @cli.command()
@@ -54,8 +54,8 @@ def build_command(images: tuple[str, ...], no_cache: bool) -> None:
 def reproduce(images: tuple[str, ...]) -> None:
     """Build images once more, with no cache and from a new base, and compare the digests."""
     known = catalog.load(repository())
-    with view.BuildView() as watching:
-        rows = build.reproduce(known, engine.find(), images, watching)
+    with engine.find() as found, view.BuildView() as watching:
+        rows = build.reproduce(known, found, images, watching)
     view.out.print(
         view.table(
             ("image", "same", "digest", "again"),
@@ -83,8 +83,8 @@ def smoke_command(
         known.get(name)
     options = smoke.Options(device=device, again=again, memory_bytes=parse_size(memory) if memory else None)
     watching = view.SmokeView(quiet=as_json)
-    with watching:
-        outcomes = smoke.smoke(known, engine.find(), images, options, watching.start, watching.done)
+    with engine.find() as found, watching:
+        outcomes = smoke.smoke(known, found, images, options, watching.start, watching.done)
     if as_json:
         click.echo(json.dumps([smoke.row(outcome) for outcome in outcomes], indent=1))
     if junit:
@@ -203,8 +203,8 @@ def engine_status(as_json: bool) -> None:
 @engine_group.command("up")
 def engine_up() -> None:
     """Start the engine that is used, if it is the embedded one."""
-    found = engine.find()
-    view.out.print(f"{found.description}: up")
+    with engine.find() as found:
+        view.out.print(f"{found.description}: up")
 
 
 @engine_group.command("down")
@@ -216,7 +216,8 @@ def engine_down() -> None:
 @engine_group.command("prune")
 def engine_prune() -> None:
     """Drop the build cache; images stay."""
-    view.out.print(f"{view.size(engine.find().prune_build_cache())} freed")
+    with engine.find() as found:
+        view.out.print(f"{view.size(found.prune_build_cache())} freed")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

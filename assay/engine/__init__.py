@@ -53,6 +53,8 @@ def find() -> Engine:
         engine, lacks = _system()
         if engine is not None and not lacks:
             return engine
+        if engine is not None:
+            engine.close()
     if choice == "system" or not apt.available():
         found = f"the Docker Engine here will not do: {'; '.join(lacks)}" if lacks else "no container engine answers"
         raise EngineMissing(found, install_hint())
@@ -62,6 +64,8 @@ def find() -> Engine:
 def status() -> Status:
     """What there is, without starting anything."""
     engine, lacks = _system()
+    if engine is not None:
+        engine.close()
     embedded = EmbeddedEngine.here()
     running = embedded.pid() is not None
     good = engine is not None and not lacks and _choice() != "embedded"

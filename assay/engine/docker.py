@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any, cast
 
 import docker
@@ -95,12 +96,24 @@ class Engine:
         self.environment = dict(environment)
         try:
             self._client = docker.DockerClient(base_url=address, timeout=120) if address else docker.from_env()
+        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+            raise EngineMissing(f"no container engine answers: {error}", "Start one, or run as root.") from error
+        try:
             facts = self._client.version()
             self._info = self._client.info()
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+            self._client.close()
             raise EngineMissing(f"no container engine answers: {error}", "Start one, or run as root.") from error
         self.version = str(facts.get("Version", "0"))
         self.address = self._client.api.base_url
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the connection."""

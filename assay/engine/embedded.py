@@ -107,6 +107,12 @@ class EmbeddedEngine:
             self._clear_remains()
             self._start()
 
+    def unpack(self) -> None:
+        """Fetch and unpack the programs, once; starts nothing."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            apt.unpack(PACKAGES, self.programs)
+
     def down(self) -> bool:
         """Stop the daemon and what it started; True if there was one."""
         if not self.home.is_dir():
@@ -120,7 +126,7 @@ class EmbeddedEngine:
         self.run.mkdir(parents=True, exist_ok=True, mode=0o711)
         config = self.home / "daemon.json"
         config.write_text(json.dumps(self._settings(), indent=1))
-        daemon = process.daemon(
+        daemon_pid = process.daemon(
             [str(self.programs / "usr/sbin/dockerd"), "--config-file", str(config)],
             env=self.environment(),
             log=self.log,
@@ -129,7 +135,7 @@ class EmbeddedEngine:
         while time.monotonic() < deadline:
             if self._answers():
                 return
-            if daemon.poll() is not None:
+            if not _alive(daemon_pid):
                 break
             time.sleep(0.1)
         raise EngineMissing(

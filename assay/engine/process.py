@@ -121,18 +121,19 @@ def _terminated(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str
             process.stdout.close()
 
 
-def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one, in a session of its own so that no Ctrl-C reaches it."""
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            list(argv),
-            env=env,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
+    """Start a process that outlives this one, in a session of its own so that no Ctrl-C reaches it; its id."""
+    return os.posix_spawn(
+        argv[0],
+        list(argv),
+        dict(env),
+        setsid=True,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
 
 
 def environment(**changes: str) -> dict[str, str]:

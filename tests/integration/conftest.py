@@ -1,0 +1,111 @@
+"""A real engine, and a small real image of the tests' own: a framework added as a newcomer would add it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from assay import build, catalog, engine
+from assay.engine.embedded import EmbeddedEngine
+from assay.images import Built
+
+NEWCOMER = Path(__file__).parent / "newcomer"
+ASSAY = str(Path(sys.executable).parent / "assay")
+
+
+class Quiet:
+    """A view that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.fresh: list[str] = []
+        self.steps: list[str] = []
+
+    def start(self, name: str) -> None:
+        pass
+
+    def step(self, name: str, text: str) -> None:
+        self.steps.append(text)
+
+    def done(self, name: str, built: Built, fresh: bool) -> None:
+        self.fresh += [name] if fresh else []
+
+    def failed(self, name: str, error: Exception | None) -> None:
+        pass
+
+
+def add_newcomer(checkout: Path) -> None:
+    """The two things that a newcomer adds, and nothing else."""
+    shutil.copytree(NEWCOMER / "images/newcomer", checkout / "images/newcomer")
+    shutil.copy(checkout / "smoke/frameworks/autograd.py", checkout / "smoke/frameworks/newcomer.py")
+
+
+def copy_of(root: Path, target: Path) -> Path:
+    """A checkout without what was built in it."""
+    for name in ("images", "smoke"):
+        shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    add_newcomer(target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[engine.Engine]:
+    """The engine that `assay` would use here."""
+    found = engine.find()
+    yield found
+    found.close()
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A checkout in which the newcomer is built."""
+
+    checkout: Path
+    built: Built
+
+
+@pytest.fixture(scope="session")
+def newcomer(root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
+    """The newcomer's image, built with the host's own code."""
+    checkout = copy_of(root, tmp_path_factory.mktemp("checkout"))
+    images = build.build(catalog.load(checkout), running, ["newcomer"], Quiet()).images
+    return Newcomer(checkout, images["newcomer"])
+
+
+def assay(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a checkout, as a person would."""
+    return subprocess.run(
+        [ASSAY, *arguments],
+        cwd=checkout,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedEngine]:
+    """An embedded engine with a cache folder of its own, which a test may treat badly; stopped afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("the embedded engine needs root")
+    usual = EmbeddedEngine.here()
+    usual.unpack()
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("ASSAY_CACHE", str(cache))
+    monkeypatch.setenv("ASSAY_ENGINE", "embedded")
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    own = EmbeddedEngine.here()
+    # Hard links: the programs need not be fetched again.
+    shutil.copytree(usual.programs, own.programs, copy_function=os.link, symlinks=True)
+    if (usual.home.parent / "base").is_dir():
+        (cache / "base").symlink_to(usual.home.parent / "base")
+    yield own
+    own.down()
