@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -157,7 +158,11 @@ def read_report(path: Path) -> Report:
     """Read a report. Missing, truncated, oversized or of another schema: `VerificationFailed`."""
     todo = "Run the smoke suite again; if it stays so, read the container's last output."
     try:
-        if path.stat().st_size > LARGEST_REPORT:
+        # An image wrote it: a link or a pipe in its place would lead elsewhere, or nowhere.
+        facts = path.lstat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise VerificationFailed(f"the report {path.name} is no plain file", todo)
+        if facts.st_size > LARGEST_REPORT:
             raise VerificationFailed(f"the report {path.name} is larger than {LARGEST_REPORT >> 20} MiB", todo)
         data = path.read_bytes()
     except FileNotFoundError:
@@ -253,8 +258,8 @@ def _metric_problem(metric: Metric, table: Mapping[str, str]) -> str | None:
         return f"{metric.name} is {metric.value}"
     wanted = _wanted(metric, table)
     if wanted != (metric.relation, metric.gate):
-        held = f"{metric.relation} {metric.gate}" if metric.gate else "no gate"
-        return f"{metric.name} was held against {held}, and the gate is {' '.join(wanted)}"
+        against = f"{metric.relation} {metric.gate}" if metric.gate else "no gate"
+        return f"{metric.name} was held against {against}, and the gate is {wanted[0]} {wanted[1]}"
     if metric.gate is None:
         return None
     gate = _number(metric.gate)
@@ -262,15 +267,15 @@ def _metric_problem(metric: Metric, table: Mapping[str, str]) -> str | None:
     return None if held else f"{metric.name} {value:.3g} is not {metric.relation} {metric.gate}"
 
 
-def _wanted(metric: Metric, table: Mapping[str, str]) -> tuple[str, str]:
+def _wanted(metric: Metric, table: Mapping[str, str]) -> tuple[str, str | None]:
     """The relation and the gate that a metric is to have: its own where gates.json has none of that name."""
     if metric.name in table:
         return _RELATIONS.get(metric.name, "<="), table[metric.name]
-    return metric.relation, metric.gate  # type: ignore[return-value]
+    return metric.relation, metric.gate
 
 
-# Ids begin with their family, but for those that have a short name. Families that train are held to the gates of their
-# class of numbers too. Of what gates.json has for a family, each result has all, or in _ONE_OF one.
+# Ids begin with their family, but for those that have a short name. Families that train are held to the gates of
+# their class of numbers too. Of what gates.json has for a family, each result has all, or in _ONE_OF one.
 _SHORT = {"P0": "exact", "P1": "precision", "P2": "parity", "P3": "determinism", "P4": "faults"}
 _TRAINED = ("parity", "compile")
 _ONE_OF = ("exact",)
@@ -327,13 +332,12 @@ def _fault_problems(report: Report, gates: Mapping[str, Any]) -> Iterator[tuple[
 def _caught(fault: Fault, gates: Mapping[str, Any]) -> bool:
     """Whether a number of the fault's is on the wrong side of the gate that a true run is held to."""
     table = _gates_of(fault.check, "", gates)
-    for metric in fault.metrics:
-        value, gate = _number(metric.value), _number(metric.gate or "nan")
-        if math.isnan(gate) or _wanted(metric, table) != (metric.relation, metric.gate):
-            continue
-        if math.isnan(value) or _metric_problem(metric, table):
-            return True
-    return False
+    judged = (
+        metric
+        for metric in fault.metrics
+        if math.isfinite(_number(metric.gate or "nan")) and _wanted(metric, table) == (metric.relation, metric.gate)
+    )
+    return any(_metric_problem(metric, table) for metric in judged)
 
 
 def _level(report: Report, bad: set[str], device: str) -> str:
