@@ -153,7 +153,7 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], work: Path) -> list[str]:
         f"--keyring={tools / 'usr/share/keyrings'}",
         # The cache may be a folder that apt's own user cannot read, root's home for one.
         '--aptopt=APT::Sandbox::User "root"',
-        f"--include={','.join(image.include)}",
+        *([f"--include={','.join(image.include)}"] if image.include else []),
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*/LC_MESSAGES/*",
         "--dpkgopt=path-exclude=/usr/share/info/*",

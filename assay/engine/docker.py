@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import tarfile
 import tempfile
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, cast
+from typing import IO, Any, ParamSpec, TypeVar, cast
 
 import docker
 import docker.errors
@@ -24,6 +25,25 @@ from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
 
 OLDEST = 23
 LOG_BYTES = 4096
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _answered(method: Callable[P, R]) -> Callable[P, R]:
+    """Let an engine that goes away, or refuses, raise `EngineMissing`."""
+
+    @functools.wraps(method)
+    def spoken(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+            raise EngineMissing(
+                f"the engine went away or refused: {error}",
+                "Run the command again; `assay engine status` tells how the engine is.",
+            ) from error
+
+    return spoken
 
 
 @dataclass(frozen=True)
@@ -183,6 +203,7 @@ class Engine:
             )
         return BuildFailed(f"{tag} was not built: {reason}", remedy(decoder.text()))
 
+    @_answered
     def image(self, reference: str) -> ImageFacts | None:
         """The facts of a local image, or None if there is none of that name."""
         try:
@@ -206,6 +227,7 @@ class Engine:
             uncompressed_bytes=sum(int(row.get("Size") or 0) for row in history),
         )
 
+    @_answered
     def digest(self, reference: str) -> str | None:
         """The manifest digest of a local image, or None; much cheaper than `image`."""
         try:
@@ -239,16 +261,19 @@ class Engine:
         with tarfile.open(fileobj=cast("IO[bytes]", _Reader(chunks)), mode="r|") as archive:
             yield archive
 
+    @_answered
     def tag(self, reference: str, name: str) -> None:
         """Give a local image another name."""
         repository, _, tag = name.rpartition(":")
         self._client.images.get(reference).tag(repository, tag)
 
+    @_answered
     def remove(self, reference: str) -> None:
         """Take a local image's name away, and the image with its last name."""
         with contextlib.suppress(docker.errors.ImageNotFound):
             self._client.images.remove(reference, force=True)
 
+    @_answered
     def prune_build_cache(self) -> int:
         """Drop the whole build cache; bytes freed."""
         freed = self._client.api.prune_builds(all=True)
@@ -271,14 +296,17 @@ class Engine:
         started = time.monotonic()
         try:
             container = self._client.containers.create(request.image, list(request.command), **self._options(request))
+            try:
+                container.start()
+                exit_code, timed_out = _wait(container, request.seconds)
+                container.reload()
+                state = container.attrs["State"]
+                output = container.logs(tail=200)[-LOG_BYTES:].decode(errors="replace")
+            finally:
+                with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+                    container.remove(force=True, v=True)
         except docker.errors.ImageNotFound as error:
             raise UsageError(f"{request.image} is not built", "Run `assay build` first.") from error
-        try:
-            container.start()
-            exit_code, timed_out = _wait(container, request.seconds)
-            container.reload()
-            state = container.attrs["State"]
-            output = container.logs(tail=200)[-LOG_BYTES:].decode(errors="replace")
         except docker.errors.APIError as error:
             raise _run_error(request, error) from error
         except (requests.RequestException, OSError) as error:
@@ -286,9 +314,6 @@ class Engine:
                 f"the engine went away while {request.image} ran: {error}",
                 "Run the command again; `assay engine status` tells how the engine is.",
             ) from error
-        finally:
-            with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
-                container.remove(force=True, v=True)
         out_of_memory = bool(state.get("OOMKilled"))
         return RunResult(exit_code, out_of_memory, timed_out, output, time.monotonic() - started)
 
@@ -392,7 +417,8 @@ def _wait(container: Container, seconds: float) -> tuple[int, bool]:
             raise
     except requests.exceptions.Timeout:
         pass
-    container.kill()
+    with contextlib.suppress(docker.errors.APIError):  # it came to its end just now
+        container.kill()
     container.wait(timeout=30)
     return 124, True
 

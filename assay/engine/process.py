@@ -43,8 +43,8 @@ def run(
 ) -> Completed:
     """Run ``argv`` to its end and return what it said.
 
-    ``env``, when given, is the whole environment. A program that does not exist comes back as status 127,
-    one that outlasts ``timeout`` (seconds) as 124, as shells and timeout(1) have it.
+    ``env``, when given, is the whole environment. A program that does not exist comes back as status 127, one that
+    may not be run as 126, one that outlasts ``timeout`` (seconds) as 124, as shells and timeout(1) have it.
     Raises `ProcessFailed` on a non-zero status when ``check`` is set.
     """
     try:
@@ -64,6 +64,8 @@ def run(
         )
     except FileNotFoundError:
         completed = Completed(127, "", f"{argv[0]}: not found")
+    except PermissionError:
+        completed = Completed(126, "", f"{argv[0]}: may not be run")
     except subprocess.TimeoutExpired:
         completed = Completed(124, "", f"{Path(argv[0]).name}: no end after {timeout:.0f} seconds")
     if check and completed.returncode != 0:
