@@ -252,7 +252,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     files += _tree(cat.root / "images" / "common")
     if image.framework:
         parts["plan"] = planning.plan_text(image)
-        files += _tree(cat.root / "smoke")
+        parts["suite"] = suite_digest(cat.root / "smoke")
     parts["files"] = {
         path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in set(files)
     }
@@ -260,7 +260,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
 
 
 # What says something about an image but is not in it.
-_NOT_INPUTS = ("image.toml", "requirements.in")
+_NOT_INPUTS = ("image.toml", "requirements.in", "README.md")
 
 
 def _tree(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -14,7 +15,7 @@ import click
 
 from assay import __version__, base, build, catalog, engine, lock, planning, smoke, view
 from assay.engine.embedded import EmbeddedEngine
-from assay.errors import AssayError, UsageError
+from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, read_images
 
 Command = Callable[..., Any]
@@ -81,6 +82,8 @@ def smoke_command(
     known = catalog.load(repository())
     for name in images:
         known.get(name)
+    if junit and not junit.absolute().parent.is_dir():
+        raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
     options = smoke.Options(device=device, again=again, memory_bytes=parse_size(memory) if memory else None)
     watching = view.SmokeView(quiet=as_json)
     with engine.find() as found, watching:
@@ -224,6 +227,14 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _told(error: OSError) -> AssayError:
+    """What the operating system refused, as one of our errors."""
+    what = f"{error.filename or 'the operating system says'}: {error.strerror or error}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return BuildFailed(f"the disk is full: {what}", "Make room (`assay engine prune` helps) and run it again.")
+    return UsageError(what, "See to it, and run the command again: what is finished is kept.")
+
+
 def main() -> None:
     """Run the command; every error is two lines and its own exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -237,6 +248,10 @@ def main() -> None:
         path = context.command_path if context else "assay"
         view.show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
         sys.exit(UsageError.exit_code)
+    except OSError as error:
+        told = _told(error)
+        view.show_error(told)
+        sys.exit(told.exit_code)
     except (KeyboardInterrupt, click.Abort):
         view.err.print("\ninterrupted: what is finished is kept, and the next run goes on from there")
         sys.exit(130)

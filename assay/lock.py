@@ -275,11 +275,16 @@ def environment() -> dict[str, str]:
     chosen = index()
     if chosen is not None:
         result["UV_DEFAULT_INDEX"] = chosen
-    bundles = (*map(os.environ.get, _CA_BUNDLES), _pip_settings().get("cert"))
-    bundle = next((path for path in bundles if path and Path(path).is_file()), None)
+    bundle = ca_bundle()
     if bundle:
-        result["SSL_CERT_FILE"] = bundle
+        result["SSL_CERT_FILE"] = str(bundle)
     return result
+
+
+def ca_bundle() -> Path | None:
+    """Return the CA bundle that this host's programs are told to trust, if they are told."""
+    bundles = (*map(os.environ.get, _CA_BUNDLES), _pip_settings().get("cert"))
+    return next((Path(path) for path in bundles if path and Path(path).is_file()), None)
 
 
 def index() -> str | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from assay import lock
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
 
 
 def secrets(folder: Path) -> Mapping[str, Path]:
@@ -29,19 +28,10 @@ def secrets(folder: Path) -> Mapping[str, Path]:
         path.touch(mode=0o600)
         path.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(settings.items())))
         found["network"] = path
-    bundle = ca_bundle()
+    bundle = lock.ca_bundle()
     if bundle:
         found["ca"] = bundle
     return found
-
-
-def ca_bundle() -> Path | None:
-    """The CA bundle that this host's programs are told to trust, if they are told."""
-    for name in BUNDLES:
-        value = os.environ.get(name)
-        if value and Path(value).is_file():
-            return Path(value)
-    return None
 
 
 def _either_case(name: str) -> str | None:

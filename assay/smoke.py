@@ -222,11 +222,10 @@ def junit(outcomes: Iterable[Outcome]) -> bytes:
             case = ElementTree.SubElement(suite, "testcase", classname=outcome.image, name="suite")
             what = outcome.error.what if outcome.error else "no report"
             ElementTree.SubElement(case, "error", message=_xml(what))
-            continue
-        problems = dict(outcome.verdict.problems)
-        for result in outcome.report.results:
+        problems = dict(outcome.verdict.problems) if outcome.verdict else {}
+        for result in outcome.report.results if outcome.report else ():
             case = ElementTree.SubElement(
-                suite, "testcase", classname=outcome.image, name=_xml(result.id), time=result.seconds
+                suite, "testcase", classname=outcome.image, name=_xml(result.id), time=_xml(result.seconds)
             )
             if result.state == "not-run":
                 ElementTree.SubElement(case, "skipped", message=_xml(result.reason))
@@ -245,4 +244,4 @@ def junit(outcomes: Iterable[Outcome]) -> bytes:
 
 def _xml(text: str) -> str:
     """Text without the characters that XML 1.0 cannot hold."""
-    return "".join(character for character in text if character in "\t\n" or character >= " ")
+    return "".join(one for one in text if one in "\t\n" or (one >= " " and one not in "\ufffe\uffff"))
