@@ -17,13 +17,15 @@ LOW = ("tf32", "fp16", "bf16")
 
 
 class Bench:
-    """One process's bench. ``notes`` is for what a later family of the same process takes down (the cost)."""
+    """One process's bench. ``notes`` is for what a later family of the same process takes down (the cost),
+    ``facts`` for what goes into the report's stack beside the framework's own words."""
 
     def __init__(self, plan: Plan, scratch: Path, deterministic: bool) -> None:
         self.plan = plan
         self.scratch = scratch
         self.gates: Mapping[str, Any] = gates.load()
         self.notes: dict[str, float] = {}
+        self.facts: dict[str, Any] = {}
         self._deterministic = deterministic
         self.importable = True
         self._module: Optional[ModuleType] = None

@@ -34,6 +34,9 @@ def main(arguments: list[str]) -> int:
             if not told and bench.stack() is not None:
                 _tell(file, {"stack": bench.stack()})
                 told = True
+            if bench.facts:
+                _tell(file, {"facts": bench.facts})
+                bench.facts = {}
             _tell(file, {"end": family})
             if not bench.importable:
                 break  # the runner says so of the other families; each would try, and wait, again

@@ -56,7 +56,7 @@ def run(plan: Plan, only: Sequence[str] = ()) -> Report:
         image=plan.image,
         plan=plan.as_json(),
         host=host.describe(plan.device),
-        stack=found.stack,
+        stack={**found.stack, **found.facts},
         results=tuple(sorted(results, key=lambda one: order.index(one.family))),
         faults=tuple(found.faults),
         complete=not only,
@@ -79,6 +79,7 @@ class Findings:
     results: list[Result] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     stack: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     over: set[str] = field(default_factory=set)
 
     def take(self, line: dict[str, Any]) -> None:
@@ -89,6 +90,8 @@ class Findings:
             self.faults.append(fault_from(line["fault"]))
         elif "stack" in line:
             self.stack = self.stack or _stack(line["stack"])
+        elif "facts" in line:
+            self.facts.update(line["facts"])
 
     def add(self, result: Result) -> None:
         """Takes in a result. A family in error is over: its later processes would judge what is not there."""
@@ -249,10 +252,10 @@ def _wait(pid: int, out: Path, seconds: float, stop: threading.Event) -> bool:
     """Waits for the end without reaping. False if no family began or ended, nor any result came, in time."""
     size, since = 0, time.monotonic()
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and not stop.is_set():
-        now = out.stat().st_size
-        if now != size:
-            size, since = now, time.monotonic()
-        if time.monotonic() - since > seconds:
+        written, now = out.stat().st_size, time.monotonic()
+        if written != size:
+            size, since = written, now
+        if now - since > seconds:
             return False
         stop.wait(TICK)
     return True

@@ -27,6 +27,7 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
+    Family("static", "static"),
     Family("imports", "imports"),
     Family("device", "device"),
     Family("exact", "P0"),

@@ -1,0 +1,75 @@
+"""Installed files against the digests in their RECORDs. Standard library only."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Optional
+
+from smoke.survey import Distribution, File, Survey
+
+BLOCK = 1 << 20
+# What making a virtual environment puts beside the packages, and no RECORD lists.
+OF_THE_ENVIRONMENT = ("_virtualenv.py", "_virtualenv.pth")
+
+
+def changed(distributions: Iterable[Distribution]) -> list[str]:
+    """The files that are missing, or are not as their RECORD has them; each with what is wrong."""
+    files = [file for one in distributions for file in one.files or ()]
+    files.sort(key=lambda file: -file.size)  # the largest first, so that no thread is left alone with one at the end
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # hashing lets other threads run
+        return sorted(found for found in pool.map(difference, files) if found)
+
+
+def difference(file: File) -> str:
+    """What is wrong with one file; empty if it is as its RECORD has it."""
+    algorithm, _, wanted = file.digest.partition("=")
+    if file.digest and algorithm not in hashlib.algorithms_available:
+        return f"{file.path} has a digest of an unknown kind, {algorithm[:20]!r}"
+    try:
+        size = file.path.stat().st_size
+        if file.size >= 0 and size != file.size:
+            return f"{file.path} has {size} bytes, its RECORD says {file.size}"
+        if file.digest and digest(file.path, algorithm) != wanted.rstrip("="):
+            return f"{file.path} is not as it was installed: its {algorithm} differs"
+    except OSError as why:
+        return f"{file.path} cannot be read: {why.strerror}"
+    return ""
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """A file's digest as RECORDs write it. Raises OSError, and ValueError for an unknown algorithm."""
+    found, block = hashlib.new(algorithm), bytearray(BLOCK)
+    view = memoryview(block)
+    with path.open("rb", buffering=0) as file:
+        while True:
+            count = file.readinto(block)
+            if not count:
+                break
+            found.update(view[:count])
+    return base64.urlsafe_b64encode(found.digest()).rstrip(b"=").decode()
+
+
+def unlisted(found: Survey) -> list[str]:
+    """The files beside the packages that no RECORD lists; byte code is not counted."""
+    listed = {file.path for one in found.distributions for file in one.files or ()}
+    sites = {str(one.site) + os.sep for one in found.distributions}
+    return sorted(
+        str(path)
+        for path in found.files - listed
+        if str(path).startswith(tuple(sites)) and path.name not in OF_THE_ENVIRONMENT and path.suffix != ".pyc"
+    )
+
+
+def without_record(distributions: Iterable[Distribution]) -> list[str]:
+    """The distributions whose files cannot be judged, each with the reason."""
+    return [f"{one.name} {one.damage or 'has no RECORD'}" for one in distributions if one.files is None]
+
+
+def conflicts(said: str, code: Optional[int]) -> list[str]:
+    """What ``pip check`` found: its lines, if it ended with anything but success."""
+    return [] if code == 0 else [line for line in said.splitlines() if line.strip()] or ["it said nothing"]
