@@ -50,8 +50,9 @@ class Decoder:
         """Why the build failed, in one line: the failing step's last words, else buildx's."""
         said = [line for line in self._logs if line.strip()]
         marked = [line for line in said if line.lower().startswith(("error", "e:", "fatal"))]
-        for lines in (marked[-1:], said[-1:] if self._errors else [], self._errors[-1:], list(self._plain)[-1:]):
-            if lines:
+        plain = [line for line in self._plain if line.strip()]
+        for lines in (marked[-1:], said[-1:] if self._errors else [], self._errors[-1:], plain[-1:]):
+            if lines and lines[0].strip():
                 return " ".join(lines[0].split())[:400]
         return "it gave no reason"
 
