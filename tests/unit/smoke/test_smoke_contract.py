@@ -1,0 +1,137 @@
+"""What holds of every file of the suite, read from its syntax tree: no framework is imported here."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+
+import pytest
+
+from smoke import gates, plan, report
+from smoke.checks import FAMILIES, LANES
+from smoke.checks.faults import TRAININGS
+from smoke.frameworks import CONSTANTS, CONTRACT
+
+FRAMEWORKS = plan.frameworks()
+FILES = sorted(report.SUITE.rglob("*.py"))
+OF_FRAMEWORKS = set(
+    ["torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "autograd", "mxnet", "caffe", "theano"]
+)
+
+
+def _functions(tree):
+    return {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef) and not one.name.startswith("_")}
+
+
+def _tree(name):
+    return ast.parse((plan.FRAMEWORKS / (name + ".py")).read_text())
+
+
+def drift(tree):
+    """What of a framework's file differs from the contract, as texts."""
+    found = _functions(tree)
+    wrong = [f"{name} is missing" for name in CONTRACT if name not in found]
+    wrong += [f"{name} is not in the contract" for name in found if name not in CONTRACT]
+    for name, function in found.items():
+        arguments = function.args
+        names = tuple(one.arg for one in arguments.args)
+        plain = not (arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults)
+        if name in CONTRACT and (names != CONTRACT[name] or not plain):
+            wrong.append(f"{name} takes {names}")
+    return wrong
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_each_framework_keeps_the_contract(name):
+    assert drift(_tree(name)) == []
+    for constant in CONSTANTS:
+        plan.declared(name, constant)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("def matmul(", "def mat_mul(", "matmul is missing"),
+        ("def matmul(a: ", "def matmul(first: ", "matmul takes"),
+        ("def describe()", "def describe(more=1)", "describe takes"),
+        ("def _kind(", "def kind(", "kind is not in the contract"),
+    ],
+)
+def test_drift_is_seen(before, after, said):
+    text = (plan.FRAMEWORKS / "autograd.py").read_text()
+    assert before in text
+    assert any(one.startswith(said) for one in drift(ast.parse(text.replace(before, after))))
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_reasons_are_texts_and_names_are_known(name):
+    cannot = plan.declared(name, "CANNOT")
+    known = {family.name for family in FAMILIES} | {"f64", "f32", "tf32", "fp16", "bf16"}
+    for what, reason in cannot.items():
+        assert reason.strip(), what
+        assert what in known or what.split(".")[0] in {family.prefix for family in FAMILIES}, what
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(report.SUITE).as_posix())
+def test_walls(path):
+    imported = set(_imports(path))
+    assert not any(one.split(".")[0] == "assay" for one in imported)
+    framework = path.parent.name == "frameworks" and path.stem != "__init__"
+    if not framework:
+        assert not {one.split(".")[0] for one in imported} & OF_FRAMEWORKS
+    for one in imported:
+        if framework and one.startswith("smoke.frameworks."):
+            assert one.rpartition(".")[2] in ("Cannot", "DeviceMissing"), f"{path.name} imports {one}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(report.SUITE).as_posix())
+def test_python_3_9_reads_it(path):
+    ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_each_family_has_a_check_and_a_lane(family):
+    assert callable(importlib.import_module("smoke.checks." + family.name).run)
+    lanes = [lane for lane in LANES if set(family.processes) <= set(lane)]
+    assert len(lanes) == 1
+    order = [process for process in lanes[0] if process in family.processes]
+    assert tuple(order) == family.processes
+
+
+def test_no_check_is_left_out_of_the_table():
+    files = {path.stem for path in (report.SUITE / "checks").glob("*.py")} - {"__init__"}
+    assert files == {family.name for family in FAMILIES}
+
+
+def test_the_gates_name_exactly_the_faults_that_are_put_in():
+    assert set(gates.load()["faults"]) == {*TRAININGS, "cpu-fallback"}
+
+
+def test_gates_are_decimal_strings():
+    def leaves(value):
+        if isinstance(value, dict):
+            for one in value.values():
+                yield from leaves(one)
+        elif not isinstance(value, list):  # names of faults
+            yield value
+
+    numbers = {name: value for name, value in gates.load().items() if name != "schema"}
+    for leaf in leaves(numbers):
+        assert isinstance(leaf, str)
+        assert float(leaf) >= 0
+
+
+def test_gates_of_another_schema_are_refused(tmp_path):
+    path = tmp_path / "gates.json"
+    path.write_text('{"schema": 2}')
+    with pytest.raises(ValueError, match="schema 2"):
+        gates.load(path)

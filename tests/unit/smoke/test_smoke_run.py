@@ -1,0 +1,285 @@
+"""The runner with processes that behave badly, and with a copy of the suite in which a check does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from smoke import report
+from smoke import run as running
+from smoke.__main__ import main
+from smoke.plan import from_json
+
+PLAN = {
+    "schema": 1,
+    "image": "small",
+    "device": "cpu",
+    "framework": {"name": "autograd", "module": "autograd"},
+    "workloads": [],
+    "labels": {},
+    "packages": {"autograd": importlib.metadata.version("autograd")},
+    "seconds_per_check": 120,
+}
+
+
+@pytest.fixture
+def out(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.write_text("")
+    return path
+
+
+def bounded(code, out, seconds=60.0, stop=None):
+    argv = [sys.executable, "-c", code]
+    return running.bounded(argv, out.parent, out, seconds, stop or threading.Event())
+
+
+def test_a_process_that_ends_well(out):
+    assert bounded("print('fine')", out) == running.Exit()
+
+
+def test_a_process_that_hangs_is_ended_with_its_children(out, tmp_path, monkeypatch):
+    child = tmp_path / "child"
+    # The runner's clock stands still until the child is there: then it jumps past every bound.
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: 1e9 if child.exists() else 0.0))
+    code = (
+        "import os, subprocess, sys, time\n"
+        "one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(child)!r} + '.part', 'w').write(str(one.pid))\n"
+        f"os.rename({str(child)!r} + '.part', {str(child)!r})\n"
+        "time.sleep(600)\n"
+    )
+    ending = bounded(code, out, seconds=60)
+    assert "within 60 s" in ending.reason
+    assert ending.remedy
+    assert _is_gone(int(child.read_text()))
+
+
+def _is_gone(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"  # killed, and waiting for whoever inherited it
+
+
+def test_a_process_that_writes_on_is_not_late(out, monkeypatch):
+    # By the runner's clock each line takes 20 s, and all of them far longer than the bound.
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: out.stat().st_size * 10.0))
+    code = f"import time\nfor _ in range(8):\n    open({str(out)!r}, 'a').write('x\\n')\n    time.sleep(0.2)\n"
+    assert bounded(code, out, seconds=60.0) == running.Exit()
+
+
+def test_a_flood_is_read_and_only_its_end_kept(out):
+    code = "import sys\nfor _ in range(300):\n    sys.stdout.write('x' * 100000)\nsys.stdout.write('the end')\nsys.exit(3)"
+    ending = bounded(code, out)
+    assert ending.reason == "the process ended with exit code 3"
+    assert len(ending.output) == running.KEPT_OUTPUT
+    assert ending.output.endswith("the end")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(signal.SIGKILL, "memory ran out"), (signal.SIGBUS, "/dev/shm"), (signal.SIGSEGV, "signal 11 (SIGSEGV)")],
+)
+def test_a_process_that_is_killed_says_by_what(out, number, said):
+    ending = bounded(f"import os; os.kill(os.getpid(), {int(number)})", out)
+    assert said in ending.reason
+
+
+def test_a_run_that_is_told_to_stop_ends_its_process(out):
+    stop = threading.Event()
+    stop.set()
+    assert bounded("import time; time.sleep(600)", out, seconds=600.0, stop=stop).reason
+
+
+@pytest.mark.parametrize(
+    ("only", "families"),
+    [
+        (["P2"], {"parity"}),
+        (["P2.train.f32"], {"parity"}),
+        (["P"], {"exact", "precision", "parity", "faults", "determinism"}),
+        (["digits.cnn", "cost"], {"digits", "cost"}),
+        (["sequence"], set()),
+        (["P22"], set()),
+    ],
+)
+def test_only(only, families):
+    assert {one.name for one in running.wanted(from_json(PLAN), only)} == families
+
+
+def test_optional_families_are_run_if_the_plan_names_them():
+    names = [one.name for one in running.wanted(from_json({**PLAN, "workloads": ["sequence"]}))]
+    assert "sequence" in names
+    assert "compile" not in names
+
+
+@pytest.mark.parametrize(
+    ("names", "began", "ended", "blamed"),
+    [
+        (["a", "b", "c"], ["a", "b"], ["a"], "b"),
+        (["a", "b", "c"], ["a"], ["a"], "b"),
+        (["a", "b", "c"], [], [], "a"),
+        (["a", "b"], ["a", "b"], ["a", "b"], "b"),
+    ],
+)
+def test_who_is_blamed(names, began, ended, blamed):
+    assert running._blamed(names, began, ended) == blamed
+
+
+def smoke(folder, plan, *options):
+    """Runs the suite in ``folder``, as a process of its own, and returns it with the report that it wrote."""
+    plan_file, report_file = folder / "plan.json", folder / "report.json"
+    plan_file.write_text(json.dumps(plan))
+    argv = [sys.executable, "-m", "smoke", "--plan", str(plan_file), "--report", str(report_file), *options]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done, json.loads(report_file.read_text())
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copytree(report.SUITE, tmp_path / "smoke", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def change(copy, name, before, after):
+    path = copy / "smoke" / name
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def by_id(found):
+    return {one["id"]: one for one in found["results"]}
+
+
+def test_the_suite_as_it_is(copy):
+    done, found = smoke(copy, PLAN, "--only", "imports", "P0", "P1", "P2", "P3", "P4", "checkpoint")
+    assert {one["state"] for one in found["results"]} == {"pass", "not-run"}
+    assert len(found["faults"]) == 5
+    assert all(one["state"] == "fail" for one in found["faults"])
+    assert found["stack"]["framework"] == "autograd " + PLAN["packages"]["autograd"]
+    assert found["complete"] is False
+    assert found["host"]["uid"] == os.getuid()
+    assert "5 of 5 faults caught" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("crash", "said"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "memory ran out"),
+        ("import os; os._exit(7)", "exit code 7"),
+        ("import os; os._exit(0)", "ended by itself"),
+        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("raise SystemExit('no')", "SystemExit: no"),
+        ("raise ValueError('odd')", "ValueError: odd"),
+    ],
+)
+def test_a_check_that_ends_badly_is_an_error_and_the_others_go_on(copy, crash, said):
+    change(
+        copy,
+        "checks/precision.py",
+        "    for precision in PRECISIONS:\n",
+        f"    {crash}\n    for precision in PRECISIONS:\n",
+    )
+    done, found = smoke(copy, PLAN, "--only", "P0", "P1", "P2")
+    results = by_id(found)
+    assert results["P1"]["state"] == "error"
+    assert said in results["P1"]["reason"]
+    assert results["P0.gemm.f32"]["state"] == results["P2.train.f32"]["state"] == "pass"
+    assert "P1.matmul.f32" not in results
+    assert "ERROR" in done.stdout
+
+
+def test_what_a_crashed_process_said_last_is_kept(copy):
+    change(
+        copy,
+        "checks/cost.py",
+        "    problem =",
+        "    import os\n    print('last words', flush=True)\n    os._exit(1)\n    problem =",
+    )
+    _, found = smoke(copy, PLAN, "--only", "cost")
+    assert by_id(found)["cost"]["reason"].endswith("last output: last words")
+
+
+def test_a_crash_in_the_first_process_spares_the_second_a_false_verdict(copy):
+    change(copy, "checks/determinism.py", "    digest = ", "    import os\n    os.abort()\n    digest = ")
+    _, found = smoke(copy, PLAN, "--only", "P3", "checkpoint")
+    results = by_id(found)
+    assert results["P3"]["state"] == "error"
+    assert "P3.determinism" not in results
+    assert results["checkpoint.f32"]["state"] == "pass"
+
+
+@pytest.mark.parametrize("code", ["raise ImportError('libfoo.so: gone')", "import os; os.abort()"])
+def test_a_framework_that_does_not_import_is_tried_once_and_no_check_passes(copy, code):
+    (copy / "broken_framework.py").write_text(f"open({str(copy / 'tries')!r}, 'a').write('x')\n{code}\n")
+    plan = {**PLAN, "framework": {"name": "autograd", "module": "broken_framework"}}
+    _, found = smoke(copy, plan, "--only", "imports", "P0", "P2", "digits")
+    states = {one["id"]: one["state"] for one in found["results"]}
+    assert (copy / "tries").read_text() == "x"
+    assert set(states.values()) & {"fail", "error"}
+    passed = {name for name, state in states.items() if state == "pass"}
+    assert passed <= {"imports.packages", "imports.python"}
+    assert states["P0"] == states["P2"] == states["digits"] == "not-run"
+
+
+def test_a_gpu_that_is_declared_and_absent_fails_everywhere(copy):
+    _, found = smoke(copy, PLAN, "--device", "gpu", "--only", "device", "P0", "P2", "P3", "P4", "loader")
+    states = {one["id"]: one["state"] for one in found["results"]}
+    assert "pass" not in states.values()
+    assert states["device"] == states["P3"] == states["P4"] == "fail"
+    assert found["plan"]["device"] == "gpu"
+    assert found["faults"] == []
+
+
+def test_a_locked_package_that_is_missing_fails(copy):
+    _, found = smoke(copy, {**PLAN, "packages": {"no-such-thing": "1"}}, "--only", "imports")
+    result = by_id(found)["imports.packages"]
+    assert (result["state"], result["reason"]) == ("fail", "no-such-thing 1 is locked and not installed")
+
+
+def test_another_suite_has_another_digest(copy):
+    change(copy, "gates.json", '"2e-5"', '"2e-4"')
+    _, found = smoke(copy, PLAN, "--only", "imports")
+    assert found["suite"]["sha256"] != report.suite_digest()
+    assert found["gates"]["sha256"] != report.file_digest(report.SUITE / "gates.json")
+    assert found["reference"]["sha256"] == report.file_digest(report.SUITE / "reference.py")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--plan", "nowhere.json"], "no plan at nowhere.json"),
+        (["--only", "P9"], "no check begins with P9"),
+        (["--device", "tpu"], "device is 'tpu'"),
+        (["--frobnicate"], "unrecognized arguments"),
+        (["--report", "no/such/folder/report.json"], "no folder"),
+    ],
+)
+def test_usage_errors_are_two_lines_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    assert main(["--plan", "plan.json", *arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert said in lines[0]
+
+
+@pytest.mark.parametrize(("packages", "code"), [(PLAN["packages"], 0), ({"no-such-thing": "1"}, 1)])
+def test_a_self_test_without_a_report_says_by_its_exit_code(tmp_path, capsys, packages, code):
+    (tmp_path / "plan.json").write_text(json.dumps({**PLAN, "packages": packages}))
+    assert main(["--plan", str(tmp_path / "plan.json"), "--only", "imports", "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["schema"] == 1
