@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from assay.engine import apt, process
 from assay.engine.docker import BuildRequest, Engine, ImageFacts, RunRequest, RunResult
@@ -89,6 +90,9 @@ def _system() -> tuple[Engine | None, list[str]]:
     """The user's own engine, if it answers, and what it lacks."""
     context = process.run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=10)
     address = os.environ.get("DOCKER_HOST") or (context.stdout.strip() if context.returncode == 0 else None)
+    socket = Path((address or "unix:///var/run/docker.sock").removeprefix("unix://"))
+    if socket.is_absolute() and not socket.exists():
+        return None, []
     environment = process.environment(**({"DOCKER_HOST": address} if address else {}))
     try:
         engine = Engine("system", environment, address)

@@ -169,6 +169,15 @@ class EmbeddedEngine:
                 _end(pid)
             path.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
+        self._unmount()
+
+    def _unmount(self) -> None:
+        """Take away the mounts that a daemon leaves below its folders, the deepest first."""
+        places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for place in sorted(places, key=len, reverse=True):
+            ours = Path(place).is_relative_to(self.run) or Path(place).is_relative_to(self.data)
+            if ours and not _is_disk_of_its_own(Path(place), self.data):
+                process.run(["umount", "--lazy", place])
 
     def _pid_of(self, path: Path, program: str) -> int | None:
         """The process id in a pid file, if that process is this engine's own and not a later one's."""
@@ -215,6 +224,11 @@ def install_hint() -> str:
     if shutil.which("brew"):
         return "Install one: brew install colima docker docker-buildx; colima start"
     return "Install Docker Engine 23 or later with buildx, and start it; set DOCKER_HOST if it is elsewhere."
+
+
+def _is_disk_of_its_own(place: Path, data: Path) -> bool:
+    """Whether this is a disk that the user mounted as the data folder, rather than the daemon's bind mount of it."""
+    return place == data and place.stat().st_dev != place.parent.stat().st_dev
 
 
 def _end(pid: int) -> None:
