@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.engine import apt, process
+from assay.engine.apt import Wanted
+from assay.engine.process import Completed
+from assay.errors import EngineMissing
+
+ARCHIVE = "http://archive.example/debian"
+
+
+@pytest.fixture
+def bookworm(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """A Debian 12 host with these sources."""
+    sources = [
+        (ARCHIVE, "bookworm", "main"),
+        (ARCHIVE, "bookworm-updates", "main"),
+        ("http://other.example/apt", "stable", "main"),
+        ("http://backports.example", "bookworm-backports", "contrib"),
+        (ARCHIVE, "bookworm2", "main"),
+    ]
+    monkeypatch.setattr(apt, "host_codename", lambda: "bookworm")
+    monkeypatch.setattr(apt, "host_sources", lambda: sources)
+    monkeypatch.setattr(apt.Path, "is_file", lambda self: False)
+    return sources
+
+
+def test_the_hosts_sources_once_for_its_suite_and_once_for_the_newer(bookworm: object) -> None:
+    assert apt._source_lines("bookworm", "trixie") == [
+        f"deb {ARCHIVE} bookworm main\n",
+        f"deb {ARCHIVE} trixie main\n",
+        f"deb {ARCHIVE} bookworm-updates main\n",
+        f"deb {ARCHIVE} trixie-updates main\n",
+        "deb http://backports.example bookworm-backports contrib\n",
+        "deb http://backports.example trixie-backports contrib\n",
+    ]
+
+
+def test_one_suite_is_named_once(bookworm: list[Any]) -> None:
+    bookworm[:] = [(ARCHIVE, "trixie", "main")]
+    assert apt._source_lines("trixie", "trixie") == [f"deb {ARCHIVE} trixie main\n"]
+
+
+def test_signatures_are_checked_with_debians_own_keys(bookworm: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt.Path, "is_file", lambda self: True)
+    lines = apt._source_lines("bookworm", "trixie")
+    assert all(line.startswith("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ") for line in lines)
+
+
+def test_a_host_without_sources(bookworm: list[Any]) -> None:
+    bookworm[:] = [("http://other.example/apt", "stable", "main")]
+    with pytest.raises(EngineMissing, match="lists no source for its own suite, bookworm") as caught:
+        apt._source_lines("bookworm", "trixie")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_sources_as_apt_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = f"{ARCHIVE}|bookworm|main\n{ARCHIVE}|bookworm|main\nW: odd line\n{ARCHIVE}|bookworm|contrib\n"
+    monkeypatch.setattr(process, "run", lambda *a, **k: Completed(0, said, ""))
+    assert apt.host_sources() == [(ARCHIVE, "bookworm", "contrib"), (ARCHIVE, "bookworm", "main")]
+    monkeypatch.setattr(process, "run", lambda *a, **k: Completed(127, "", "apt-get: not found"))
+    assert apt.host_sources() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "codename"),
+    [
+        ('NAME="Debian"\nVERSION_CODENAME=bookworm\n', "bookworm"),
+        ('VERSION_CODENAME="noble"\n', "noble"),
+        ("NAME=Arch\n", "stable"),
+    ],
+)
+def test_the_codename(monkeypatch: pytest.MonkeyPatch, text: str, codename: str) -> None:
+    monkeypatch.setattr(apt.Path, "read_text", lambda self: text)
+    assert apt.host_codename() == codename
+
+
+def test_where_it_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(apt.os, "geteuid", lambda: 0)
+    assert apt.available()
+    monkeypatch.setattr(apt.os, "geteuid", lambda: 1000)
+    assert not apt.available()
+    monkeypatch.setattr(apt.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(apt.shutil, "which", lambda name: None if name == "dpkg-deb" else name)
+    assert not apt.available()
+
+
+def test_another_set_of_packages_has_another_key(bookworm: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = apt.key_of((Wanted("a"),))
+    others = [apt.key_of((Wanted("b"),)), apt.key_of((Wanted("a", host_suite=True),)), apt.key_of(())]
+    monkeypatch.setattr(apt, "host_codename", lambda: "trixie")
+    others.append(apt.key_of((Wanted("a"),)))
+    assert len({key, *others}) == 5
+
+
+# ---- unpacking -------------------------------------------------------------------------------------
+
+
+class Programs:
+    """Stands for apt-get and dpkg-deb."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.fails: dict[str, Completed] = {}
+
+    def __call__(
+        self, argv: list[str], *, env: Any = None, cwd: Path | None = None, timeout: Any = None
+    ) -> Completed:
+        self.calls.append(argv)
+        for word, completed in self.fails.items():
+            if word in argv:
+                return completed
+        if "download" in argv:
+            assert cwd is not None
+            assert Path(env["APT_CONFIG"]).is_file()
+            for name in argv[2:]:
+                (cwd / f"{name.split('/')[0]}.deb").touch()
+        if argv[0] == "dpkg-deb":
+            (Path(argv[3]) / Path(argv[2]).stem).touch()
+        return Completed(0, "", "")
+
+
+@pytest.fixture
+def programs(bookworm: object, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    made = Programs()
+    monkeypatch.setattr(process, "run", made)
+    monkeypatch.setattr(apt.Path, "is_file", Path.exists)
+    return made
+
+
+WANTED = (Wanted("docker.io"), Wanted("runc", host_suite=True))
+
+
+def test_packages_are_unpacked_and_nothing_else_is_left(programs: Programs, tmp_path: Path) -> None:
+    apt.unpack(WANTED, tmp_path / "programs")
+    assert sorted(path.name for path in (tmp_path / "programs").iterdir()) == ["docker.io", "runc"]
+    assert [path.name for path in tmp_path.iterdir()] == ["programs"]
+    assert ["apt-get", "download", "docker.io/trixie", "runc/bookworm"] in programs.calls
+    apt.unpack(WANTED, tmp_path / "programs")
+    assert len(programs.calls) == 4  # once is enough
+
+
+def test_what_an_interrupted_run_left_is_made_anew(programs: Programs, tmp_path: Path) -> None:
+    for name in ("programs.apt", "programs.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rest").touch()
+    apt.unpack(WANTED, tmp_path / "programs")
+    assert not list(tmp_path.rglob("rest"))
+
+
+@pytest.mark.parametrize(
+    ("word", "said", "reason"),
+    [
+        ("update", "W: x\nE: Failed to fetch x\nE: Some index files failed", "apt-get update failed: E: Failed"),
+        ("download", "no luck", "apt-get download failed: no luck"),
+        (
+            "-x",
+            "dpkg-deb: error: No space left on device",
+            "docker.io.deb cannot be unpacked: dpkg-deb: error: No sp",
+        ),
+    ],
+)
+def test_a_failure_leaves_no_folder_behind_that_looks_whole(
+    programs: Programs, tmp_path: Path, word: str, said: str, reason: str
+) -> None:
+    programs.fails = {word: Completed(100, "", said)}
+    with pytest.raises(EngineMissing) as caught:
+        apt.unpack(WANTED, tmp_path / "programs")
+    assert reason in caught.value.what
+    assert len(str(caught.value).splitlines()) == 2
+    assert not (tmp_path / "programs").exists()
+
+
+def test_the_hosts_own_apt_is_left_alone(programs: Programs, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    apt._private_apt(private, "bookworm", "trixie")
+    text = (private / "apt.conf").read_text()
+    for setting in ("Dir::Etc::sourcelist", "Dir::State::lists", "Dir::State::status", "Dir::Cache::archives"):
+        assert f'{setting} "{private}/' in text
+    assert 'Dir::Etc::sourceparts "-";' in text

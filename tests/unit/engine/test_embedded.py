@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assay import engine
+from assay.engine import apt, embedded, process
+from assay.engine.embedded import EmbeddedEngine
+from assay.errors import EngineMissing, UsageError
+
+
+class Private(EmbeddedEngine):
+    """An engine whose socket folder is below the test's own folder, too."""
+
+    @property
+    def run(self) -> Path:
+        return self.home.parent / "run"
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Private:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    monkeypatch.setattr(apt, "host_codename", lambda: "bookworm")
+    made = Private(tmp_path / "engine")
+    made.run.mkdir()
+    made.home.mkdir()
+    return made
+
+
+@pytest.fixture
+def dockerd(private: Private) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that looks like this engine's daemon."""
+    program = private.home / "dockerd"
+    shutil.copy("/bin/sleep", program)
+    yield from sleeping(str(program))
+
+
+def sleeping(program: str) -> Iterator[subprocess.Popen[bytes]]:
+    running = subprocess.Popen([program, "600"])
+    yield running
+    running.kill()
+    running.wait()
+
+
+def test_the_cache_folder_decides_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "a"))
+    first = EmbeddedEngine.here()
+    assert first.home == tmp_path / "a/engine"
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "b"))
+    assert EmbeddedEngine.here().run != first.run
+    assert len(os.fsencode(first.socket)) < 108  # the longest path that a socket may have
+
+
+def test_no_pid_file_no_daemon(private: Private) -> None:
+    assert private.pid() is None
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "4194305", "99999999999999999999", "1 2", "\0"])
+def test_a_pid_file_that_says_nothing(private: Private, text: str) -> None:
+    (private.run / "docker.pid").write_text(text)
+    assert private.pid() is None
+
+
+def test_a_pid_file_with_the_daemon(private: Private, dockerd: subprocess.Popen[bytes]) -> None:
+    (private.run / "docker.pid").write_text(f"{dockerd.pid}\n")
+    assert private.pid() == dockerd.pid
+
+
+def test_a_stale_pid_file(private: Private, dockerd: subprocess.Popen[bytes]) -> None:
+    (private.run / "docker.pid").write_text(str(dockerd.pid))
+    dockerd.kill()
+    dockerd.wait()
+    assert private.pid() is None
+
+
+def test_a_pid_file_with_another_program(private: Private) -> None:
+    (private.run / "docker.pid").write_text(str(os.getpid()))
+    assert private.pid() is None
+
+
+def test_a_pid_file_with_another_engines_daemon(private: Private, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    shutil.copy("/bin/sleep", tmp_path / "other/dockerd")
+    for running in sleeping(str(tmp_path / "other/dockerd")):
+        (private.run / "docker.pid").write_text(str(running.pid))
+        assert private.pid() is None
+
+
+def test_down_ends_the_daemon_and_takes_its_files_away(private: Private, dockerd: subprocess.Popen[bytes]) -> None:
+    (private.run / "docker.pid").write_text(str(dockerd.pid))
+    private.socket.touch()
+    assert private.down()
+    assert not embedded._alive(dockerd.pid)
+    assert not private.socket.exists()
+    assert not (private.run / "docker.pid").exists()
+    assert not private.down()
+
+
+def test_down_leaves_the_process_of_another_alone(private: Private) -> None:
+    for running in sleeping("/bin/sleep"):
+        (private.run / "docker.pid").write_text(str(running.pid))
+        assert not private.down()
+        assert running.poll() is None
+
+
+def test_down_ends_a_containerd_that_outlived_its_daemon(private: Private) -> None:
+    (private.run / "exec/containerd").mkdir(parents=True)
+    program = private.run / "exec/containerd/containerd"
+    shutil.copy("/bin/sleep", program)
+    for running in sleeping(str(program)):
+        (private.run / "exec/containerd/containerd.pid").write_text(str(running.pid))
+        private.down()
+        assert not embedded._alive(running.pid)
+
+
+def test_down_where_there_never_was_one(tmp_path: Path) -> None:
+    assert not Private(tmp_path / "none").down()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_will_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.2)
+    script = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        embedded._end(running.pid)
+        assert not embedded._alive(running.pid)
+        running.returncode = -signal.SIGKILL  # it was waited for there
+
+
+def test_without_root_there_is_none(private: Private, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt.os, "geteuid", lambda: 1000)
+    with pytest.raises(EngineMissing) as caught:
+        private.up()
+    assert caught.value.exit_code == 3
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def started(monkeypatch: pytest.MonkeyPatch, private: Private, script: str) -> None:
+    """Let ``up`` start a script in the daemon's place, which nobody is going to answer for."""
+    monkeypatch.setattr(apt, "available", lambda: True)
+    monkeypatch.setattr(apt, "unpack", lambda wanted, folder: None)
+    real = process.daemon
+    monkeypatch.setattr(process, "daemon", lambda argv, **k: real(["/bin/sh", "-c", script], **k))
+    monkeypatch.setattr(EmbeddedEngine, "_answers", lambda self: False)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo one; echo failed to start daemon: no cgroups; echo; exit 1", "failed to start daemon: no cgroups"),
+        ("exit 1", "its log is empty"),
+    ],
+)
+def test_a_daemon_that_does_not_start(
+    private: Private, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    started(monkeypatch, private, script)
+    with pytest.raises(EngineMissing) as caught:
+        private.up()
+    assert words in caught.value.what
+    assert str(private.log) in caught.value.todo
+
+
+def test_a_daemon_that_starts_and_never_answers(private: Private, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(monkeypatch, private, "echo waiting; exec sleep 600")
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.3)
+    pids: list[int] = []
+    real = process.daemon
+    monkeypatch.setattr(process, "daemon", lambda argv, **k: pids.append(real(argv, **k)) or pids[-1])
+    with pytest.raises(EngineMissing, match="did not start"):
+        private.up()
+    embedded._end(pids[0])
+
+
+def test_a_running_daemon_is_not_started_again(
+    private: Private, dockerd: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(monkeypatch, private, "exit 1")
+    monkeypatch.setattr(EmbeddedEngine, "_answers", lambda self: True)
+    monkeypatch.setattr(process, "daemon", lambda *a, **k: pytest.fail("started a second one"))
+    (private.run / "docker.pid").write_text(str(dockerd.pid))
+    private.up()
+    assert dockerd.poll() is None
+
+
+def test_one_command_at_a_time(private: Private) -> None:
+    with private._locked(), (private.home / "lock").open("w") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (private.home / "lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_the_daemon_touches_no_network_of_the_host(private: Private) -> None:
+    settings = private._settings()
+    assert (settings["bridge"], settings["iptables"], settings["ip6tables"]) == ("none", False, False)
+    assert settings["features"] == {"containerd-snapshotter": True}
+    assert settings["hosts"] == [f"unix://{private.socket}"]
+    assert str(settings["data-root"]).startswith(str(private.home))
+
+
+def test_the_users_own_docker_settings_are_not_read(private: Private, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere.example")
+    monkeypatch.setenv("DOCKER_CONFIG", "/users/own")
+    environment = private.environment()
+    assert environment["DOCKER_HOST"] == private.address
+    assert environment["DOCKER_CONFIG"] == str(private.home / "client")
+    assert environment["PATH"].startswith(f"{private.programs}/usr/bin:")
+
+
+# ---- which engine ----------------------------------------------------------------------------------
+
+
+class Answering:
+    """An engine that answers, with these shortcomings."""
+
+    version = "28.5.2"
+
+    def __init__(self, *lacks: str) -> None:
+        self.lacks = list(lacks)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def choosing(private: Private, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.delenv("ASSAY_ENGINE", raising=False)
+    monkeypatch.setattr(EmbeddedEngine, "here", lambda: private)
+    monkeypatch.setattr(engine, "_embedded", lambda: "embedded")
+    monkeypatch.setattr(apt, "available", lambda: True)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("choice", "system", "used"),
+    [
+        ("auto", Answering(), "system"),
+        ("auto", Answering("it is old"), "embedded"),
+        ("auto", None, "embedded"),
+        ("embedded", Answering(), "embedded"),
+        ("system", Answering(), "system"),
+    ],
+)
+def test_which_engine_is_used(choosing: pytest.MonkeyPatch, choice: str, system: Answering | None, used: str) -> None:
+    choosing.setenv("ASSAY_ENGINE", choice)
+    choosing.setattr(engine, "_system", lambda: (system, system.lacks if system else []))
+    assert engine.find() == (system if used == "system" else "embedded")
+    assert engine.status().used == used
+
+
+@pytest.mark.parametrize(
+    ("choice", "possible", "system", "words"),
+    [
+        ("auto", False, None, "no container engine answers"),
+        ("system", True, None, "no container engine answers"),
+        ("auto", False, Answering("it is old", "no buildx"), "will not do: it is old; no buildx"),
+        ("embedded", False, Answering(), "no container engine answers"),
+    ],
+)
+def test_no_engine_at_all(
+    choosing: pytest.MonkeyPatch, choice: str, possible: bool, system: Answering | None, words: str
+) -> None:
+    choosing.setenv("ASSAY_ENGINE", choice)
+    choosing.setattr(apt, "available", lambda: possible)
+    choosing.setattr(engine, "_system", lambda: (system, system.lacks if system else []))
+    with pytest.raises(EngineMissing) as caught:
+        engine.find()
+    assert words in caught.value.what
+    assert len(str(caught.value).splitlines()) == 2
+    assert engine.status().used is None
+
+
+def test_a_choice_that_there_is_not(choosing: pytest.MonkeyPatch) -> None:
+    choosing.setenv("ASSAY_ENGINE", "podman")
+    with pytest.raises(UsageError, match="ASSAY_ENGINE is 'podman'"):
+        engine.find()
+
+
+@pytest.mark.parametrize("program", ["apt-get", "dnf", "brew", None])
+def test_how_one_would_be_installed(monkeypatch: pytest.MonkeyPatch, program: str | None) -> None:
+    monkeypatch.setattr(embedded.shutil, "which", lambda name: name if name == program else None)
+    hint = embedded.install_hint()
+    assert (program or "Install Docker Engine 23") in hint
+    assert len(hint.splitlines()) == 1
