@@ -252,9 +252,10 @@ def test_a_checkpoint_that_forgets_the_momentum_fails(tmp_path):
 
 
 def test_a_checkpoint_that_is_not_loaded_fails(tmp_path):
-    assert (
-        _checkpointed(tmp_path, continue_checkpoint=lambda p, a, _: autograd.train_parity(p, a, "")).state == "fail"
-    )
+    def forgetful(problem, asked, _):
+        return autograd.train_parity(problem, asked, "")
+
+    assert _checkpointed(tmp_path, continue_checkpoint=forgetful).state == "fail"
 
 
 def test_a_checkpoint_that_is_not_written_fails(tmp_path):

@@ -14,9 +14,7 @@ from smoke.frameworks import CONSTANTS, CONTRACT
 
 FRAMEWORKS = plan.frameworks()
 FILES = sorted(report.SUITE.rglob("*.py"))
-OF_FRAMEWORKS = set(
-    ["torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "autograd", "mxnet", "caffe", "theano"]
-)
+OF_FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "autograd", "mxnet", "caffe"}
 
 
 def _functions(tree):

@@ -43,7 +43,7 @@ def test_a_lines_input_is_its_target_one_later():
     newline = lines.alphabet.index("\n")
     for batch in lines.tests(64):
         assert (batch.inputs[:, 0] == newline).all()
-        for inputs, targets, mask in zip(batch.inputs, batch.targets, batch.mask):
+        for inputs, targets, mask in zip(batch.inputs, batch.targets, batch.mask, strict=True):
             length = int(mask.sum())
             assert targets[length - 1] == newline
             assert np.array_equal(inputs[1:length], targets[: length - 1])

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,7 +63,9 @@ def test_a_process_that_hangs_is_ended_with_its_children(out, tmp_path, monkeypa
     ending = bounded(code, out, seconds=60)
     assert "within 60 s" in ending.reason
     assert ending.remedy
-    assert _is_gone(int(child.read_text()))
+    pid = int(child.read_text())
+    while not _is_gone(pid):  # it is killed; the kernel takes a moment to carry it out
+        time.sleep(0.05)
 
 
 def _is_gone(pid):
@@ -81,11 +84,11 @@ def test_a_process_that_writes_on_is_not_late(out, monkeypatch):
 
 
 def test_a_flood_is_read_and_only_its_end_kept(out):
-    code = "import sys\nfor _ in range(300):\n    sys.stdout.write('x' * 100000)\nsys.stdout.write('the end')\nsys.exit(3)"
+    code = "import sys\nfor _ in range(300):\n    sys.stdout.write('x' * 100000)\nsys.exit('the end')"
     ending = bounded(code, out)
-    assert ending.reason == "the process ended with exit code 3"
+    assert ending.reason == "the process ended with exit code 1"
     assert len(ending.output) == running.KEPT_OUTPUT
-    assert ending.output.endswith("the end")
+    assert ending.output.endswith("the end\n")
 
 
 @pytest.mark.parametrize(
@@ -204,12 +207,8 @@ def test_a_check_that_ends_badly_is_an_error_and_the_others_go_on(copy, crash, s
 
 
 def test_what_a_crashed_process_said_last_is_kept(copy):
-    change(
-        copy,
-        "checks/cost.py",
-        "    problem =",
-        "    import os\n    print('last words', flush=True)\n    os._exit(1)\n    problem =",
-    )
+    crash = "    import os\n    print('last words', flush=True)\n    os._exit(1)\n"
+    change(copy, "checks/cost.py", "    problem =", crash + "    problem =")
     _, found = smoke(copy, PLAN, "--only", "cost")
     assert by_id(found)["cost"]["reason"].endswith("last output: last words")
 
