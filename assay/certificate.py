@@ -39,7 +39,19 @@ LEVELS = {
 # What each level needs to have passed, by the first part of a result's id. A framework may declare that it cannot do
 # one of ALLOWED_ABSENT, with the reason; nothing else may be missing.
 STATIC = ("static",)
-TRAINING = ("imports", "device", "P0", "P1.f32", "P2.train.f32", "P3", "P4", "digits", "checkpoint", "loader", "cost")
+TRAINING = (
+    "imports",
+    "device",
+    "P0",
+    "P1.matmul.f32",
+    "P2.train.f32",
+    "P3",
+    "P4",
+    "digits",
+    "checkpoint",
+    "loader",
+    "cost",
+)
 NUMERICS = ("P2.train.tf32", "P2.train.bf16", "P2.train.fp16")
 
 
@@ -406,6 +418,10 @@ def report_of(statement_data: Mapping[str, Any]) -> Report:
     """The report that a Statement carries, to be judged again; `VerificationFailed` if it carries none."""
     try:
         predicate = statement_data["predicate"]
+        if predicate["schema"] != SCHEMA:
+            raise VerificationFailed(
+                f"the certificate has schema {predicate['schema']!r}, not {SCHEMA}", "Have the image certified again."
+            )
         plan = {name: value for name, value in predicate["plan"].items() if name != "engine"}
         data = {
             "schema": predicate["schema"],
