@@ -331,7 +331,9 @@ def _number(text: str) -> float:
 def _fault_problems(report: Report, gates: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A certificate is void if a fault got through, or was never put in."""
     put_in = {fault.id for fault in report.faults}
-    for name in gates.get("faults", ()):
+    labels = report.plan.get("labels")
+    cuda = isinstance(labels, Mapping) and bool(labels.get("cuda"))
+    for name in (*gates.get("faults", ()), *(gates.get("cuda_faults", ()) if cuda else ())):
         if name not in put_in:
             yield f"fault {name}", "was not put in"
     for fault in report.faults:

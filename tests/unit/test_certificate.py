@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
 import os
@@ -311,6 +312,14 @@ def test_a_missing_fault_voids_the_certificate(name: str) -> None:
     data = whole()
     data["faults"].remove(fault(data, name))
     void(data, name)
+
+
+def test_an_image_that_promises_cuda_needs_the_faults_of_cuda() -> None:
+    known = dataclasses.replace(KNOWN, gates={**GATES, "cuda_faults": ["hidden-sublibrary"]})
+    data = whole()
+    assert certificate.judge(report(data), known).passed
+    data["plan"]["labels"] = {"cuda": "13.2"}
+    assert certificate.judge(report(data), known).problems == (("fault hidden-sublibrary", "was not put in"),)
 
 
 @pytest.mark.parametrize("name", FAULTS)
