@@ -16,6 +16,7 @@ MAGIC = b"\x7fELF\x02\x01"  # 64-bit, little-endian
 NOBITS, DYNAMIC = 8, 6
 NEEDED, SONAME = 1, 14
 LONGEST_NAME = 4096
+HEADER = 64  # bytes of a section header
 
 
 class NotElf(Exception):
@@ -85,17 +86,16 @@ def _header(data: Bytes) -> tuple[int, int, int, int]:
         size, count, names_at = struct.unpack_from("<HHH", data, 0x3A)
     except struct.error:
         raise NotElf("it ends within its header") from None
-    if count and size != 64:
-        raise NotElf(f"its section headers are {size} bytes long, not 64")
+    if count and size != HEADER:
+        raise NotElf(f"its section headers are {size} bytes long, not {HEADER}")
     return table, size, count, names_at
 
 
 def _raw(data: Bytes, at: int) -> tuple[int, int, int, int, int]:
     """Name (as an offset), kind, offset, size, link; a section's bytes must lie within the file."""
-    try:
-        name, kind, _, _, offset, size, link = struct.unpack_from("<IIQQQQI", data, at)
-    except struct.error:
-        raise NotElf("its section headers lie beyond its end") from None
+    if at + HEADER > len(data):
+        raise NotElf("its section headers lie beyond its end")
+    name, kind, _, _, offset, size, link = struct.unpack_from("<IIQQQQI", data, at)
     if kind == NOBITS:
         size = 0
     if offset + size > len(data) and size:

@@ -31,10 +31,10 @@ def difference(file: File) -> str:
     if file.digest and algorithm not in hashlib.algorithms_available:
         return f"{file.path} has a digest of an unknown kind, {algorithm[:20]!r}"
     try:
-        size = file.path.stat().st_size
+        size = Path(file.path).stat().st_size
         if file.size >= 0 and size != file.size:
             return f"{file.path} has {size} bytes, its RECORD says {file.size}"
-        if file.digest and digest(file.path, algorithm) != wanted.rstrip("="):
+        if file.digest and digest(Path(file.path), algorithm) != wanted.rstrip("="):
             return f"{file.path} is not as it was installed: its {algorithm} differs"
     except OSError as why:
         return f"{file.path} cannot be read: {why.strerror}"
@@ -59,9 +59,11 @@ def unlisted(found: Survey) -> list[str]:
     listed = {file.path for one in found.distributions for file in one.files or ()}
     sites = {str(one.site) + os.sep for one in found.distributions}
     return sorted(
-        str(path)
+        path
         for path in found.files - listed
-        if str(path).startswith(tuple(sites)) and path.name not in OF_THE_ENVIRONMENT and path.suffix != ".pyc"
+        if path.startswith(tuple(sites))
+        and not path.endswith(".pyc")
+        and path.rpartition("/")[2] not in OF_THE_ENVIRONMENT
     )
 
 

@@ -31,9 +31,12 @@ _SUB_LIBRARY = re.compile(rb"(lib(?:cudnn_|nvrtc-builtins)[a-z_.]*\.so(?:[.0-9]*
 
 
 class File(NamedTuple):
-    """A line of a RECORD: the file, and its digest and size where the line has them ("" and -1 where not)."""
+    """A line of a RECORD: the file, and its digest and size where the line has them ("" and -1 where not).
 
-    path: Path
+    The path is a text: there are tens of thousands of them, and Path objects would take seconds.
+    """
+
+    path: str
     digest: str
     size: int
 
@@ -74,24 +77,24 @@ class Survey:
     distributions: tuple[Distribution, ...]
     libraries: tuple[Library, ...]
     shared: Mapping[str, tuple[Path, ...]]
-    files: frozenset[Path]
+    files: frozenset[str]
 
 
 def survey(root: Path, code: bool = True) -> Survey:
     """Walks everything below ``root``; reads fat binaries if ``code``. Raises OSError if it cannot be walked."""
-    distributions, found, files = [], [], set()
+    distributions: list[Distribution] = []
+    found, files = [], set()
     for folder, subfolders, names in os.walk(str(root), onerror=_raise):
         subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
         where = Path(folder)
         distributions += [_distribution(where / name) for name in subfolders if name.endswith(".dist-info")]
         for name in names:
-            path = where / name
-            files.add(path)
-            if name.endswith(".so") or ".so." in name:
-                found.append(path)
+            files.add(f"{folder}/{name}")
+            if is_shared(name):
+                found.append(where / name)
     sites = {one.site for one in distributions}
     owners = {file.path: one for one in distributions for file in one.files or ()}
-    read = [(path, _read(path, sites, owners.get(path), code)) for path in sorted(found)]
+    read = [(path, _read(path, sites, owners.get(str(path)), code)) for path in sorted(found)]
     shared: dict[str, list[Path]] = {}
     for path, library in read:
         if library is not None and not library.damage:
@@ -106,12 +109,17 @@ def survey(root: Path, code: bool = True) -> Survey:
     )
 
 
+def is_shared(name: str) -> bool:
+    """True if a file of this name is a shared library, by its name."""
+    return name.endswith(".so") or ".so." in name
+
+
 def missing(found: Survey) -> Iterator[tuple[Distribution, Path]]:
     """The shared libraries that a RECORD lists and that are not there."""
     for one in found.distributions:
         for file in one.files or ():
-            if (file.path.name.endswith(".so") or ".so." in file.path.name) and not file.path.exists():
-                yield one, file.path
+            if is_shared(file.path.rpartition("/")[2]) and not Path(file.path).exists():
+                yield one, Path(file.path)
 
 
 def named_within(path: Path) -> set[str]:
@@ -180,4 +188,4 @@ def record(path: Path, site: Path) -> Iterator[File]:
         name, digest, size = row
         if size and not (size.isascii() and size.isdigit()):
             raise ValueError(f"{path.name} has a size that is no number: {size[:80]!r}")
-        yield File(Path(os.path.normpath(str(site / name))), digest, int(size) if size else -1)
+        yield File(os.path.normpath(f"{site}/{name}"), digest, int(size) if size else -1)

@@ -219,7 +219,7 @@ def hidden(found: Survey, folder: Path, label: str, device: str) -> Fault:
         if one.nvidia and one.path != path:
             _link(one.path, folder / one.path.relative_to(owner.site))
     for about in owner.site.glob("*.dist-info"):
-        if any(file.path.parent == about for file in owner.files or ()):
+        if any(file.path.startswith(f"{about}/") for file in owner.files or ()):
             _link(about, folder / about.name)
     seen = survey(folder, code=False)
     seen = dataclasses.replace(seen, libraries=tuple(one for one in seen.libraries if one.owner is not None))
@@ -349,11 +349,9 @@ def companions(found: Survey, module: str) -> list[str]:
     """The modules of the packages beside the framework that have libraries for CUDA of their own."""
     beside: set[str] = set()
     for owner in {one.owner for one in found.libraries if not one.nvidia}:
-        modules = {
-            file.path.parent.name
-            for file in (owner.files or () if owner else ())
-            if owner and file.path.name == "__init__.py" and file.path.parent.parent == owner.site
-        }
+        files = owner.files or () if owner else ()
+        inits = [Path(file.path).parent for file in files if file.path.endswith("/__init__.py")]
+        modules = {one.name for one in inits if owner and one.parent == owner.site}
         beside |= set() if module in modules else modules
     return sorted(beside)
 
