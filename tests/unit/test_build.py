@@ -29,7 +29,7 @@ class Engine:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.requests: list[BuildRequest] = []
-        self.tags: dict[str, ImageFacts] = {}
+        self.names: dict[str, ImageFacts] = {}
         self.on_build: Callable[[str], None] = lambda name: None
         self.content = 0  # another content, another digest
         self.size = 10**9
@@ -43,28 +43,31 @@ class Engine:
         on_step(Step("[1/1] RUN", line="a line"))
         on_step(Step("[1/1] RUN"))
         self.on_build(name)
-        parent = self.tags[request.args["PARENT"]].diff_ids if "PARENT" in request.args else ()
+        parent = self.names[request.args["PARENT"]].diff_ids if "PARENT" in request.args else ()
         if name in self.foreign:
             parent = ("other",)
         digest = f"sha256:{hashlib.sha256(f'{name}{self.content}'.encode()).hexdigest()}"
         facts = ImageFacts(digest, "sha256:c", (*parent, name), ((name, 5),), {}, {}, "", (), self.size)
         with self.lock:
-            self.tags[request.tag] = facts
+            self.names[request.tag] = facts
         return digest
 
     def image(self, reference: str) -> ImageFacts | None:
-        return self.tags.get(reference)
+        return self.names.get(reference)
 
     def digest(self, reference: str) -> str | None:
-        facts = self.tags.get(reference)
+        facts = self.names.get(reference)
         return facts.digest if facts else None
 
     def tag(self, reference: str, name: str) -> None:
         with self.lock:
-            self.tags[name] = self.tags[reference]
+            self.names[name] = self.names[reference]
+
+    def tags(self, repository: str) -> list[str]:
+        return [name for name in self.names if name.rpartition(":")[0] == repository]
 
     def remove(self, reference: str) -> None:
-        self.tags.pop(reference, None)
+        self.names.pop(reference, None)
 
     def data_root(self) -> Path:
         return self.root
@@ -215,7 +218,7 @@ def test_only_what_changed_is_built(place: Place) -> None:
 
 def test_an_image_that_the_engine_lost_is_built_again(place: Place) -> None:
     place.build()
-    del place.engine.tags["assay/plain:latest"]
+    del place.engine.names["assay/plain:latest"]
     place.build()
     assert place.engine.built == ["plain"]
 
@@ -228,8 +231,8 @@ def test_a_parent_with_another_digest_takes_its_children_along(place: Place) -> 
     place.build()
     assert sorted(place.engine.built) == ["cuda/1.0", "tensory", "torchy"]
     assert place.known()["cuda/1.0"].digest != old
-    assert tag("cuda/1.0", images.short(old)) not in place.engine.tags  # the superseded one is let go
-    assert tag("cuda/1.0", images.short(place.known()["cuda/1.0"].digest)) in place.engine.tags
+    assert tag("cuda/1.0", images.short(old)) not in place.engine.names  # the superseded one is let go
+    assert tag("cuda/1.0", images.short(place.known()["cuda/1.0"].digest)) in place.engine.names
 
 
 def test_a_parent_that_comes_out_the_same_leaves_its_children(place: Place) -> None:
@@ -316,7 +319,7 @@ def test_parents_layers_that_are_no_prefix(place: Place) -> None:
         place.build()
     assert "images/Dockerfile" in caught.value.todo
     assert list(place.known()) == [name for name in ORDER if name != "torchy"]
-    assert not [name for name in place.engine.tags if name.startswith("assay/torchy:") and "latest" not in name]
+    assert not [name for name in place.engine.names if name.startswith("assay/torchy:") and "latest" not in name]
 
 
 def test_an_image_above_its_limit(place: Place) -> None:
@@ -555,7 +558,7 @@ def test_reproducing(place: Place) -> None:
     again = place.engine.requests[3:]
     assert all(request.no_cache and request.tag.startswith("assay-trial/") for request in again)
     assert again[2].args["PARENT"].startswith("assay-trial/cuda/1.0:")
-    assert not [name for name in place.engine.tags if "trial" in name]
+    assert not [name for name in place.engine.names if "trial" in name]
     assert list(place.known()) == ["base/trixie", "cuda/1.0", "torchy"]
 
 
@@ -579,5 +582,5 @@ def test_a_trial_that_fails_leaves_nothing(place: Place) -> None:
     before: Any = place.known()
     with pytest.raises(BuildFailed, match="plain broke"):
         build.reproduce(place.catalog, place.engine, ["plain"], View())  # type: ignore[arg-type]
-    assert not [name for name in place.engine.tags if "trial" in name]
+    assert not [name for name in place.engine.names if "trial" in name]
     assert place.known() == before

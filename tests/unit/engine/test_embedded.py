@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def dockerd(private: Private) -> Iterator[subprocess.Popen[bytes]]:
 
 def sleeping(program: str) -> Iterator[subprocess.Popen[bytes]]:
     running = subprocess.Popen([program, "600"])
+    while not Path(f"/proc/{running.pid}/cmdline").read_bytes():
+        time.sleep(0.01)  # the kernel fills it in a moment after the start
     yield running
     running.kill()
     running.wait()
