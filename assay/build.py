@@ -148,10 +148,17 @@ def _one(run: _Run, image: Image) -> Built:
         run.built[image.name] = built
         if not run.options.suffix:
             write_images(run.catalog.root, run.built)
-    if known and known.digest != digest and not run.options.suffix:
-        run.engine.remove(tag(image.name, short(known.digest), run.options.suffix))
+    _forget_older(run, image.name, digest)
     run.view.done(image.name, built, fresh=True)
     return built
+
+
+def _forget_older(run: _Run, name: str, digest: str) -> None:
+    """Take the names of earlier builds away, so that the engine can let go of their layers."""
+    current = {tag(name, version, run.options.suffix) for version in ("latest", short(digest))}
+    for other in run.engine.tags(tag(name, "", run.options.suffix).rstrip(":")):
+        if other not in current:
+            run.engine.remove(other)
 
 
 def _build_one(run: _Run, image: Image, parent: Built | None, name: str) -> str:

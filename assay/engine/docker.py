@@ -262,6 +262,13 @@ class Engine:
             yield archive
 
     @_answered
+    def tags(self, repository: str) -> list[str]:
+        """All local names of a repository, as repository:tag."""
+        return sorted(
+            {name for image in self._client.images.list(repository) for name in image.tags if "@" not in name}
+        )
+
+    @_answered
     def tag(self, reference: str, name: str) -> None:
         """Give a local image another name."""
         repository, _, tag = name.rpartition(":")

@@ -120,6 +120,7 @@ class EmbeddedEngine:
         with self._locked():
             ran = self.pid() is not None
             self._clear_remains()
+            shutil.rmtree(self.run, ignore_errors=True)
             return ran
 
     def _start(self) -> None:

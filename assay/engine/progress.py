@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 KEPT_LINES = 40
+_ERROR = re.compile(r"(?i)(error|fatal|e)\s*:\s*\S")
+_CAUSE = re.compile(r"(?i)(caused? by|cause)\b")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Decoder:
         self._plain: deque[str] = deque(maxlen=KEPT_LINES)
         self._logs: deque[str] = deque(maxlen=KEPT_LINES)
         self._names: dict[str, str] = {}
+        self._rest: dict[str, str] = {}  # per step, the last line as far as it has come
         self._errors: list[str] = []
 
     def feed(self, line: str) -> None:
@@ -47,18 +51,21 @@ class Decoder:
                 self._plain.append(text)
 
     def reason(self) -> str:
-        """Why the build failed, in one line: the failing step's last words, else buildx's."""
-        said = [line for line in self._logs if line.strip()]
-        marked = [line for line in said if line.lower().startswith(("error", "e:", "fatal"))]
+        """Why the build failed, in one line: what the failing step called an error, else its last words."""
+        said = [line.strip() for line in (*self._logs, *self._rest.values()) if line.strip()]
+        for number in range(len(said) - 1, -1, -1):
+            if _ERROR.match(said[number]):
+                causes = [line for line in said[number + 1 :] if _CAUSE.match(line)][:1]
+                return " ".join("; ".join((said[number], *causes)).split())[:400]
         plain = [line for line in self._plain if line.strip()]
-        for lines in (marked[-1:], said[-1:] if self._errors else [], self._errors[-1:], plain[-1:]):
+        for lines in (said[-1:] if self._errors else [], self._errors[-1:], plain[-1:]):
             if lines and lines[0].strip():
                 return " ".join(lines[0].split())[:400]
         return "it gave no reason"
 
     def text(self) -> str:
         """All that was kept of the output, for the log and for finding the remedy."""
-        return "\n".join([*self._logs, *self._errors, *self._plain])
+        return "\n".join([*self._logs, *self._rest.values(), *self._errors, *self._plain])
 
     def _status(self, status: dict[str, Any]) -> None:
         for vertex in status.get("vertexes") or []:
@@ -69,7 +76,13 @@ class Decoder:
             elif vertex.get("started") and not vertex.get("completed") and not known.startswith("[internal]"):
                 self._on_step(Step(name, cached=bool(vertex.get("cached"))))
         for log in status.get("logs") or []:
-            text = base64.b64decode(log.get("data") or "").decode(errors="replace")
-            for line in text.splitlines():
-                self._logs.append(line)
-                self._on_step(Step(self._names.get(str(log.get("vertex")), ""), line=line))
+            self._log(str(log.get("vertex")), base64.b64decode(log.get("data") or "").decode(errors="replace"))
+
+    def _log(self, vertex: str, text: str) -> None:
+        """Output comes in whatever pieces the program wrote it in; lines are made of them here."""
+        *lines, rest = (self._rest.pop(vertex, "") + text).split("\n")
+        if rest:
+            self._rest[vertex] = rest
+        for line in lines:
+            self._logs.append(line.rstrip("\r"))
+            self._on_step(Step(self._names.get(vertex, ""), line=line.rstrip("\r")))

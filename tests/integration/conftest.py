@@ -71,11 +71,13 @@ class Newcomer:
 
 
 @pytest.fixture(scope="session")
-def newcomer(root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
+def newcomer(root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     """The newcomer's image, built with the host's own code."""
     checkout = copy_of(root, tmp_path_factory.mktemp("checkout"))
     images = build.build(catalog.load(checkout), running, ["newcomer"], Quiet()).images
-    return Newcomer(checkout, images["newcomer"])
+    yield Newcomer(checkout, images["newcomer"])
+    for name in running.tags("assay/newcomer"):
+        running.remove(name)
 
 
 def assay(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
