@@ -325,10 +325,10 @@ def _train_torchvision(digits: Digits, seed: int) -> dict[str, Any]:
     network = models.resnet18(weights=None, num_classes=10).to(_device)
     enlarge = v2.Compose([v2.Resize(32), v2.Normalize([0.5], [0.5]), v2.Lambda(_three_channels)])
     vary = v2.Compose([v2.RandomAffine(degrees=5, translate=(0.05, 0.05)), enlarge])
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
     losses: list[float] = []
     start = time.perf_counter()
-    for images, labels in digits.epoch(32, seed):
+    for images, labels in digits.epoch(16, seed):
         optimizer.zero_grad()
         x = vary(torch.tensor(images).to(_device))
         loss = F.cross_entropy(network(x), torch.tensor(labels).to(_device))
