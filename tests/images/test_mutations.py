@@ -1,0 +1,157 @@
+"""Images broken on purpose, and the static check that catches each: none may get through.
+
+They stand on a real image with PyTorch, two mutants to several faults each, so that the table takes a minute and not
+five; what tells the faults apart is the reason, which must name the culprit.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay import catalog, engine, planning
+from assay.catalog import Image
+from assay.engine import BuildRequest, RunRequest
+from assay.images import tag
+
+pytestmark = pytest.mark.engine
+
+FRAMEWORK = "torch"
+SITE = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
+PIP = "python -m pip install --quiet --no-deps --no-index --no-compile --root-user-action=ignore"
+# With PyTorch 2.15 both resolve to the newest, and one is for CUDA 13.2, the other for 13.0.
+WHEELS = ("torchaudio==2.11.0", "nvidia-cuda-runtime-cu12==12.9.79", "numpy==2.3.5")
+STEPS = {
+    "none": "",
+    "files": f"rm {SITE}/nvidia/cudnn/lib/libcudnn_engines_precompiled.so.*; "
+    f"echo '# changed' >> {SITE}/torch/nn/functional.py; "
+    f"touch {SITE}/sitecustomize.py",
+    "packages": f"{PIP} /run/wheels/torchaudio* /run/wheels/nvidia*; {PIP} --force-reinstall /run/wheels/numpy*",
+}
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is wrong with which mutant, and which check tells of it in which words; ``plan`` changes the plan."""
+
+    mutant: str
+    check: str
+    told: str
+    plan: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+LIE = {"labels": {"cuda": "12.9"}}
+LOCKED = {"packages": {"torchaudio": "2.11.0"}}
+TABLE = {
+    "a cuDNN sub-library deleted": Mutation("files", "static.closure", "libcudnn_engines_precompiled"),
+    "and its file is missed": Mutation("files", "static.packages", "libcudnn_engines_precompiled"),
+    "a file changed after installation": Mutation("files", "static.packages", "torch/nn/functional.py has"),
+    "a file added that no package brought": Mutation("files", "static.packages", "sitecustomize.py"),
+    "torchaudio of another CUDA": Mutation("packages", "static.loaded", "import torchaudio raised", LOCKED),
+    "and it is in no lock": Mutation(
+        "packages", "static.packages", "nvidia-cuda-runtime-cu12 12.9.79 is installed", LOCKED
+    ),
+    "a second CUDA major": Mutation("packages", "static.closure", "libcudart.so.12 is of CUDA 12", LOCKED),
+    "a NumPy that is not the locked one": Mutation("packages", "static.packages", "numpy", LOCKED),
+    "a label that lies: the runtime": Mutation("none", "static.closure", "and CUDA 12.9 is promised", LIE),
+    "a label that lies: what is loaded": Mutation("none", "static.loaded", "and CUDA 12.9 is promised", LIE),
+}
+
+
+class Mutants:
+    """Builds and runs each mutant once for each plan."""
+
+    def __init__(self, root: Path, running: engine.Engine, image: Image, scratch: Path) -> None:
+        self.root, self.engine, self.image, self.scratch = root, running, image, scratch
+        self.reports: dict[str, dict[str, Any]] = {}
+        self.built: list[str] = []
+
+    def report(self, mutant: str, plan: dict[str, dict[str, str]]) -> dict[str, Any]:
+        """The mutant's report."""
+        key = mutant + json.dumps(plan, sort_keys=True)
+        if key not in self.reports:
+            self.reports[key] = self._run(self._build(mutant), plan, self.scratch / f"run{len(self.reports)}")
+        return self.reports[key]
+
+    def _build(self, mutant: str) -> str:
+        parent = tag(self.image.name, "latest")
+        if not STEPS[mutant]:
+            return parent
+        name = f"trial/{mutant}:mutant"
+        if name in self.built:
+            return name
+        folder = self.scratch / mutant
+        folder.mkdir()
+        dockerfile = folder / "Dockerfile"
+        mount = "--mount=type=bind,from=wheels,target=/run/wheels"
+        dockerfile.write_text(f"FROM {parent}\nUSER 0\nRUN {mount} set -eu; {STEPS[mutant]}\nUSER 1000:1000\n")
+        wheels = {"wheels": str(self._wheels())}
+        self.engine.build(BuildRequest(name, dockerfile, folder, contexts=wheels), lambda _: None)
+        self.built.append(name)
+        return name
+
+    def _wheels(self) -> Path:
+        folder = self.scratch / "wheels"
+        if not folder.is_dir():
+            folder.mkdir()
+            python = ("--python-version", self.image.labels["python"], "--only-binary", ":all:")
+            platforms = ("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
+            argv = [sys.executable, "-m", "pip", "download", "--no-deps", *python, *platforms, "--dest", str(folder)]
+            asked = subprocess.run([*argv, *WHEELS], capture_output=True, text=True, check=False)
+            if asked.returncode:
+                pytest.skip(f"the wheels of the mutants cannot be had: {asked.stderr.strip().splitlines()[-1]}")
+        return folder
+
+    def _run(self, name: str, changes: dict[str, dict[str, str]], shared: Path) -> dict[str, Any]:
+        shared.mkdir()
+        shared.chmod(0o777)
+        plan: dict[str, Any] = dict(planning.plan(self.image))
+        for key, change in changes.items():
+            plan[key] = {**plan[key], **change}
+        (shared / "plan.json").write_text(json.dumps(plan))
+        options = ("--plan", "/run/assay/plan.json", "--report", "/run/assay/report.json", "--only", "static")
+        mounts = {shared: "/run/assay", self.root / "smoke": "/opt/assay/smoke"}
+        ran = self.engine.run(RunRequest(name, ("smoke", *options), mounts=mounts, seconds=300))
+        assert ran.exit_code == 0, ran.output
+        report: dict[str, Any] = json.loads((shared / "report.json").read_text())
+        return report
+
+
+@pytest.fixture(scope="module")
+def mutants(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mutants]:
+    running = engine.find()
+    images = [one for one in catalog.load(root).images.values() if one.framework and one.framework.name == FRAMEWORK]
+    able = [one for one in images if running.digest(tag(one.name, "latest"))]
+    if not able:
+        running.close()
+        pytest.skip("no image with PyTorch is built: run `assay build` first")
+    found = Mutants(root, running, able[0], tmp_path_factory.mktemp("mutants"))
+    yield found
+    for name in found.built:
+        running.remove(name)
+    running.close()
+
+
+def test_unbroken_it_passes(mutants: Mutants) -> None:
+    report = mutants.report("none", {})
+    assert {one["id"]: one["state"] for one in report["results"]} == {
+        f"static.{name}": "pass" for name in ("closure", "coverage", "driver", "loaded", "contract", "packages")
+    }
+    assert [(one["id"], one["state"]) for one in report["faults"]] == [("hidden-sublibrary", "fail")]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_each_mutation_is_caught(name: str, mutants: Mutants) -> None:
+    mutation = TABLE[name]
+    results = {one["id"]: one for one in mutants.report(mutation.mutant, mutation.plan)["results"]}
+    caught = results[mutation.check]
+    assert caught["state"] == "fail"
+    assert mutation.told in caught["reason"]
+    assert caught["remedy"]
