@@ -402,18 +402,15 @@ def remedy(text: str) -> str:
         ("hash mismatch", "A package is not the one that was locked: look into it before you run `assay lock`."),
         ("no solution found", "A locked package has gone from the index: run `assay lock` and look at what changes."),
         ("not found in the package registry", "A locked package has gone from the index: run `assay lock`."),
+        ("peer certificate", "The index is not trusted: point SSL_CERT_FILE at your organisation's CA bundle."),
         ("dns error", "The package index cannot be reached: check the network, the proxy and pip's index setting."),
         ("client error (connect)", "The package index cannot be reached: check the network and the proxy."),
-        (
-            "certificate",
-            "The index's certificate is not trusted: point SSL_CERT_FILE at your organisation's CA bundle.",
-        ),
     )
     lowered = text.lower()
     for mark, advice in known:
         if mark in lowered:
             return advice
-    return "The step's last lines are above; the whole log is in build/logs."
+    return "Its whole log is in build/logs."
 
 
 def _wait(container: Container, seconds: float) -> tuple[int, bool]:

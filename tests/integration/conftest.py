@@ -71,13 +71,23 @@ class Newcomer:
 
 
 @pytest.fixture(scope="session")
-def newcomer(root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+def first_newcomer(
+    root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Newcomer]:
     """The newcomer's image, built with the host's own code."""
     checkout = copy_of(root, tmp_path_factory.mktemp("checkout"))
     images = build.build(catalog.load(checkout), running, ["newcomer"], Quiet()).images
     yield Newcomer(checkout, images["newcomer"])
     for name in running.tags("assay/newcomer"):
         running.remove(name)
+
+
+@pytest.fixture
+def newcomer(first_newcomer: Newcomer, running: engine.Engine) -> Newcomer:
+    """The newcomer's image under its own name, whatever the test before built under it."""
+    if running.digest("assay/newcomer:latest") != first_newcomer.built.digest:
+        build.build(catalog.load(first_newcomer.checkout), running, ["newcomer"], Quiet())
+    return first_newcomer
 
 
 def assay(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

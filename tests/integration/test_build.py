@@ -60,7 +60,6 @@ def test_a_changed_suite_costs_only_the_last_layer(
     assert view.fresh == ["newcomer"]
     assert changed.digest != newcomer.built.digest
     assert changed.diff_ids[:-2] == newcomer.built.diff_ids[:-2]
-    restore(newcomer, running)
 
 
 def test_building_again_without_any_cache_gives_the_same_digests(newcomer: Newcomer, running: engine.Engine) -> None:
@@ -124,7 +123,6 @@ def test_a_build_that_is_ended_goes_on_the_next_time(
     again = assay(checkout, "build", "newcomer")
     assert again.returncode == 0, again.stderr
     assert "newcomer" in read_images(checkout).images
-    restore(newcomer, running)
 
 
 def test_an_engine_that_dies_in_mid_build_is_said_and_survived(
@@ -237,8 +235,3 @@ def slow(checkout: Path) -> None:
     text = (checkout / "images/Dockerfile").read_text()
     step = f"FROM ${{PARENT}}\nRUN sleep 5; : {time.time_ns()}\n"
     dockerfile.write_text(text.replace("FROM ${PARENT}\n", step, 1))
-
-
-def restore(newcomer: Newcomer, running: engine.Engine) -> None:
-    """Name the newcomer's own image `latest` again, which the other tests run."""
-    build.build(catalog.load(newcomer.checkout), running, ["newcomer"], Quiet())
