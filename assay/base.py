@@ -97,15 +97,6 @@ def rootfs(image: Image, on_step: Callable[[str], None], *, fresh: bool = False)
     return Path(shutil.move(made, kept))
 
 
-def check(image: Image) -> str | None:
-    """What sets a base's lock apart from its image.toml, or None; looks at no archive and changes nothing."""
-    if image.packages_lock is None:
-        return "it has no packages.lock"
-    names = {package.name for package in PackagesLock.read(image.packages_lock).packages}
-    absent = sorted(set(image.include) - names)
-    return f"its packages.lock lacks {', '.join(absent)}" if absent else None
-
-
 def lock(image: Image, on_step: Callable[[str], None]) -> PackagesLock:
     """Resolve a base anew against the archive as it is today; the tar is kept."""
     made, packages = bootstrap(image, {}, on_step)

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from assay import __version__, base, build, catalog, engine, lock, planning, smoke, view
+from assay import __version__, build, catalog, engine, lock, planning, smoke, view
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, read_images
@@ -104,6 +104,10 @@ def parse_size(text: str) -> int:
     return int(number) * units.get(unit, 1)
 
 
+def _say(line: str) -> None:
+    view.err.print(line, markup=False)
+
+
 @cli.command("lock")
 @images_argument
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that the inputs allow.")
@@ -112,23 +116,11 @@ def lock_command(images: tuple[str, ...], upgrade: bool, check: bool) -> None:
     """Resolve requirements into hashed locks (all images, unless named)."""
     known = catalog.load(repository(), locked=False)
     chosen = lock.choose(known, images)
-    results = lock.check(known, chosen) if check else lock.lock(known, chosen, upgrade=upgrade)
+    results = lock.check(known, chosen) if check else lock.lock(known, chosen, upgrade=upgrade, on_step=_say)
     for result in results:
-        view.out.print(str(result), markup=False)
-    for image in (image for image in chosen if image.suite):
-        _lock_base(image, check=check)
-
-
-def _lock_base(image: catalog.Image, *, check: bool) -> None:
-    if check:
-        problem = base.check(image)
-        if problem:
-            raise UsageError(f"{image.name}: {problem}", f"Run `assay lock {image.name}`.")
-        view.out.print(f"{image.name}: agrees")
-        return
-    made = base.lock(image, lambda text: view.err.print(f"{image.name}: {text}", markup=False))
-    (image.folder / "packages.lock").write_text(made.text(image.name), encoding="utf-8")
-    view.out.print(f"{image.name}: {len(made.packages)} packages")
+        unchanged = "agrees" if check else "unchanged"
+        changes = ", ".join(result.changes) or "written"
+        view.out.print(f"{result.image}: {changes if result.written else unchanged}", markup=False)
 
 
 @cli.command("images")
@@ -243,6 +235,9 @@ def main() -> None:
     except AssayError as error:
         view.show_error(error)
         sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        view.err.print(error.format_message(), markup=False)
+        sys.exit(UsageError.exit_code)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "assay"

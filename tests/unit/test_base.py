@@ -122,14 +122,6 @@ def test_the_first_difference(made: tuple[Package, ...], difference: str | None)
     assert base._difference(LOCKED, made) == difference
 
 
-def test_a_lock_that_lacks_what_image_toml_asks_for(image: catalog.Image) -> None:
-    assert base.check(image) is None
-    assert base.check(dataclasses.replace(image, include=("g++", "libc6", "ash"))) == (
-        "its packages.lock lacks ash, g++"
-    )
-    assert base.check(dataclasses.replace(image, packages_lock=None)) == "it has no packages.lock"
-
-
 # ---- making it -------------------------------------------------------------------------------------
 
 
