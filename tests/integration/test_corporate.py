@@ -117,13 +117,7 @@ def test_a_build_goes_through_the_private_index_and_leaves_no_trace_of_it(
     newcomer: Newcomer, running: engine.Engine, index: Index, tmp_path: Path
 ) -> None:
     checkout = copy_of_newcomer(newcomer, tmp_path / "checkout")
-    # A comment in a Dockerfile of its own makes the steps new, so that they run behind the private index.
-    text = (
-        (checkout / "images/Dockerfile")
-        .read_text()
-        .replace("sh /run/common/install-lock", "sh -e /run/common/install-lock")
-    )
-    (checkout / "images/newcomer/Dockerfile").write_text(text)
+    new_steps(checkout)
     done = assay(
         checkout,
         "build",
@@ -189,12 +183,7 @@ def found_in(data: bytes, secrets: dict[str, bytes]) -> list[str]:
 
 def test_an_untrusted_index_is_said_with_its_remedy(newcomer: Newcomer, index: Index, tmp_path: Path) -> None:
     checkout = copy_of_newcomer(newcomer, tmp_path / "checkout")
-    text = (
-        (checkout / "images/Dockerfile")
-        .read_text()
-        .replace("sh /run/common/install-lock", "sh -u /run/common/install-lock")
-    )
-    (checkout / "images/newcomer/Dockerfile").write_text(text)
+    new_steps(checkout)
     done = assay(checkout, "build", "newcomer", PIP_INDEX_URL=index.address, NO_PROXY="localhost,127.0.0.1")
     assert done.returncode == 4, done.stderr
     assert "SSL_CERT_FILE" in done.stderr
