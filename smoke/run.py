@@ -237,12 +237,14 @@ def _environment(scratch: Path) -> dict[str, str]:
     temporary = scratch / "tmp"
     temporary.mkdir(exist_ok=True)
     paths = [str(SUITE.parent)] + [one for one in [os.environ.get("PYTHONPATH", "")] if one]
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONDONTWRITEBYTECODE": "1",
         # A thread that spins while it waits holds up those it waits for, where cores are few and shared.
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **inherited,
+        "PYTHONPATH": os.pathsep.join(paths),
+        # The images hold no byte code and are read-only: what the first process compiles, the next ones find here.
+        "PYTHONPYCACHEPREFIX": str(scratch / "pycache"),
         "PYTHONFAULTHANDLER": "1",  # a segfault then leaves its stack in the output
         "TMPDIR": str(temporary),
     }

@@ -149,21 +149,30 @@ def load_batches(count: int, workers: int) -> list[float]:
 
 def device_evidence(device: str) -> dict[str, Any]:
     where = torch.device("cuda" if device == "gpu" else "cpu")
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    if where.type == "cuda":
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
-    with torch.profiler.profile(activities=activities) as profile:
+    with _counted() as kernels:
         a = torch.ones(256, 256, device=where)
         result = F.conv2d((a @ a)[None, None], torch.ones(1, 1, 3, 3, device=where))
-        if where.type == "cuda":
-            torch.cuda.synchronize()
-    on_gpu = [one for one in profile.events() if one.device_type == torch.autograd.DeviceType.CUDA]
     return {
         "device": _kind(result),
         "name": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "bytes": torch.cuda.memory_allocated(where) if where.type == "cuda" else 0,
-        "kernels": len(on_gpu),
+        "bytes": result.untyped_storage().nbytes() if result.is_cuda else 0,
+        "kernels": len(kernels),
     }
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[list[str]]:
+    """The names of the kernels that ran on the GPU meanwhile; a process on the CPU spares itself the profiler."""
+    kernels: list[str] = []
+    if _device.type == "cpu":
+        yield kernels
+        return
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        yield kernels
+        torch.cuda.synchronize()
+    on_gpu = (one for one in profile.events() if one.device_type == torch.autograd.DeviceType.CUDA)
+    kernels.extend(one.name for one in on_gpu)
 
 
 def _kind(tensor: torch.Tensor) -> str:
