@@ -194,7 +194,7 @@ def _results_table(outcome: Outcome) -> Table:
             metrics if result.state != "not-run" else Text(result.reason, "dim"),
         )
     for fault in outcome.report.faults:
-        caught = fault.state == "fail"
+        caught = f"fault {fault.id}" not in problems
         made.add_row(
             f"fault {fault.id}",
             Text("caught" if caught else "MISSED", "green" if caught else "bold red"),

@@ -1,0 +1,70 @@
+"""Rules that no linter holds: what the files at the top of the repository may and may not say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from assay import catalog
+from assay.catalog import Catalog
+
+
+@pytest.fixture(scope="module")
+def images(root: Path) -> Catalog:
+    return catalog.load(root)
+
+
+def named(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) is not None
+
+
+@pytest.mark.parametrize("file", ["Makefile", "noxfile.py", ".ci/run"])
+def test_images_are_discovered_and_never_listed(root: Path, images: Catalog, file: str) -> None:
+    text = (root / file).read_text() if (root / file).is_file() else ""
+    for name in images.images:
+        assert not named(text, name), f"{file} names {name}"
+        assert not named(text, f"images/{name}"), f"{file} names {name}"
+
+
+def test_the_host_names_no_image(root: Path, images: Catalog) -> None:
+    for path in (root / "assay").rglob("*.py"):
+        text = path.read_text()
+        found = [name for name in images.images if f'"{name}"' in text or f"'{name}'" in text]
+        assert not found, f"{path.name} names {found}"
+
+
+def test_each_image_has_a_framework_file_in_the_suite(root: Path, images: Catalog) -> None:
+    for image in images.frameworks():
+        assert image.framework is not None
+        assert (root / "smoke/frameworks" / f"{image.framework.name}.py").is_file(), image.name
+
+
+def test_every_target_of_make_is_documented(root: Path) -> None:
+    text = (root / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony is not None
+    documented = re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE)
+    assert sorted(phony[1].split()) == sorted(documented)
+
+
+def test_every_session_of_nox_is_documented(root: Path) -> None:
+    text = (root / "noxfile.py").read_text()
+    sessions = re.findall(r"@nox\.session.*\ndef (\w+)\(.*\n    (.*)\n", text)
+    assert {"build", "smoke", "tests", "lint", "lock"} <= {name for name, _ in sessions}
+    for name, line in sessions:
+        assert line.startswith('"""'), name
+
+
+def test_dockerfiles_have_no_defaults_that_could_lie(root: Path) -> None:
+    files = sorted((root / "images").rglob("Dockerfile"))
+    assert files
+    for path in files:
+        for line in path.read_text().splitlines():
+            if line.startswith("ARG "):
+                assert "=" not in line, f"{path}: {line}"
+    below = [path for path in files if path.parent.name != "base"]
+    for path in below:
+        assert re.search(r"^ARG PARENT$", path.read_text(), re.MULTILINE), path
+        assert re.search(r"^FROM \$\{?PARENT\}?", path.read_text(), re.MULTILINE), path
