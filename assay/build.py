@@ -29,7 +29,7 @@ from assay import base, network, paths, planning
 from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
-from assay.errors import AssayError, BuildFailed
+from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, Images, read_images, short, tag, write_images
 
 # Content and snapshot of an image, against its uncompressed size: measured 1.55 for PyTorch.
@@ -232,6 +232,15 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
             for version in ("latest", short(first[image.name].digest)):
                 engine.remove(tag(image.name, version, trial.suffix))
     return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
+
+
+def smallest(cat: Catalog) -> str:
+    """The built framework image that takes the least room."""
+    built = read_images(cat.root).images
+    sizes = {image.name: built[image.name].uncompressed_bytes for image in cat.frameworks() if image.name in built}
+    if not sizes:
+        raise UsageError("no framework image is built", "Run `assay build` first.")
+    return min(sizes, key=lambda name: sizes[name])
 
 
 def require_same(rows: Iterable[Reproduced]) -> None:

@@ -52,9 +52,13 @@ def build_command(images: tuple[str, ...], no_cache: bool) -> None:
 
 @cli.command()
 @images_argument
-def reproduce(images: tuple[str, ...]) -> None:
+@click.option("--smallest", is_flag=True, help="Of the built framework images, the one with the least bytes.")
+def reproduce(images: tuple[str, ...], smallest: bool) -> None:
     """Build images once more, with no cache and from a new base, and compare the digests."""
     known = catalog.load(repository())
+    known.order(images)
+    if smallest:
+        images = (build.smallest(known),)
     with engine.find() as found, view.BuildView() as watching:
         rows = build.reproduce(known, found, images, watching)
     view.out.print(

@@ -1,0 +1,106 @@
+"""What every image promises, whichever framework is in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from assay import certificate, planning
+from assay.base import SOURCE_DATE_EPOCH
+from assay.catalog import Catalog
+from assay.images import read_images
+from tests.images.conftest import Subject, certificate_path
+
+pytestmark = pytest.mark.engine
+
+
+def test_what_is_there_is_what_was_built(subject: Subject) -> None:
+    assert subject.facts.digest == subject.built.digest
+    assert subject.facts.diff_ids == subject.built.diff_ids
+    assert subject.built.uncompressed_bytes <= (subject.image.size_gb or 0) * 1e9
+
+
+def test_the_environment(subject: Subject) -> None:
+    environment = subject.facts.environment
+    assert environment["PATH"].split(":")[:2] == ["/opt/assay/bin", "/opt/env/bin"]
+    assert environment["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert environment["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+    assert "LD_LIBRARY_PATH" not in environment, "it would come before a real driver"
+    assert not re.fullmatch(r"(0|root)?(:.*)?", subject.facts.user), "the default user is root"
+
+
+def test_the_labels_are_those_of_image_toml(subject: Subject) -> None:
+    assert subject.facts.labels.items() >= planning.labels(subject.image).items()
+    assert subject.facts.labels["assay.python"] == subject.image.labels["python"]
+
+
+def test_the_framework_is_imported_by_a_uid_that_nobody_knows(subject: Subject) -> None:
+    assert subject.image.framework is not None
+    module = subject.image.framework.module
+    script = f"import getpass, pathlib, {module}; print(getpass.getuser()); pathlib.Path.home().joinpath('x').touch()"
+    ran = subject.run("python", "-c", script, user="54321:54321")
+    assert ran.exit_code == 0, ran.output
+
+
+def test_the_ordinary_user_has_a_home_that_can_be_written_to(subject: Subject) -> None:
+    ran = subject.run("sh", "-c", 'id -un; test -w "$HOME" && touch "$HOME/x"', user=subject.facts.user)
+    assert ran.exit_code == 0, ran.output
+    assert ran.output.strip() == "assay"
+
+
+def test_no_driver_is_in_the_image(subject: Subject) -> None:
+    """A libcuda.so.1 on the loader's path would shadow the one that the container toolkit mounts."""
+    ran = subject.run(
+        "sh", "-c", "ldconfig -p | grep libcuda.so || true; find / -xdev -name 'libcuda.so*' 2>/dev/null"
+    )
+    assert [line for line in ran.output.splitlines() if "/opt/env" not in line] == []
+
+
+def test_what_is_compiled_at_run_time_can_be(subject: Subject) -> None:
+    if "compile" not in subject.image.workloads:
+        pytest.skip(f"{subject.image.name} compiles nothing at run time")
+    source = "#include <Python.h>\n#include <vector>\nint main() { std::vector<int> v{1}; return v[0] - 1; }"
+    headers = f"/usr/include/python{subject.image.labels['python']}"
+    script = f"cd /tmp && echo '{source}' > t.cc && g++ -I{headers} t.cc && ./a.out"
+    ran = subject.run("sh", "-c", script)
+    assert ran.exit_code == 0, ran.output
+
+
+def test_no_file_of_ours_is_newer_than_the_epoch(subject: Subject) -> None:
+    ran = subject.run("sh", "-c", f"find /opt /home /etc -xdev -newermt @{SOURCE_DATE_EPOCH} | head -5")
+    # The engine itself mounts these three into every container.
+    mounted = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/etc"}
+    assert [line for line in ran.output.splitlines() if line not in mounted] == []
+
+
+def test_the_self_test_lists_its_options_and_knows_its_plan(subject: Subject) -> None:
+    assert subject.run("smoke", "--help").exit_code == 0
+    ran = subject.run("cat", "/opt/assay/plan.json")
+    assert json.loads(ran.output) if len(ran.output) < 4000 else ran.output
+
+
+def test_images_on_one_stack_share_its_layers(known: Catalog, running: object, root: Path) -> None:
+    built = read_images(root).images
+    pairs = 0
+    for image in known.frameworks():
+        for below in known.ancestors(image):
+            if image.name in built and below.name in built:
+                lower = built[below.name].layers
+                assert built[image.name].layers[: len(lower)] == lower, f"{image.name} on {below.name}"
+                pairs += 1
+    if not pairs:
+        pytest.skip("no framework image is built: run `make build-all`")
+
+
+def test_a_certificate_is_of_the_image_and_holds(subject: Subject, root: Path) -> None:
+    path = certificate_path(root, subject.image.name)
+    statement = certificate.read_statement(path)
+    if statement is None:
+        pytest.skip(f"{subject.image.name} has no certificate: run `nox -s smoke`")
+    assert statement["subject"][0]["digest"]["sha256"] == subject.built.digest.removeprefix("sha256:")
+    verdict = certificate.judge(certificate.report_of(statement), certificate.Known.read(root))
+    assert verdict.passed, verdict.problems
+    assert verdict.level == statement["predicate"]["achieved"] == "E2"
