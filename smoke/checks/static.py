@@ -65,9 +65,9 @@ def judge(check: str, wrong: Sequence[str], metrics: Iterable[Metric], remedy: s
 # Closure
 
 
-def load(found: Survey, only: Optional[Distribution] = None) -> dict[Path, Outcome]:
-    """Loads the survey's libraries, or those of one distribution; paths to outcomes."""
-    chosen = [one.path for one in found.libraries if not one.damage and (only is None or one.owner == only)]
+def load(found: Survey) -> dict[Path, Outcome]:
+    """Loads the survey's libraries; paths to outcomes."""
+    chosen = [one.path for one in found.libraries if not one.damage]
     shared = {name: paths[0] for name, paths in found.shared.items()}
     return {Path(one.path): one for one in closure.load_all(chosen, shared)}
 
@@ -211,22 +211,29 @@ def _short(library: Library, found: Survey) -> str:
 
 
 def hidden(found: Survey, folder: Path, label: str, device: str) -> Fault:
-    """The closure check over a view in which one sub-library is missing, the one that is missed the least."""
+    """The closure check over a view in which one sub-library is missing, the one that is missed the least.
+
+    The view holds that package and the CUDA runtime, whole but for the one, so that nothing else is wrong with it.
+    """
     owner, path = _victim(found)
     if owner is None:
         return Fault("hidden-sublibrary", "static.closure", "error", (), "there is no library to hide")
+    owners = {owner} | {one.owner for one in found.libraries if one.nvidia and one.soname.startswith("libcudart.")}
     for one in found.libraries:
         if one.nvidia and one.path != path:
             _link(one.path, folder / one.path.relative_to(owner.site))
     for about in owner.site.glob("*.dist-info"):
-        if any(file.path.startswith(f"{about}/") for file in owner.files or ()):
+        if any(
+            one and file.path.startswith(f"{about}/") for one in owners for file in (one.files or () if one else ())
+        ):
             _link(about, folder / about.name)
     seen = survey(folder, code=False)
     seen = dataclasses.replace(seen, libraries=tuple(one for one in seen.libraries if one.owner is not None))
-    before = dataclasses.replace(found, libraries=tuple(one for one in found.libraries if one.owner == owner))
     verdict = judge_closure(seen, load(seen), label, device)
-    whole = len(before.libraries) == len(seen.libraries) + 1
-    state = verdict.state if whole and path.name in verdict.reason else "error"
+    told = verdict.reason.split("; ")
+    blamed = all(path.name.partition(".so")[0] in one for one in told)
+    whole = len(seen.libraries) == sum(one.owner in owners for one in found.libraries) - 1
+    state = verdict.state if whole and blamed else "error"
     return Fault("hidden-sublibrary", verdict.id, state, verdict.metrics, verdict.reason)
 
 
@@ -266,7 +273,7 @@ def judge_coverage(found: Survey, gpus: Sequence[tuple[int, int]]) -> Result:
     ]
     serves = ", ".join(wholly) or "none"
     remedy = f"Take a build of the framework that has code for the GPU; this one serves {serves}."
-    return dataclasses.replace(judge("static.coverage", wrong, metrics, remedy))
+    return judge("static.coverage", wrong, metrics, remedy)
 
 
 def _own(found: Survey) -> list[Library]:

@@ -209,10 +209,25 @@ def test_the_fault_hides_the_library_that_nothing_is_linked_with(env: Environmen
     assert (owner.name, path.name) == ("nvidia-cudnn-cu13", "libcudnn_engines_precompiled.so.9")
 
 
-def test_a_hidden_library_is_caught(env: Environment, tmp_path: Path) -> None:
+def test_a_hidden_library_is_caught(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static, "load", answers)
     fault = static.hidden(survey(env.site), tmp_path / "view", "13.2", "cpu")
     assert (fault.id, fault.check, fault.state) == ("hidden-sublibrary", "static.closure", "fail")
-    assert "libcudnn_engines_precompiled.so.9" in fault.reason
+    assert fault.reason.startswith("libcudnn_engines_precompiled.so.9 belongs to nvidia-cudnn-cu13")
+    assert {one.name: one.value for one in fault.metrics}["wrong"] == "1"
+
+
+def test_a_blind_check_does_not_catch_it(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static, "load", answers)
+    monkeypatch.setattr(static, "_absent", lambda found: ())
+    assert static.hidden(survey(env.site), tmp_path / "view", "13.2", "cpu").state != "fail"
+
+
+def test_a_view_that_is_wrong_otherwise_proves_nothing(
+    env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(static, "load", answers)
+    assert static.hidden(survey(env.site), tmp_path / "view", "13.1", "cpu").state == "error"
 
 
 def test_without_a_library_to_hide_the_fault_is_an_error(tmp_path: Path) -> None:
