@@ -38,7 +38,8 @@ LEVELS = {
 }
 # What each level needs to have passed, by the first part of a result's id. A framework may declare that it cannot do
 # one of ALLOWED_ABSENT, with the reason; nothing else may be missing.
-STATIC = ("static",)
+STATIC = ("static.contract", "static.packages")
+STATIC_CUDA = ("static.closure", "static.coverage", "static.loaded", "static.driver")
 TRAINING = (
     "imports",
     "device",
@@ -328,12 +329,15 @@ def _number(text: str) -> float:
         return math.nan
 
 
+def _promises_cuda(report: Report) -> bool:
+    labels = report.plan.get("labels")
+    return isinstance(labels, Mapping) and bool(labels.get("cuda"))
+
+
 def _fault_problems(report: Report, gates: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A certificate is void if a fault got through, or was never put in."""
     put_in = {fault.id for fault in report.faults}
-    labels = report.plan.get("labels")
-    cuda = isinstance(labels, Mapping) and bool(labels.get("cuda"))
-    for name in (*gates.get("faults", ()), *(gates.get("cuda_faults", ()) if cuda else ())):
+    for name in (*gates.get("faults", ()), *(gates.get("cuda_faults", ()) if _promises_cuda(report) else ())):
         if name not in put_in:
             yield f"fault {name}", "was not put in"
     for fault in report.faults:
@@ -357,7 +361,7 @@ def _caught(fault: Fault, gates: Mapping[str, Any]) -> bool:
 def _level(report: Report, bad: set[str], device: str) -> str:
     if bad - {result.id for result in report.results}:
         return "E0"  # a fault got through, or a part is missing: nothing above what was built counts
-    if not _all_passed(report, STATIC, bad):
+    if not _all_passed(report, (*STATIC, *(STATIC_CUDA if _promises_cuda(report) else ())), bad):
         return "E0"
     if not _all_passed(report, TRAINING, bad) or bad:
         return "E1"

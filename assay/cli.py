@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from assay import __version__, build, catalog, engine, lock, planning, smoke, view
+from assay import __version__, build, catalog, engine, lock, planning, smoke, table, view
+from assay.certificate import Known
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, read_images
@@ -176,6 +177,25 @@ def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
 def plan(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""
     click.echo(json.dumps(planning.plan(catalog.load(repository()).get(image), device), indent=1))
+
+
+@cli.command("table")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Keep the certificates of build/ in certificates/, and put the table into README.md.",
+)
+def table_command(write: bool) -> None:
+    """Print the support table of the certificates that are kept in certificates/."""
+    root = repository()
+    if write:
+        table.keep(root)
+    known = Known.read(root)
+    made = table.rows(root / "certificates", known)
+    if write:
+        readme = root / "README.md"
+        readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(made)), encoding="utf-8")
+    view.out.print(view.table(table.COLUMNS, (row.cells() for row in made)))
 
 
 @cli.group("engine")

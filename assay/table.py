@@ -1,0 +1,96 @@
+"""The support table in the README: generated from certificates, never written by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay import certificate
+from assay.certificate import Known, Report
+from assay.errors import UsageError
+
+BEGIN = "<!-- certificates: made by `assay table --write` -->"
+END = "<!-- end of certificates -->"
+COLUMNS = ("image", "framework", "Python", "CUDA", "least driver", "compute capabilities", "certified")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image in the table, as its certificates have it."""
+
+    image: str
+    framework: str
+    python: str
+    cuda: str
+    driver: str
+    served: str
+    levels: str
+
+    def cells(self) -> tuple[str, ...]:
+        """The row's texts, in the order of COLUMNS."""
+        return (self.image, self.framework, self.python, self.cuda, self.driver, self.served, self.levels)
+
+
+def rows(folder: Path, known: Known) -> list[Row]:
+    """A row per image of the certificates in ``folder``/<image>/<device>.json; levels are computed, not read.
+
+    Raises `VerificationFailed` for a certificate that is malformed.
+    """
+    found: dict[str, list[tuple[str, Report, str]]] = {}
+    for path in sorted(folder.rglob("*.json")):
+        statement = certificate.read_statement(path)
+        if statement is None:
+            raise UsageError(f"{path} is no certificate", "Delete it, or make it anew with `assay smoke`.")
+        report = certificate.report_of(statement)
+        level = certificate.judge(report, known).level
+        found.setdefault(report.image, []).append((path.stem, report, level))
+    return [_row(image, several) for image, several in sorted(found.items())]
+
+
+def keep(root: Path) -> None:
+    """Copy the certificates of ``build/`` to ``certificates/``, where they are kept with the repository."""
+    made = root / "build" / "certificates"
+    for path in sorted(made.rglob("*.json")):
+        target = root / "certificates" / path.relative_to(made)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+
+def markdown(table: list[Row]) -> str:
+    """The table as Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
+    return "\n".join([*lines, *("| " + " | ".join(row.cells()) + " |" for row in table)]) + "\n"
+
+
+def inserted(readme: str, table: str) -> str:
+    """The README with the table between its two marks; `UsageError` where it has none."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UsageError("README.md has no marks for the table", f"Put {BEGIN} and {END} around its place.")
+    return f"{before}{BEGIN}\n{table}{END}{after}"
+
+
+def _row(image: str, several: list[tuple[str, Report, str]]) -> Row:
+    _, report, _ = several[0]
+    stack = report.stack
+    labels = report.plan.get("labels", {})
+    return Row(
+        image=f"`{image}`",
+        framework=str(stack.get("framework", "?")),
+        python=str(labels.get("python", "?")),
+        cuda=str(labels.get("cuda", "none")),
+        driver=str(stack.get("least_driver", "none")),
+        served=", ".join(_served(stack)) or "CPU only",
+        levels=", ".join(f"{level} ({device})" for device, _, level in several),
+    )
+
+
+def _served(stack: Mapping[str, Any]) -> list[str]:
+    """The compute capabilities that all of the machine code serves; with a star those that only a part does."""
+    served = stack.get("served") or {}
+    marked = [str(one) for one in served.get("wholly", ())] + [f"{one}*" for one in served.get("partly", ())]
+    return sorted(marked, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
