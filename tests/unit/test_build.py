@@ -4,7 +4,9 @@ import hashlib
 import json
 import shutil
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -291,6 +293,17 @@ def test_an_engine_that_dies(place: Place) -> None:
     assert "plain" in place.known()
 
 
+def until_the_builder_waits() -> None:
+    """Come back once the main thread waits for its builds: Python's thread pool can be lost in other moments."""
+    while True:
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        while frame is not None:
+            if frame.f_code.co_name == "wait" and frame.f_code.co_filename.endswith("concurrent/futures/_base.py"):
+                return
+            frame = frame.f_back
+        time.sleep(0.01)
+
+
 def test_an_interrupt_keeps_what_is_finished(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr(process, "end_all", ended.set)
@@ -298,13 +311,18 @@ def test_an_interrupt_keeps_what_is_finished(place: Place, monkeypatch: pytest.M
     def interrupt(name: str) -> None:
         if name in {"cuda/1.0", "plain"}:
             if name == "cuda/1.0":
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                until_the_builder_waits()
+                while True:  # a signal in the very moment before Python waits is seen only with the next one
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                    if ended.wait(5):
+                        break
             assert ended.wait(60)  # the process of this build, ended
             raise BuildFailed(f"{name} was ended", "Run it again.")
 
     place.engine.on_build = interrupt
     with pytest.raises(KeyboardInterrupt):
         place.build()
+    assert ended.is_set()
     assert list(place.known()) == ["base/trixie"]
     assert not [name for name in threading.enumerate() if name.name.startswith("build")]
     place.engine.on_build = failing()

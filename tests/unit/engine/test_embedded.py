@@ -44,8 +44,8 @@ def dockerd(private: Private) -> Iterator[subprocess.Popen[bytes]]:
     yield from sleeping(str(program))
 
 
-def sleeping(program: str) -> Iterator[subprocess.Popen[bytes]]:
-    running = subprocess.Popen([program, "600"])
+def sleeping(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    running = subprocess.Popen(words if words[1:] else [*words, "600"])
     while not Path(f"/proc/{running.pid}/cmdline").read_bytes():
         time.sleep(0.01)  # the kernel fills it in a moment after the start
     yield running
@@ -87,6 +87,13 @@ def test_a_stale_pid_file(private: Private, dockerd: subprocess.Popen[bytes]) ->
 def test_a_pid_file_with_another_program(private: Private) -> None:
     (private.run / "docker.pid").write_text(str(os.getpid()))
     assert private.pid() is None
+
+
+def test_a_pid_file_with_another_program_that_names_the_engine(private: Private) -> None:
+    words = [sys.executable, "-c", "import time; time.sleep(600)", str(private.run)]
+    for running in sleeping(*words):
+        (private.run / "docker.pid").write_text(str(running.pid))
+        assert private.pid() is None
 
 
 def test_a_pid_file_with_another_engines_daemon(private: Private, tmp_path: Path) -> None:

@@ -66,6 +66,12 @@ def test_why_a_build_failed(form: object, name: str, reason: str, advice: str) -
     assert advice in remedy(decoder.text())
 
 
+def test_a_step_that_fails_silently_is_named_by_buildx_alone() -> None:
+    lines = recording("silent-step")
+    decoder, _ = decoded(lines[: len(lines) - lines[::-1].index("}")])  # without the text that follows
+    assert decoder.reason() == 'process "/bin/sh -c touch /one && exit 7" did not complete successfully: exit code: 7'
+
+
 def test_all_that_the_failing_step_said_is_kept_for_the_log() -> None:
     decoder, steps = decoded(recording("failing-step"))
     assert "Resolved 3 packages\nerror: Hash mismatch" in decoder.text()
