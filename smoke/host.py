@@ -36,11 +36,20 @@ def memory_bytes() -> int:
 
 def shm_bytes() -> int:
     """The size of /dev/shm in bytes; 0 if there is none."""
+    return _shm("f_blocks")
+
+
+def shm_room() -> int:
+    """The bytes of /dev/shm that are free; 0 if there is none."""
+    return _shm("f_bavail")
+
+
+def _shm(blocks: str) -> int:
     try:
         room = os.statvfs("/dev/shm")  # noqa: S108 -- its size is asked for, nothing is put there
     except OSError:
         return 0
-    return room.f_blocks * room.f_frsize
+    return int(getattr(room, blocks)) * room.f_frsize
 
 
 def _gpus() -> list[str]:

@@ -6,13 +6,14 @@ framework's threads in it may wait forever.
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 from collections.abc import Iterator
 from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
-from smoke import data
+from smoke import data, host
 
 SECONDS = 60
 
@@ -24,6 +25,7 @@ def batches(count: int, workers: int) -> Iterator[np.ndarray]:
     """
     context = multiprocessing.get_context("spawn")
     size = int(np.prod(data.BATCH_SHAPE)) * 4
+    _check_room(size * workers)
     blocks = [SharedMemory(create=True, size=size) for _ in range(workers)]
     pool = context.Pool(workers)
     try:
@@ -39,6 +41,13 @@ def batches(count: int, workers: int) -> Iterator[np.ndarray]:
         for block in blocks:
             block.close()
             block.unlink()
+
+
+def _check_room(needed: int) -> None:
+    """Memory is promised freely and missed only when it is written to: then the kernel kills the worker."""
+    room = host.shm_room()
+    if room < needed:
+        raise OSError(errno.ENOSPC, f"{room} bytes left in /dev/shm, the workers need {needed}")
 
 
 def _wait(job: multiprocessing.pool.AsyncResult[None]) -> None:

@@ -143,7 +143,8 @@ def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[s
 
 
 def load_batches(count: int, workers: int) -> list[float]:
-    loader = torch.utils.data.DataLoader(_Batches(count), batch_size=None, num_workers=workers, prefetch_factor=2)
+    # Without a timeout, a worker that finds /dev/shm full drops its batch, and this process waits for it forever.
+    loader = torch.utils.data.DataLoader(_Batches(count), batch_size=None, num_workers=workers, timeout=60)
     return [float(batch.to(_device).sum()) for batch in loader]
 
 

@@ -309,6 +309,13 @@ def test_a_loader_without_room_fails_with_the_size_and_a_remedy(tmp_path):
     assert "--shm-size" in result.remedy
 
 
+def test_the_suites_own_workers_do_not_start_without_room(tmp_path, monkeypatch):
+    monkeypatch.setattr("smoke.host.shm_room", lambda: 8 * 2**20)
+    (result,) = loader.run("main", bench(tmp_path))
+    assert result.state == "fail"
+    assert "8388608 bytes left in /dev/shm, the workers need 12582912" in result.reason
+
+
 @pytest.mark.parametrize("change", [lambda sums: sums[:-1], lambda sums: sums[::-1], lambda sums: [*sums[:-1], 0.0]])
 def test_a_loader_that_loses_mixes_or_damages_batches_fails(tmp_path, change):
     sums = [data.batch_sum(index) for index in range(loader.COUNT)]
