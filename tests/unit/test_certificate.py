@@ -29,7 +29,7 @@ KNOWN = Known(
 )
 IMAGE = {"name": "autograd", "digest": "sha256:" + "d" * 64, "configDigest": "c", "diffIDs": ("a",), "inputs": {}}
 STATIC = {
-    "id": "static.files",
+    "id": "static.contract",
     "family": "static",
     "state": "pass",
     "reason": "",
@@ -41,12 +41,15 @@ STATIC = {
 }
 
 
-def whole(device: str = "cpu") -> dict[str, Any]:
-    """The recorded report, with a static check, which a bare interpreter has not, where it has none."""
+def whole(device: str = "cpu", *, cuda: bool = False) -> dict[str, Any]:
+    """The recorded report, with the static checks of an image, which is more than a bare interpreter."""
     data = copy.deepcopy(REAL)
     data["plan"]["device"] = device
     data["results"] = [one for one in data["results"] if not one["id"].startswith("static")]
-    data["results"].append(copy.deepcopy(STATIC))
+    for name in (*certificate.STATIC, *(certificate.STATIC_CUDA if cuda else ())):
+        data["results"].append({**copy.deepcopy(STATIC), "id": name})
+    if cuda:
+        data["plan"]["labels"] = {"cuda": "13.2"}
     return data
 
 
@@ -96,10 +99,10 @@ def test_the_levels() -> None:
     assert judged(data).level == "E1"
 
 
-@pytest.mark.parametrize("prefix", ["static", *certificate.TRAINING])
+@pytest.mark.parametrize("prefix", [*certificate.STATIC, *certificate.STATIC_CUDA, *certificate.TRAINING])
 @pytest.mark.parametrize("how", ["left out", "not run"])
 def test_a_family_that_is_missing_drops_the_level(prefix: str, how: str) -> None:
-    data = whole("gpu")
+    data = whole("gpu", cuda=True)
     of_it = [one for one in data["results"] if one["id"] == prefix or one["id"].startswith(f"{prefix}.")]
     assert of_it
     if how == "left out":
@@ -108,19 +111,26 @@ def test_a_family_that_is_missing_drops_the_level(prefix: str, how: str) -> None
         for one in of_it:
             one |= {"state": "not-run", "reason": "it could not", "metrics": []}
     verdict = judged(data)
-    assert verdict.level == ("E0" if prefix == "static" else "E1")
+    assert verdict.level == ("E0" if prefix.startswith("static") else "E1")
 
 
-@pytest.mark.parametrize("prefix", ["static", *certificate.TRAINING])
+@pytest.mark.parametrize("prefix", [*certificate.STATIC, *certificate.STATIC_CUDA, *certificate.TRAINING])
 @pytest.mark.parametrize("state", ["fail", "error"])
 def test_a_result_that_says_it_failed_is_believed(prefix: str, state: str) -> None:
-    data = whole("gpu")
+    data = whole("gpu", cuda=True)
     one = next(one for one in data["results"] if one["id"] == prefix or one["id"].startswith(f"{prefix}."))
     one |= {"state": state, "reason": "so it was"}
     verdict = judged(data)
     assert verdict.problems == ((one["id"], "so it was"),)
-    assert verdict.level == ("E0" if prefix == "static" else "E1")
+    assert verdict.level == ("E0" if prefix.startswith("static") else "E1")
     assert not verdict.passed
+
+
+def test_an_image_without_cuda_needs_no_checks_of_cuda() -> None:
+    data = whole()
+    assert judged(data).level == "E2"
+    data["plan"]["labels"] = {"cuda": "13.2"}
+    assert judged(data).level == "E0"
 
 
 def test_a_part_of_a_plan_is_no_certificate() -> None:
@@ -318,7 +328,7 @@ def test_an_image_that_promises_cuda_needs_the_faults_of_cuda() -> None:
     known = dataclasses.replace(KNOWN, gates={**GATES, "cuda_faults": ["hidden-sublibrary"]})
     data = whole()
     assert certificate.judge(report(data), known).passed
-    data["plan"]["labels"] = {"cuda": "13.2"}
+    data = whole(cuda=True)
     assert certificate.judge(report(data), known).problems == (("fault hidden-sublibrary", "was not put in"),)
 
 

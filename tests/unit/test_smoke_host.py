@@ -55,7 +55,7 @@ class Engine:
 
 def answer(plan: dict[str, Any], known: certificate.Known) -> dict[str, Any]:
     """The recorded report, as an answer to this plan by this suite."""
-    data = reports.whole(plan["device"])
+    data = reports.whole(plan["device"], cuda="cuda" in plan["labels"])
     data["suite"]["sha256"] = known.suite
     data["gates"]["sha256"] = known.gates_digest
     data["reference"]["sha256"] = known.reference
