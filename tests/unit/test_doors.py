@@ -28,6 +28,15 @@ def test_images_are_discovered_and_never_listed(root: Path, images: Catalog, fil
         assert not named(text, f"images/{name}"), f"{file} names {name}"
 
 
+def test_the_readme_has_no_table_of_images_but_the_one_that_is_made(root: Path, images: Catalog) -> None:
+    text = (root / "README.md").read_text()
+    assert len(re.findall(r"<!-- (?:end of )?certificates", text)) == 2
+    text = re.sub(r"<!-- certificates.*<!-- end of certificates -->", "", text, flags=re.DOTALL)
+    listed = [line for line in text.splitlines() if line.startswith(("|", "- ", "* "))]
+    for name in images.images:
+        assert not [line for line in listed if named(line, name)], f"README.md lists {name}"
+
+
 def test_the_host_names_no_image(root: Path, images: Catalog) -> None:
     for path in (root / "assay").rglob("*.py"):
         text = path.read_text()
