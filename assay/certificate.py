@@ -150,7 +150,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing that was run failed."""
+        """Whether nothing failed, and the level that was asked for is reached."""
         return not self.problems
 
 
@@ -229,10 +229,15 @@ def judge(report: Report, known: Known) -> Verdict:
     problems += _fault_problems(report, known.gates)
     if not report.complete:
         problems.append(("suite", "only a part of the plan was run"))
-    device = report.plan.get("device")
-    bad = {name for name, _ in problems}
+    device = str(report.plan.get("device"))
+    level = _level(report, {name for name, _ in problems}, device)
+    needed = "E3" if device == "gpu" else "E2"
+    if not problems and level < needed:
+        problems.append(
+            ("level", f"the evidence amounts to {level}, and {needed} was asked for: see what was not run")
+        )
     return Verdict(
-        level=_level(report, bad, str(device)),
+        level=level,
         problems=tuple(problems),
         not_run=tuple((result.id, result.reason) for result in report.results if result.state == "not-run"),
     )

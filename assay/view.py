@@ -24,6 +24,14 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 240)
 
 
+_CONTROLS = {number: None for number in (*range(32), *range(127, 160)) if number not in {9, 10}}
+
+
+def plain(text: str) -> str:
+    """Text from inside an image without what would steer the terminal."""
+    return text.translate(_CONTROLS)
+
+
 def size(count: float) -> str:
     """Bytes for people: 1.2 GB."""
     for unit in ("B", "kB", "MB"):
@@ -170,10 +178,10 @@ def show_outcome(outcome: Outcome, *, details: bool = True) -> None:
     if details and outcome.kept_from is None:
         out.print(_results_table(outcome))
     for name, problem in outcome.verdict.problems:
-        out.print(Text(f"  {name}: {problem.splitlines()[0]}", "bold red"))
+        out.print(Text(plain(f"  {name}: {problem.splitlines()[0]}"), "bold red"))
         remedy = next((one.remedy for one in outcome.report.results if one.id == name and one.remedy), "")
         if remedy:
-            out.print(f"    {remedy}", markup=False)
+            out.print(f"    {plain(remedy)}", markup=False)
     out.print(_sum(outcome))
 
 
@@ -188,10 +196,10 @@ def _results_table(outcome: Outcome) -> Table:
             for metric in result.metrics[:3]
         )
         made.add_row(
-            result.id,
+            plain(result.id),
             Text(state, COLOURS[state]),
             result.seconds if result.state != "not-run" else "",
-            metrics if result.state != "not-run" else Text(result.reason, "dim"),
+            plain(metrics) if result.state != "not-run" else Text(plain(result.reason), "dim"),
         )
     for fault in outcome.report.faults:
         caught = f"fault {fault.id}" not in problems
