@@ -10,6 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any, Optional
 
+# "NVIDIA UNIX x86_64 Kernel Module  535.104.05", "NVIDIA UNIX Open Kernel Module for x86_64  580.65.06"
+KERNEL_MODULE = r"Kernel Module(?: +for +\S+)? +(\d[\d.]*)"
+
 
 def describe(device: str) -> dict[str, Any]:
     """CPU, memory, kernel, user, /dev/shm and, if one is declared, the GPUs. Unknown facts are None or empty."""
@@ -21,7 +24,7 @@ def describe(device: str) -> dict[str, Any]:
         "uid": os.getuid(),
         "shm_bytes": shm_bytes(),
         "gpu": _gpus() if device == "gpu" else [],
-        "driver": _match("/proc/driver/nvidia/version", r"Kernel Module\D*([\d.]+)") if device == "gpu" else None,
+        "driver": _match("/proc/driver/nvidia/version", KERNEL_MODULE) if device == "gpu" else None,
     }
 
 

@@ -258,7 +258,7 @@ def _link(target: Path, link: Path) -> None:
 
 def judge_coverage(found: Survey, gpus: Sequence[tuple[int, int]]) -> Result:
     """The framework has machine code, some GPU is served by all of it, and so is the GPU that is there."""
-    own = _own(found)
+    own = own_libraries(found)
     wholly, partly = served(found)
     wrong = [f"{one.path.name}: {one.damage}" for one in found.libraries if one.damage]
     if not own:
@@ -276,7 +276,7 @@ def judge_coverage(found: Survey, gpus: Sequence[tuple[int, int]]) -> Result:
     return judge("static.coverage", wrong, metrics, remedy)
 
 
-def _own(found: Survey) -> list[Library]:
+def own_libraries(found: Survey) -> list[Library]:
     """The framework's libraries with code in them. NVIDIA's are left out: they choose among their kernels themselves,
     keep some outside these sections, and have containers that are for one architecture by design.
     """
@@ -285,7 +285,7 @@ def _own(found: Survey) -> list[Library]:
 
 def served(found: Survey) -> tuple[list[str], list[str]]:
     """The compute capabilities that all of the framework's containers have code for; those that a part has it for."""
-    own = _own(found)
+    own = own_libraries(found)
     wholly, partly = [], []
     for major, minor in fatbin.CAPABILITIES:
         shares = [one.code.share(major, minor) for one in own]
