@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn, Optional
 
-from smoke import VERSION, report
+from smoke import VERSION, compare, report
 from smoke import plan as plans
 from smoke.plan import Plan, PlanError
 from smoke.run import run, wanted
@@ -30,6 +30,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     try:
         options = _options(arguments)
         plan = _plan(options)
+        published = compare.read(options.compare) if options.compare else None
     except PlanError as wrong:
         print(f"smoke: {wrong}", file=sys.stderr)
         print(wrong.remedy, file=sys.stderr)
@@ -39,7 +40,11 @@ def main(arguments: Optional[list[str]] = None) -> int:
     data = found.as_json(VERSION)
     if options.report:
         report.write(options.report, data)
-    print(json.dumps(data, indent=1, allow_nan=False) if options.json else report.table(found), end="")
+    compared = compare.compare(published, data) if published else None
+    if options.json:  # the report's file stays what it is: the comparison is no evidence
+        print(json.dumps({**data, "comparison": compared} if compared else data, indent=1, allow_nan=False), end="")
+    else:
+        print(report.table(found) + (compare.table(compared) if compared else ""), end="")
     return 1 if found.bad() and not options.report else 0
 
 
@@ -51,6 +56,9 @@ def _options(arguments: Optional[list[str]]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the report, not the table")
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="ID-PREFIX", help="only these checks, for instance P2"
+    )
+    parser.add_argument(
+        "--compare", type=Path, metavar="FILE", help="say how this run compares with a published certificate (JSON)"
     )
     options = parser.parse_args(arguments)
     if options.report and not options.report.parent.is_dir():
