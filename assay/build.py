@@ -7,16 +7,18 @@ of all that went into it. An image whose key is unchanged and which the engine s
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import graphlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -37,6 +39,10 @@ ROOM_FACTOR = 1.6
 SIDE_BY_SIDE = 2
 # Raise it when this file changes what goes into an image in a way that no input shows.
 RECIPE = 1
+# The stage of a framework's Dockerfile that holds what is installed, without the suite.
+ENVIRONMENT = "environment"
+# The files of images/common that install; the others go into the image.
+INSTALLERS = ("install-lock", "byte-compile")
 
 
 class View(Protocol):
@@ -57,9 +63,13 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How to build. ``suffix`` sets the names of a trial build apart; it leaves no trace in images.json."""
+    """How to build. ``suffix`` sets the names of a trial build apart; it leaves no trace in images.json.
+
+    Without the cache the base is bootstrapped anew too, unless ``keep_base``.
+    """
 
     no_cache: bool = False
+    keep_base: bool = False
     suffix: str = ""
 
 
@@ -73,6 +83,7 @@ class _Run:
     options: Options
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    fresh: bool = False
 
 
 def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
@@ -87,7 +98,11 @@ def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, option
         known = read_images(cat.root).images if not options.suffix else {}
         run.built.update(known)
         _check_room(engine, order, known)
-        _graph(run, order)
+        try:
+            _graph(run, order)
+        finally:
+            if run.fresh and engine.answers():
+                engine.tidy()
         return Images(images=dict(sorted(run.built.items())))
 
 
@@ -145,18 +160,21 @@ def _one(run: _Run, image: Image) -> Built:
     _check_built(run, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:
+        run.fresh = True
         run.built[image.name] = built
         if not run.options.suffix:
             write_images(run.catalog.root, run.built)
-    _forget_older(run, image.name, digest)
+    _forget_older(run, image, parent, digest)
     run.view.done(image.name, built, fresh=True)
     return built
 
 
-def _forget_older(run: _Run, name: str, digest: str) -> None:
+def _forget_older(run: _Run, image: Image, parent: Built | None, digest: str) -> None:
     """Take the names of earlier builds away, so that the engine can let go of their layers."""
-    current = {tag(name, version, run.options.suffix) for version in ("latest", short(digest))}
-    for other in run.engine.tags(tag(name, "", run.options.suffix).rstrip(":")):
+    suffix = run.options.suffix
+    current = {tag(image.name, name, suffix) for name in ("latest", short(digest))}
+    current.add(environment_tag(run.catalog, image, parent.digest if parent else None, suffix))
+    for other in run.engine.tags(tag(image.name, "", suffix).rstrip(":")):
         if other not in current:
             run.engine.remove(other)
 
@@ -172,17 +190,38 @@ def _build_one(run: _Run, image: Image, parent: Built | None, name: str) -> str:
                 lines.write(f"{step.line if step.line is not None else '# ' + step.name}\n")
                 run.view.step(image.name, step.line or step.name)
 
+            if has_environment(image):
+                environment = _environment(run, image, parent, request, on_step)
+                contexts = {**request.contexts, ENVIRONMENT: f"docker-image://{environment}"}
+                request = dataclasses.replace(request, contexts=contexts)
             return run.engine.build(request, on_step)
+
+
+def _environment(
+    run: _Run, image: Image, parent: Built | None, request: BuildRequest, on_step: Callable[[Step], None]
+) -> str:
+    """The image of the Dockerfile's stage `environment`: built once for its inputs, whatever becomes of the suite."""
+    name = environment_tag(run.catalog, image, parent.digest if parent else None, run.options.suffix)
+    if run.options.no_cache or run.engine.digest(name) is None:
+        args = {key: value for key, value in request.args.items() if key != "PLAN"}
+        run.engine.build(dataclasses.replace(request, tag=name, target=ENVIRONMENT, args=args, labels={}), on_step)
+    return name
+
+
+def has_environment(image: Image) -> bool:
+    """Whether the image's Dockerfile has a stage of that name to keep."""
+    text = image.dockerfile.read_text(encoding="utf-8")
+    return image.framework is not None and bool(re.search(rf"(?im)^FROM\s.*\sAS\s+{ENVIRONMENT}\s*$", text))
+
+
+def environment_tag(cat: Catalog, image: Image, parent_digest: str | None, suffix: str) -> str:
+    """The local name of an image's environment, after all that goes into it."""
+    parts = {"parent": parent_digest, **_common_inputs(), "files": _hashes(cat, _environment_files(cat, image))}
+    return tag(image.name, f"{ENVIRONMENT}-{_digest_of(parts)[:16]}", suffix)
 
 
 def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary: Path) -> BuildRequest:
     args = {"SOURCE_DATE_EPOCH": str(base.SOURCE_DATE_EPOCH)}
-    context = image.folder
-    if image.suite:
-        context = temporary / "context"
-        context.mkdir()
-        tar = base.rootfs(image, lambda text: run.view.step(image.name, text), fresh=run.options.no_cache)
-        _link(tar, context / "rootfs.tar")
     if parent and image.parent:
         args["PARENT"] = tag(image.parent, short(parent.digest), run.options.suffix)
     if image.framework:
@@ -190,7 +229,7 @@ def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary
     return BuildRequest(
         tag=name,
         dockerfile=image.dockerfile,
-        context=context,
+        context=_base_context(run, image, temporary / "context") if image.suite else image.folder,
         args=args,
         contexts={
             "common": str(run.catalog.root / "images" / "common"),
@@ -201,6 +240,15 @@ def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary
         labels=planning.labels(image),
         no_cache=run.options.no_cache,
     )
+
+
+def _base_context(run: _Run, image: Image, folder: Path) -> Path:
+    """A folder with a base's root file system in it."""
+    fresh = run.options.no_cache and not run.options.keep_base
+    tar = base.rootfs(image, lambda text: run.view.step(image.name, text), fresh=fresh)
+    folder.mkdir()
+    _link(tar, folder / "rootfs.tar")
+    return folder
 
 
 @dataclass(frozen=True)
@@ -229,8 +277,9 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
         again = build(cat, engine, names, view, trial).images
     finally:
         for image in reversed(order):
-            for version in ("latest", short(first[image.name].digest)):
-                engine.remove(tag(image.name, version, trial.suffix))
+            for name in engine.tags(tag(image.name, "", trial.suffix).rstrip(":")):
+                engine.remove(name)
+        engine.tidy()
     return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
 
 
@@ -255,23 +304,36 @@ def require_same(rows: Iterable[Reproduced]) -> None:
 
 def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     """A hash over everything that decides what an image will be."""
-    parts: dict[str, object] = {
-        "recipe": RECIPE,
-        "epoch": base.SOURCE_DATE_EPOCH,
-        "parent": parent_digest,
-        "labels": planning.labels(image),
-        "uv": version("uv"),
-        "files": {},
-    }
-    files = [path for path in (image.dockerfile, image.lock, image.packages_lock) if path]
-    files += _tree(image.folder) if image.suite is None else []
-    files += _tree(cat.root / "images" / "common")
+    parts: dict[str, object] = {"parent": parent_digest, "labels": planning.labels(image), **_common_inputs()}
+    files = _environment_files(cat, image)
     if image.framework:
         parts["plan"] = planning.plan_text(image)
         parts["suite"] = suite_digest(cat.root / "smoke")
-    parts["files"] = {
-        path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in set(files)
+        files += _tree(cat.root / "images" / "common")
+    return _digest_of({**parts, "files": _hashes(cat, files)})
+
+
+def _common_inputs() -> dict[str, object]:
+    return {"recipe": RECIPE, "epoch": base.SOURCE_DATE_EPOCH, "uv": version("uv")}
+
+
+def _environment_files(cat: Catalog, image: Image) -> list[Path]:
+    """The files that decide what is installed; of the common ones only those that do it."""
+    files = [path for path in (image.dockerfile, image.lock, image.packages_lock) if path]
+    if image.suite is None:
+        files += _tree(image.folder)
+        files += [cat.root / "images" / "common" / name for name in INSTALLERS]
+    return files
+
+
+def _hashes(cat: Catalog, files: Iterable[Path]) -> dict[str, str]:
+    return {
+        path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(set(files))
     }
+
+
+def _digest_of(parts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -59,6 +59,7 @@ class BuildRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     no_cache: bool = False
     compression: int = 3
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,15 @@ class Engine:
         with contextlib.suppress(docker.errors.ImageNotFound):
             self._client.images.remove(reference, force=True)
 
+    def tidy(self) -> None:
+        """Of the embedded engine, which is ours alone: drop the build cache and the images that lost their name.
+
+        What was built is kept as images; the cache would hold every layer a second time.
+        """
+        if self.kind == "embedded":
+            self.prune_build_cache()
+            self._client.images.prune({"dangling": True})
+
     @_answered
     def prune_build_cache(self) -> int:
         """Drop the whole build cache; bytes freed."""
@@ -393,6 +403,7 @@ def build_argv(request: BuildRequest, metadata: Path) -> list[str]:
     ]
     argv += [word for name, path in sorted(request.secrets.items()) for word in ("--secret", f"id={name},src={path}")]
     argv += ["--no-cache"] if request.no_cache else []
+    argv += ["--target", request.target] if request.target else []
     return [*argv, str(request.context)]
 
 

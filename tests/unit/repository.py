@@ -56,6 +56,8 @@ FILES = {
     "images/plain/requirements.in": "plain==1.0",
     "images/plain/requirements.lock": f"plain==1.0 --hash=sha256:{B}\n",
     "images/common/entrypoint": "#!/bin/sh",
+    "images/common/install-lock": "#!/bin/sh",
+    "images/common/byte-compile": "",
     "smoke/run.py": "",
     "smoke/reference.py": "",
     "smoke/gates.json": "{}",

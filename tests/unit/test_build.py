@@ -37,6 +37,7 @@ class Engine:
         self.size = 10**9
         self.foreign: set[str] = set()  # images that ignore their parent
         self.lock = threading.Lock()
+        self.tidied = 0
 
     def build(self, request: BuildRequest, on_step: Callable[[Step], None]) -> str:
         with self.lock:
@@ -73,6 +74,12 @@ class Engine:
 
     def data_root(self) -> Path:
         return self.root
+
+    def answers(self) -> bool:
+        return True
+
+    def tidy(self) -> None:
+        self.tidied += 1
 
     @property
     def built(self) -> list[str]:
@@ -602,3 +609,47 @@ def test_a_trial_that_fails_leaves_nothing(place: Place) -> None:
         build.reproduce(place.catalog, place.engine, ["plain"], View())  # type: ignore[arg-type]
     assert not [name for name in place.engine.names if "trial" in name]
     assert place.known() == before
+
+
+STAGED = "ARG PARENT\nFROM ${PARENT} AS environment\nRUN install\nFROM environment\nRUN suite\n"
+
+
+@pytest.fixture
+def staged(place: Place) -> Place:
+    """A repository whose framework's Dockerfile has an environment to keep; built once."""
+    (place.root / "images/torchy/Dockerfile").write_text(STAGED)
+    place.build()
+    return place
+
+
+def targets(place: Place) -> list[str | None]:
+    return [request.target for request in place.engine.requests if "torchy" in request.tag]
+
+
+def test_an_environment_is_built_by_itself_and_the_image_from_it(staged: Place) -> None:
+    first, second = [request for request in staged.engine.requests if "torchy" in request.tag]
+    assert (first.target, second.target) == ("environment", None)
+    assert second.contexts["environment"] == f"docker-image://{first.tag}"
+    assert "PLAN" in second.args
+    assert "PLAN" not in first.args
+    assert first.labels == {}
+
+
+def test_a_changed_suite_leaves_the_environment(staged: Place) -> None:
+    (staged.root / "smoke/more.py").write_text("")
+    staged.build()
+    assert targets(staged) == [None]
+
+
+def test_a_changed_lock_or_installer_does_not(staged: Place) -> None:
+    for name in ("images/common/install-lock", "images/common/byte-compile", "images/torchy/extra"):
+        (staged.root / name).write_text("# changed")
+        staged.build()
+        assert targets(staged) == ["environment", None], name
+    environments = [name for name in staged.engine.names if ":environment-" in name]
+    assert len(environments) == 1, "older ones are let go of"
+
+
+def test_without_the_cache_the_environment_is_built_anew(staged: Place) -> None:
+    staged.build(options=Options(no_cache=True, suffix="-trial"))
+    assert targets(staged) == ["environment", None]

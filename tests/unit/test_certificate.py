@@ -636,3 +636,14 @@ def test_the_suite_of_this_checkout(root: Path) -> None:
 def test_the_report_type_is_closed() -> None:
     assert all(kind.__struct_config__.forbid_unknown_fields for kind in (Report, certificate.Result))
     assert msgspec.structs.fields(Report)[0].name == "schema"
+
+
+def test_skips_alone_are_no_pass() -> None:
+    """A run in which nothing failed because too little was run does not pass at the level that was asked for."""
+    data = whole()
+    digits = result(data, "digits.cnn")
+    digits.update(state="not-run", reason="no time", metrics=[], requested="", observed="")
+    verdict = judged(data)
+    assert verdict.level == "E1"
+    assert not verdict.passed
+    assert [name for name, _ in verdict.problems] == ["level"]

@@ -151,3 +151,7 @@ def test_a_quiet_run_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         watch.done(outcome())
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
+
+
+def test_what_would_steer_the_terminal_is_taken_out() -> None:
+    assert view.plain("\x1b[2J\x07wiped\u009b31m\nnext") == "[2Jwiped31m\nnext"

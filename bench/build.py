@@ -1,0 +1,154 @@
+"""What building costs. Run it with the environment's Python, in a checkout: .venv/bin/python bench/build.py [--cold]
+
+Prints one table: no-op build, build after one changed pin, a framework's image against a plain `docker build` of the
+obvious Dockerfile (same base, `pip install` of the same lock, same engine), sizes, and the peak of the disk.
+`--cold` empties the engine's build cache and removes all images of this checkout first: the cold build of everything.
+Nothing of the checkout is changed; the changed pin is made in a copy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from assay import base, build, catalog, engine, network, view
+from assay.catalog import Catalog, Image
+from assay.engine import Engine, process
+from assay.images import read_images, tag
+
+ASSAY = str(Path(sys.executable).parent / "assay")
+# What most people would write, on the same base and lock; the mounts only hand over this host's index and CA.
+PLAIN = """
+ARG PARENT
+FROM ${PARENT}
+COPY requirements.lock /requirements.lock
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
+RUN --mount=type=secret,id=network --mount=type=secret,id=ca \\
+    if [ -s /run/secrets/network ]; then \\
+      set -a; . /run/secrets/network; export PIP_INDEX_URL="$UV_DEFAULT_INDEX"; fi; \\
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \\
+    python3 -m venv /opt/env && /opt/env/bin/pip install --no-cache-dir -r /requirements.lock
+"""
+
+
+class Peak:
+    """The most that a disk was filled, above what it was at first, in bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.first, self.most = folder, shutil.disk_usage(folder).used, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Peak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(1):
+            self.most = max(self.most, shutil.disk_usage(self.folder).used - self.first)
+
+
+@contextlib.contextmanager
+def timed(rows: list[tuple[str, str]], what: str) -> Iterator[None]:
+    """Append the seconds that the body takes."""
+    started = time.monotonic()
+    yield
+    rows.append((what, f"{time.monotonic() - started:.1f} s"))
+    print(f"{rows[-1][0]}: {rows[-1][1]}", file=sys.stderr, flush=True)
+
+
+def run(root: Path, *arguments: str) -> None:
+    """Run the command as a person would."""
+    subprocess.run([ASSAY, *arguments], cwd=root, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def cold(root: Path, known: Catalog, found: Engine, rows: list[tuple[str, str]]) -> None:
+    """Everything from nothing: no image, no build cache, no kept base."""
+    for image in known.images.values():
+        for name in found.tags(tag(image.name, "").rstrip(":")):
+            found.remove(name)
+    found.prune_build_cache()
+    shutil.rmtree(base.kept_copy("").parent, ignore_errors=True)
+    (root / "build/images.json").unlink(missing_ok=True)
+    with Peak(found.data_root()) as peak, timed(rows, "cold build of every image"):
+        run(root, "build")
+    rows.append(("disk at its peak, above what it was", view.size(peak.most)))
+
+
+def changed_pin(root: Path, image: Image, rows: list[tuple[str, str]]) -> None:
+    """Build after a requirement was added that the lock did not have: the image's own layers, not its stack's."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for folder in ("images", "smoke", "build"):
+            shutil.copytree(root / folder, copy / folder)
+        (copy / "images" / image.name / "requirements.in").open("a").write("toolz\n")
+        run(copy, "lock", image.name)
+        with timed(rows, f"{image.name}, one pin changed"):
+            run(copy, "build", image.name)
+    run(root, "build", image.name)
+
+
+def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[str, str]]) -> None:
+    """The image and its stack without any cache, then the obvious Dockerfile on the same base."""
+    bottom = known.ancestors(image)[-1]
+    parent = tag(bottom.name, "latest")
+    with view.BuildView() as watching, timed(rows, f"{image.name} and its stack, no cache"):
+        options = build.Options(no_cache=True, suffix="-bench", keep_base=True)
+        build.build(known, found, [image.name], watching, options)
+    for other in (image, *known.ancestors(image)):
+        for name in found.tags(tag(other.name, "", "-bench").rstrip(":")):
+            found.remove(name)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "Dockerfile").write_text(PLAIN)
+        shutil.copy(image.folder / "requirements.lock", folder)
+        argv = ["docker", "buildx", "build", "--builder", "default", "--network", "host", "--no-cache", "--load"]
+        argv += ["--tag", "assay-bench/plain:latest", "--build-arg", f"PARENT={parent}"]
+        for key, path in network.secrets(folder).items():
+            argv += ["--secret", f"id={key},src={path}"]
+        with timed(rows, f"{image.name}, plain docker build with pip"):
+            process.run([*argv, str(folder)], env=found.environment, check=True)
+    facts = found.image("assay-bench/plain:latest")
+    if facts:
+        rows.append((f"{image.name}, plain: compressed", view.size(facts.compressed_bytes)))
+    found.remove("assay-bench/plain:latest")
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cold", action="store_true", help="build everything from nothing first")
+    parser.add_argument("--image", help="the image to hold against a plain build (default: the first)")
+    options = parser.parse_args()
+    root = Path.cwd()
+    known = catalog.load(root)
+    image = known.get(options.image) if options.image else known.frameworks()[0]
+    rows: list[tuple[str, str]] = []
+    with engine.find() as found:
+        if options.cold:
+            cold(root, known, found, rows)
+        run(root, "build")
+        with timed(rows, "nothing changed"):
+            run(root, "build")
+        changed_pin(root, known.frameworks()[-1], rows)
+        against_plain(known, found, image, rows)
+    for name, built in read_images(root).images.items():
+        sizes = f"{view.size(built.compressed_bytes)} compressed, {view.size(built.uncompressed_bytes)} on disk"
+        rows.append((name, f"{sizes}, {built.seconds:.0f} s"))
+    view.out.print(view.table(("what", "measured"), rows))
+
+
+if __name__ == "__main__":
+    main()

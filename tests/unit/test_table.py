@@ -1,0 +1,80 @@
+"""The support table: from certificates, computed, and in the README as it is generated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay import certificate, table
+from assay.certificate import Known
+from assay.errors import UsageError, VerificationFailed
+from tests.conftest import ROOT
+from tests.unit import test_certificate as reports
+
+
+def kept(folder: Path, image: str, device: str = "cpu", **edit: Any) -> Path:
+    """A certificate made of the recorded report."""
+    data = reports.whole(device)
+    data["image"] = data["plan"]["image"] = image
+    data["plan"]["labels"] = {"python": "3.13"}
+    made = reports.report(data)
+    subject = {"name": image, "digest": "sha256:" + "d" * 64, "configDigest": "", "diffIDs": (), "inputs": {}}
+    statement = certificate.statement(made, certificate.judge(made, reports.KNOWN), subject, "docker 26")
+    statement["predicate"].update(edit)
+    path = folder / image / f"{device}.json"
+    certificate.write(path, statement)
+    return path
+
+
+def test_a_row_for_each_image_and_its_devices(tmp_path: Path) -> None:
+    kept(tmp_path, "one")
+    kept(tmp_path, "two")
+    kept(tmp_path, "two", "gpu")
+    first, second = table.rows(tmp_path, reports.KNOWN)
+    assert (first.image, second.image) == ("`one`", "`two`")
+    assert first.levels == "E2 (cpu)"
+    assert second.levels == "E2 (cpu), E3 (gpu)"
+    assert first.cuda == "none"
+    assert first.served == "CPU only"
+
+
+def test_a_level_is_computed_and_never_read(tmp_path: Path) -> None:
+    kept(tmp_path, "one", achieved="E6")
+    (row,) = table.rows(tmp_path, reports.KNOWN)
+    assert row.levels == "E2 (cpu)"
+
+
+def test_capabilities_in_order_with_a_star_for_those_in_part(tmp_path: Path) -> None:
+    stack = {"framework": "torch 1", "served": {"wholly": ["12.0", "8.0", "9.0a"], "partly": ["7.5"]}}
+    kept(tmp_path, "one", stack=stack)
+    (row,) = table.rows(tmp_path, reports.KNOWN)
+    assert row.served == "7.5*, 8.0, 9.0a, 12.0"
+
+
+def test_what_is_no_certificate_is_said(tmp_path: Path) -> None:
+    kept(tmp_path, "one").write_text("{")
+    with pytest.raises(UsageError, match="no certificate"):
+        table.rows(tmp_path, reports.KNOWN)
+    kept(tmp_path, "one").write_text(json.dumps({"predicate": {}}))
+    with pytest.raises(VerificationFailed):
+        table.rows(tmp_path, reports.KNOWN)
+
+
+def test_it_goes_between_its_marks_and_again_changes_nothing() -> None:
+    readme = f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n"
+    once = table.inserted(readme, "| new |\n")
+    assert once == f"before\n{table.BEGIN}\n| new |\n{table.END}\nafter\n"
+    assert table.inserted(once, "| new |\n") == once
+    with pytest.raises(UsageError, match="no marks"):
+        table.inserted("nothing", "")
+
+
+def test_the_readme_has_the_table_of_the_kept_certificates() -> None:
+    """`assay table --write` makes it; it is never written by hand."""
+    made = table.rows(ROOT / "certificates", Known.read(ROOT))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert made, "no certificate is kept in certificates/"
+    assert table.inserted(readme, table.markdown(made)) == readme
