@@ -2,19 +2,19 @@
 
     .venv/bin/python bench/calibrate.py [--write] [--fewest N] CERTIFICATE...
 
-Each file is a certificate or a bare report. Counted are results (plain and compiled training) that were measured in the
-class that was asked for, on the device that was asked for, whether they passed or not. For each class and metric, the
-rule proposes the smallest of 1, 1.2, 1.5, 2, 3, 5, 8 times a power of ten that is at least 4 times the observed
+Each file is a certificate or a bare report. Counted are results (plain and compiled training) that were measured in
+the class that was asked for, on the device that was asked for, whether they passed or not. For each class and metric,
+the rule proposes the smallest of 1, 1.2, 1.5, 2, 3, 5, 8 times a power of ten that is at least 4 times the observed
 maximum, and then holds it within these bounds:
 
-- one calibration makes a gate at most 2 times looser and at most 10 times tighter: few runs say little of the machines
-  that were not seen;
+- one calibration makes a gate at most 2 times looser and at most 10 times tighter: few runs say little of the
+  machines that were not seen;
 - a class with fewer than N results (4 by default) is left alone;
 - every injected fault in the files must still be rejected by the proposed gates.
 
 With `--write` the proposal goes into smoke/gates.json. Nothing is written, and the exit code is 1, if the observed
-maximum lies beyond the bound (then the run is to be looked at, not the gate), or if a fault would get through; 2 for a
-file that cannot be read.
+maximum lies beyond the bound (then the run is to be looked at, not the gate), or if a fault would get through; 2 for
+a file that cannot be read.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         reports = [(str(path), _told(path)) for path in options.certificates]
     except AssayError as wrong:
-        print(f"calibrate: {wrong}\n{getattr(wrong, 'remedy', '')}".rstrip(), file=sys.stderr)
+        print(f"calibrate: {wrong}", file=sys.stderr)
         return 2
     found = observe(reports, gates)
     rows = propose(gates, found, options.fewest)
@@ -207,7 +207,7 @@ def _told(path: Path) -> Report:
     try:
         return read(path)
     except VerificationFailed as wrong:
-        raise VerificationFailed(f"{path}: {wrong}", "Name certificates or reports of this suite.") from None
+        raise VerificationFailed(f"{path}: {wrong.what}", "Name certificates or reports of this suite.") from None
 
 
 def _check(before: Mapping[str, Any], after: dict[str, Any], rows: Sequence[Row]) -> None:
