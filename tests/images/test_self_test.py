@@ -51,13 +51,23 @@ def test_preflight_imports_no_framework(subject: Subject) -> None:
     assert ran.exit_code == 0, ran.output
 
 
+# The engine hands over the last part of the output only, and a report is longer.
+SHORTER = """
+import json
+report = json.load(open("/tmp/report.json"))
+states = [(one["requested"], one["state"]) for one in report["results"]]
+print(json.dumps([report["image"], report["host"]["uid"], report["complete"], states]))
+"""
+
+
 def test_a_part_of_the_self_test_gives_a_report(subject: Subject) -> None:
-    ran = subject.run("smoke", "--only", "P0", "--json", user=NOBODY)
+    script = f"smoke --only P0 --json > /tmp/report.json && python -c '{SHORTER}'"
+    ran = subject.run("sh", "-c", script, user=NOBODY)
     assert ran.exit_code == 0, ran.output
-    report = json.loads(ran.output)
-    assert (report["image"], report["host"]["uid"], report["complete"]) == (subject.image.name, 54321, False)
-    assert {one["state"] for one in report["results"] if one["requested"] == "f32"} <= {"pass"}
-    assert any(one["state"] == "pass" for one in report["results"])
+    *origin, states = json.loads(ran.output)
+    assert origin == [subject.image.name, 54321, False]
+    assert ["f32", "pass"] in states
+    assert {state for precision, state in states if precision == "f32"} == {"pass"}
 
 
 @pytest.mark.parametrize("command", [("preflight", "--device", "tpu"), ("smoke", "--compare", "/nowhere.json")])
