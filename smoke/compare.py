@@ -301,7 +301,7 @@ def table(found: Mapping[str, Any]) -> str:
     equal = sum(one["verdict"] == EQUAL for one in found["metrics"])
     lines.append(
         "{}{}; {} of {} numbers equal; {}".format(
-            "the same image" if found["same_image"] else "NOT the same image and suite",
+            "the same image" if found["same_image"] else "NOT the same image",
             "" if found["same_device"] else ", on another device",
             equal,
             len(found["metrics"]),
