@@ -25,6 +25,8 @@ from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
 
 OLDEST = 23
 LOG_BYTES = 4096
+ATTEMPTS = 3
+PAUSE = 3.0  # seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -183,12 +185,18 @@ class Engine:
         """
         with tempfile.TemporaryDirectory(prefix="assay-build-") as folder:
             metadata = Path(folder, "metadata.json")
-            decoder = Decoder(on_step)
-            argv = build_argv(request, metadata)
-            status = process.stream(argv, decoder.feed, env=self.environment, cwd=request.context)
-            if status != 0:
-                raise self._build_error(request.tag, decoder)
-            return str(json.loads(metadata.read_text())["containerimage.digest"])
+            for attempt in range(ATTEMPTS):
+                decoder = Decoder(on_step)
+                argv = build_argv(request, metadata)
+                status = process.stream(argv, decoder.feed, env=self.environment, cwd=request.context)
+                if status == 0:
+                    return str(json.loads(metadata.read_text())["containerimage.digest"])
+                # The engine joins equal steps of two builds. When the other build's client was killed a moment ago,
+                # a step may fail for want of what that client was to send; it has gone when we ask again.
+                if attempt + 1 == ATTEMPTS or "no active sessions" not in decoder.text():
+                    raise self._build_error(request.tag, decoder)
+                time.sleep(PAUSE)
+        raise AssertionError("the loop above returns or raises")
 
     def _build_error(self, tag: str, decoder: Decoder) -> AssayError:
         reason = decoder.reason()
