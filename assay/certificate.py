@@ -390,7 +390,7 @@ def _all_passed(report: Report, needed: Iterable[str], bad: set[str]) -> bool:
 def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine: str) -> dict[str, Any]:
     """The in-toto Statement of one image on one device.
 
-    ``image`` holds name, digest, configDigest, diffIDs and the digests of the locked inputs.
+    ``image`` holds name, digest, configDigest, diffIDs, the digests of the locked inputs and the parent's digest.
     """
     report_data = msgspec.to_builtins(report)
     return {
@@ -405,6 +405,7 @@ def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine
                 "diffIDs": list(image["diffIDs"]),
                 "platform": "linux/amd64",
                 "inputs": image["inputs"],
+                "parent": image.get("parent"),
             },
             "suite": {
                 "version": report.suite.version,

@@ -188,12 +188,14 @@ def _check_ending(name: str, ran: RunResult) -> None:
 
 
 def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
+    parent = read_images(cat.root).images.get(image.parent or "")
     return {
         "name": image.name,
         "digest": built.digest,
         "configDigest": built.config,
         "diffIDs": built.diff_ids,
         "inputs": planning.inputs(cat, image),
+        "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
     }
 
 
