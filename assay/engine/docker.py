@@ -272,10 +272,9 @@ class Engine:
 
     @_answered
     def tags(self, repository: str) -> list[str]:
-        """All local names of a repository, as repository:tag."""
-        return sorted(
-            {name for image in self._client.images.list(repository) for name in image.tags if "@" not in name}
-        )
+        """The local names of a repository, as repository:tag, and of no other one with the same images."""
+        names = {name for image in self._client.images.list(repository) for name in image.tags}
+        return sorted(name for name in names if name.rpartition(":")[0] == repository)
 
     @_answered
     def tag(self, reference: str, name: str) -> None:
