@@ -59,8 +59,9 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         run(session, "pytest", *session.posargs)
         return
-    for folder in ("unit", "integration", "images"):
-        run(session, "pytest", f"tests/{folder}")
+    run(session, "pytest", "tests/unit", "--numprocesses", "auto")
+    run(session, "pytest", "tests/integration")
+    run(session, "pytest", "tests/images")
 
 
 @nox.session

@@ -114,7 +114,18 @@ def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[
         folder = Path(name)
         (folder / "Dockerfile").write_text(PLAIN)
         shutil.copy(image.folder / "requirements.lock", folder)
-        argv = ["docker", "buildx", "build", "--builder", "default", "--network", "host", "--no-cache", "--load"]
+        argv = [
+            "docker",
+            "buildx",
+            "build",
+            "--builder",
+            "default",
+            "--network",
+            "host",
+            "--no-cache",
+            "--load",
+            "--provenance=false",
+        ]
         argv += ["--tag", "assay-bench/plain:latest", "--build-arg", f"PARENT={parent}"]
         for key, path in network.secrets(folder).items():
             argv += ["--secret", f"id={key},src={path}"]
