@@ -288,6 +288,7 @@ class Engine:
         with contextlib.suppress(docker.errors.ImageNotFound):
             self._client.images.remove(reference, force=True)
 
+    @_answered
     def tidy(self) -> None:
         """Of the embedded engine, which is ours alone: drop the build cache and the images that lost their name.
 
