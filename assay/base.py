@@ -163,7 +163,8 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], work: Path) -> list[str]:
 _SOURCES = (
     "rm $1/etc/apt/preferences.d/locked $1/etc/apt/sources.list; "
     "rm -f $1/etc/apt/apt.conf.d/99mmdebstrap $1/etc/dpkg/dpkg.cfg.d/99mmdebstrap; "
-    "cp $1/usr/share/doc/apt/examples/debian.sources $1/etc/apt/sources.list.d/debian.sources"
+    "cd $1/usr/share/doc/apt/examples; "
+    "if [ -f debian.sources ]; then cp debian.sources $1/etc/apt/sources.list.d; else cp sources.list $1/etc/apt; fi"
 )
 
 
