@@ -207,20 +207,20 @@ def _resolve(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, 
     with tempfile.TemporaryDirectory(prefix="assay-lock-") as folder:
         top = Path(folder)
         source = _copy(top, image.name, "requirements.in", image.requirements.read_text("utf-8"))
-        constraints = [_copy(top, name, "requirements.lock", text) for name, text in stacks.items()]
+        locks = [_copy(top, name, "requirements.lock", text) for name, text in stacks.items()]
         # uv takes versions, and hashes where there are any, from the output that it finds: the stacks' pins
         # with theirs, so that a file added to the index since does not set the two locks apart.
         below = _all_pins(stacks)
         kept = "".join(f"{name}=={version}\n" for name, version in keep if name not in below)
         output = _copy(top, image.name, "requirements.lock", _lines(below) + kept)
-        done = process.run(command(image, source, output, constraints), env=environment(), cwd=top, timeout=_TIMEOUT)
+        done = process.run(command(image, [source, *locks], output), env=environment(), cwd=top, timeout=_TIMEOUT)
         if done.returncode != 0:
             raise failure(image.name, done)
         return (top / output).read_text("utf-8")
 
 
-def command(image: Image, source: Path, output: Path, constraints: Sequence[Path]) -> list[str]:
-    """Return the command line that resolves one image."""
+def command(image: Image, sources: Sequence[Path], output: Path) -> list[str]:
+    """Return the command line that resolves one image: its own requirements, and all that its stacks hold."""
     python, platform = _target(image)
     try:
         binary = uv.find_uv_bin()
@@ -228,8 +228,7 @@ def command(image: Image, source: Path, output: Path, constraints: Sequence[Path
         raise BuildFailed("uv is missing from this Python", "Install Assay again, with its dependencies.") from None
     return [
         binary,
-        *("pip", "compile", str(source), "--output-file", str(output)),
-        *(word for path in constraints for word in ("--constraints", str(path))),
+        *("pip", "compile", *map(str, sources), "--output-file", str(output)),
         *("--python", sys.executable, "--python-version", python, "--python-platform", platform),
         # Wheels only: what is built from source pulls in build tools that no lock names.
         *("--generate-hashes", "--no-build", "--no-header", "--no-config", "--no-python-downloads"),

@@ -39,12 +39,12 @@ class Resolver:
             return self.answer
         words = list(argv)
         output = cwd / words[words.index("--output-file") + 1]
-        pinned = [cwd / words[at + 1] for at, word in enumerate(words) if word == "--constraints"]
+        stacks = [cwd / word for word in words[4 : words.index("--output-file")]]
         asked = [
             Requirement(line.split("#")[0]) for line in (cwd / words[3]).read_text().splitlines() if line[0] != "#"
         ]
+        asked += [Requirement(f"{n}=={p.version}") for path in stacks for n, p in catalog.packages(path).items()]
         asked += [Requirement(NEEDS[item.name]) for item in asked if item.name in NEEDS]
-        limits = [Requirement(f"{n}=={p.version}") for path in pinned for n, p in catalog.packages(path).items()]
         before = dict(re.findall(r"^(\S+)==(\S+)", output.read_text(), re.MULTILINE))
         hashes = {line.split("==")[0]: re.findall(r"sha256:\w+", line) for line in output.read_text().splitlines()}
         lines = []
@@ -52,7 +52,7 @@ class Resolver:
             fits = [
                 version
                 for version in self.index[name]
-                if all(version in item.specifier for item in (*asked, *limits) if item.name == name)
+                if all(version in item.specifier for item in asked if item.name == name)
             ]
             version = before[name] if before.get(name) in fits else fits[-1]
             known = hashes.get(name) if before.get(name) == version else None
@@ -521,13 +521,18 @@ def test_the_ca_bundle(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lock.environment()["SSL_CERT_FILE"] == str(home / "ssl.pem")
 
 
+def test_a_lock_holds_what_only_the_stack_asks_for(locked: Path, uv: Resolver) -> None:
+    (locked / "images/torchy/requirements.in").write_text("six\n")
+    write_locks(locked, "torchy")
+    assert set(catalog.packages(locked / "images/torchy/requirements.lock")) == {"cuda-lib", "six"}
+
+
 def test_the_command_line(locked: Path, uv: Resolver) -> None:
     write_locks(locked, "torchy")
     argv, _ = uv.calls[0]
-    assert argv[1:10] == [
-        *("pip", "compile", "images/torchy/requirements.in"),
+    assert argv[1:9] == [
+        *("pip", "compile", "images/torchy/requirements.in", "images/cuda/1.0/requirements.lock"),
         *("--output-file", "images/torchy/requirements.lock"),
-        *("--constraints", "images/cuda/1.0/requirements.lock"),
         *("--python", lock.sys.executable),
     ]
     assert {"--generate-hashes", "--no-config", "--no-build", "--no-python-downloads"} <= set(argv)
