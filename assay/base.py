@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay import paths
-from assay.catalog import Image
+from assay.catalog import Image, Tools
 from assay.engine import apt, process
 from assay.errors import BuildFailed, EngineMissing, UsageError
 
@@ -25,7 +25,11 @@ from assay.errors import BuildFailed, EngineMissing, UsageError
 SOURCE_DATE_EPOCH = 1767225600
 
 TOOLS = (apt.Wanted("mmdebstrap", host_suite=True), apt.Wanted("debian-archive-keyring"))
-_LINE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)=(?P<version>[0-9A-Za-z.+:~-]+) sha256:(?P<sha256>[0-9a-f]{64})")
+# What stands before the name of a source package; its hash is that of its .dsc, which holds those of its files.
+SOURCE = "src:"
+_LINE = re.compile(
+    r"(?P<name>(?:src:)?[a-z0-9][a-z0-9+.-]*)=(?P<version>[0-9A-Za-z.+:~-]+) sha256:(?P<sha256>[0-9a-f]{64})"
+)
 _ROOTFS = re.compile(r"# rootfs sha256:([0-9a-f]{64})")
 
 
@@ -134,7 +138,11 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], work: Path) -> list[str]:
     assert image.suite is not None  # noqa: S101 - only bases come here
     tools = _tools()
     (work / "preferences").write_text(
-        "".join(f"Package: {name}\nPin: version {version}\nPin-Priority: 1001\n\n" for name, version in pins.items())
+        "".join(
+            f"Package: {name}\nPin: version {version}\nPin-Priority: 1001\n\n"
+            for name, version in pins.items()
+            if not name.startswith(SOURCE)
+        )
     )
     return [
         str(tools / "usr/bin/mmdebstrap"),
@@ -151,11 +159,35 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], work: Path) -> list[str]:
         f"--setup-hook=cp {work}/preferences $1/etc/apt/preferences.d/locked",
         f"--customize-hook=chroot $1 apt-cache dumpavail > {work}/available",
         f"--customize-hook=chroot $1 dpkg-query -W -f '${{Package}} ${{Version}}\\n' > {work}/installed",
+        *(_extras(image.tools, pins, work) if image.tools else []),
         f"--customize-hook={_SOURCES}",
         image.suite,
         str(work / "rootfs.tar"),
-        *_sources(image.suite),
+        *_sources(image),
     ]
+
+
+def _extras(tools: Tools, pins: Mapping[str, str], work: Path) -> list[str]:
+    """What build tools have besides: packages unpacked alone, sources, and paths that are left out of both."""
+    options = [f"--dpkgopt=path-exclude={pattern}" for pattern in tools.exclude]
+    apt_get = f'mkdir -p {work}/{{}} && cd {work}/{{}} && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get {{}}'
+    if tools.unpack:
+        excludes = " ".join(f"--exclude='.{pattern}'" for pattern in tools.exclude)
+        options += [
+            f"--customize-hook={apt_get.format('unpack', 'unpack', 'download ' + ' '.join(tools.unpack))}",
+            f"--customize-hook=for deb in {work}/unpack/*.deb; do dpkg-deb --fsys-tarfile $deb | "
+            f"tar --extract --directory $1 --keep-directory-symlink --anchored {excludes} && "
+            f"dpkg-deb --show --showformat='${{Package}} ${{Version}}\n' $deb >> {work}/installed || exit 1; done",
+        ]
+    if tools.sources:
+        names = " ".join(f"{name}={pins[SOURCE + name]}" if SOURCE + name in pins else name for name in tools.sources)
+        options += [
+            f"--customize-hook={apt_get.format('sources', 'sources', 'source --download-only ' + names)}",
+            # Their times are those of the mirror's copies.
+            f"--customize-hook=touch --date=@{SOURCE_DATE_EPOCH} {work}/sources/* && "
+            f"mkdir -p $1/usr/src/debian && cp --preserve=timestamps {work}/sources/* $1/usr/src/debian",
+        ]
+    return options
 
 
 # The mirror that this host happens to use has no business in an image: it gets the suite's own sources, as
@@ -168,13 +200,16 @@ _SOURCES = (
 )
 
 
-def _sources(suite: str) -> list[str]:
+def _sources(image: Image) -> list[str]:
     """The host's mirror, where the host is a Debian; otherwise none, and mmdebstrap takes its default."""
+    components = " ".join(image.tools.components if image.tools else ("main",))
+    kinds = ("deb", "deb-src") if image.tools and image.tools.sources else ("deb",)
     codename = apt.host_codename()
     if codename not in {"bullseye", "bookworm", "trixie", "forky", "sid"}:
         return []
     return [
-        f"deb {address} {suite}{pocket.removeprefix(codename)} main"
+        f"{kind} {address} {image.suite}{pocket.removeprefix(codename)} {components}"
+        for kind in kinds
         for address, pocket, component in apt.host_sources()
         if component == "main" and (pocket == codename or pocket.startswith(f"{codename}-"))
     ]
@@ -231,7 +266,13 @@ def _installed(work: Path) -> tuple[Package, ...]:
         if (name, version) not in hashes:
             raise BuildFailed(f"{name} {version} is installed but not in the archive's index", "Run it again.")
         packages.append(Package(name, version, hashes[name, version]))
+    packages += [_source_package(path) for path in sorted(work.glob("sources/*.dsc"))]
     return tuple(sorted(packages, key=lambda package: package.name))
+
+
+def _source_package(dsc: Path) -> Package:
+    fields = dict(re.findall(r"^(Source|Version): (\S+)$", dsc.read_text(encoding="utf-8"), re.MULTILINE))
+    return Package(f"{SOURCE}{fields['Source']}", fields["Version"], _sha256(dsc))
 
 
 def _difference(locked: tuple[Package, ...], made: tuple[Package, ...]) -> str | None:

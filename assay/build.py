@@ -27,7 +27,7 @@ from typing import Protocol
 
 import uv
 
-from assay import base, network, paths, planning
+from assay import base, network, oci, paths, planning
 from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
@@ -204,8 +204,26 @@ def _environment(
     name = environment_tag(run.catalog, image, parent.digest if parent else None, run.options.suffix)
     if run.options.no_cache or run.engine.digest(name) is None:
         args = {key: value for key, value in request.args.items() if key != "PLAN"}
-        run.engine.build(dataclasses.replace(request, tag=name, target=ENVIRONMENT, args=args, labels={}), on_step)
+        with _tools_context(run, image) as tools:
+            contexts = {**request.contexts, **tools}
+            request = dataclasses.replace(
+                request, tag=name, target=ENVIRONMENT, args=args, labels={}, contexts=contexts
+            )
+            run.engine.build(request, on_step)
     return name
+
+
+@contextlib.contextmanager
+def _tools_context(run: _Run, image: Image) -> Iterator[dict[str, str]]:
+    """The image's build tools as the context `tools` that a stage can be built from, for as long as that takes."""
+    if image.build_tools is None:
+        yield {}
+        return
+    tar = _rootfs(run, image.build_tools, image.name)
+    # On the disk of the tar: what is large is a hard link.
+    with tempfile.TemporaryDirectory(prefix="layout-", dir=tar.parent) as folder:
+        digest = oci.layout(tar, Path(folder))
+        yield {"tools": f"oci-layout://{folder}@{digest}"}
 
 
 def has_environment(image: Image) -> bool:
@@ -244,11 +262,15 @@ def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary
 
 def _base_context(run: _Run, image: Image, folder: Path) -> Path:
     """A folder with a base's root file system in it."""
-    fresh = run.options.no_cache and not run.options.keep_base
-    tar = base.rootfs(image, lambda text: run.view.step(image.name, text), fresh=fresh)
+    tar = _rootfs(run, image, image.name)
     folder.mkdir()
-    _link(tar, folder / "rootfs.tar")
+    oci.link(tar, folder / "rootfs.tar")
     return folder
+
+
+def _rootfs(run: _Run, image: Image, shown: str) -> Path:
+    fresh = run.options.no_cache and not run.options.keep_base
+    return base.rootfs(image, lambda text: run.view.step(shown, text), fresh=fresh)
 
 
 @dataclass(frozen=True)
@@ -319,7 +341,8 @@ def _common_inputs() -> dict[str, object]:
 
 def _environment_files(cat: Catalog, image: Image) -> list[Path]:
     """The files that decide what is installed; of the common ones only those that do it."""
-    files = [path for path in (image.dockerfile, image.lock, image.packages_lock) if path]
+    tools = image.build_tools.packages_lock if image.build_tools else None
+    files = [path for path in (image.dockerfile, image.lock, image.packages_lock, tools) if path]
     if image.suite is None:
         files += _tree(image.folder)
         files += [cat.root / "images" / "common" / name for name in INSTALLERS]
@@ -413,14 +436,6 @@ def _check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Buil
             f"{needed / 1e9:.0f} GB are needed below {root} and {free / 1e9:.0f} GB are free",
             "Make room (`assay engine prune` drops the build cache), or build fewer images at a time.",
         )
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the two are on different disks."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 @contextlib.contextmanager

@@ -44,8 +44,21 @@ class Framework:
 
 
 @dataclass(frozen=True)
+class Tools:
+    """What a root file system of build tools has that no base has."""
+
+    components: tuple[str, ...]  # of the archive
+    unpack: tuple[str, ...]  # packages that are unpacked without what they depend on
+    sources: tuple[str, ...]  # source packages, put below /usr/src/debian
+    exclude: tuple[str, ...]  # paths that are left out, as dpkg's path-exclude has them
+
+
+@dataclass(frozen=True)
 class Image:
-    """One image, one folder. A base has a suite; a framework image has a framework; a stack has neither."""
+    """One image, one folder. A base has a suite; a framework image has a framework; a stack has neither.
+
+    Build tools look like a base. They are no image: a build mounts them, and nothing of them stays.
+    """
 
     name: str  # the folder, relative to images/
     folder: Path
@@ -63,6 +76,9 @@ class Image:
     include: tuple[str, ...]  # Debian packages that the base has on top of the minimum
     platform: str | None  # what wheels are chosen for, in uv's words: the base's, in every image above it
     notes: tuple[str, ...]
+    built: Mapping[str, str] = field(hash=False)  # packages that its Dockerfile builds, and their versions
+    build_tools: Image | None = None  # what it builds them with
+    tools: Tools | None = None  # of build tools only
 
 
 @dataclass(frozen=True)
@@ -76,16 +92,20 @@ class Pin:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All images of one repository, sorted by name."""
+    """All images of one repository, and the build tools of some, each sorted by name."""
 
     root: Path
     images: Mapping[str, Image] = field(hash=False)
+    tools: Mapping[str, Image] = field(default_factory=dict, hash=False)
 
     def get(self, name: str) -> Image:
         """Return the image of that name."""
         try:
             return self.images[name]
         except KeyError:
+            if name in self.tools:
+                todo = f"They can be locked: `assay lock {name}`."
+                raise UsageError(f"{name} are build tools, and no image is made of them", todo) from None
             near = difflib.get_close_matches(name, self.images, n=3, cutoff=0.5)
             hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(self.images)}."
             raise UsageError(f"no image is named {name!r}", hint) from None
@@ -124,10 +144,13 @@ def load(root: Path, *, locked: bool = True) -> Catalog:
     files = {path.parent.relative_to(top).as_posix(): _read(path, root) for path in _discover(top, root)}
     if not files:
         raise UsageError(f"{top} holds no image.toml", "Run this in a checkout of the repository.")
-    images: dict[str, Image] = {}
+    found: dict[str, Image] = {}
     for name in _parents_first(files):
-        images[name] = _image(root, name, files[name], images)
-    catalog = Catalog(root, MappingProxyType(dict(sorted(images.items()))))
+        found[name] = _image(root, name, files[name], found)
+    images, tools = (
+        {name: found[name] for name in sorted(found) if bool(found[name].tools) == kind} for kind in (0, 1)
+    )
+    catalog = Catalog(root, MappingProxyType(images), MappingProxyType(tools))
     if locked:
         _check_locks(catalog)
     return catalog
@@ -143,6 +166,7 @@ _Module = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-
 class _ImageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary: _Line
     parent: str | None = None
+    build_tools: str | None = None
     workloads: tuple[_Word, ...] = ()
     notes: tuple[_Line, ...] = ()
 
@@ -163,12 +187,26 @@ class _BaseTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     include: tuple[_Word, ...] = ()
 
 
+_Pattern = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._+/*?-]+\Z")]
+
+
+class _ToolsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    suite: _Word
+    components: tuple[_Word, ...] = ("main",)
+    include: tuple[_Word, ...] = ()
+    unpack: tuple[_Word, ...] = ()
+    sources: tuple[_Word, ...] = ()
+    exclude: tuple[_Pattern, ...] = ()
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: _ImageTable
     framework: _FrameworkTable | None = None
     labels: dict[_Word, _Line] = {}
     limits: _LimitsTable = _LimitsTable()
     base: _BaseTable | None = None
+    tools: _ToolsTable | None = None
+    built: dict[_Word, _Word] = {}
 
 
 def _discover(top: Path, root: Path) -> list[Path]:
@@ -222,6 +260,7 @@ def _fields(table: str) -> tuple[str, ...]:
         "framework": _FrameworkTable,
         "limits": _LimitsTable,
         "base": _BaseTable,
+        "tools": _ToolsTable,
     }
     return types[table].__struct_fields__ if table in types else ()
 
@@ -230,11 +269,20 @@ def _parents_first(files: Mapping[str, _File]) -> list[str]:
     graph: dict[str, list[str]] = {}
     for name, file in sorted(files.items()):
         parent = file.image.parent
-        if parent is not None and parent not in files:
-            near = difflib.get_close_matches(parent, files, n=3, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(sorted(files))}."
+        able = [one for one, other in sorted(files.items()) if not other.tools]
+        if parent is not None and parent not in able:
+            near = difflib.get_close_matches(parent, able, n=3, cutoff=0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(able)}."
             raise UsageError(f"{_toml(name)}: image.parent: no image is named {parent!r}", hint)
         graph[name] = [] if parent is None else [parent]
+        tools = file.image.build_tools
+        if tools is not None:
+            if tools not in files or not files[tools].tools:
+                problem = f"image.build_tools: there are no build tools named {tools!r}"
+                raise UsageError(
+                    f"{_toml(name)}: {problem}", f"Write them into {_toml(tools)}, with a table [tools]."
+                )
+            graph[name].append(tools)
     try:
         return list(graphlib.TopologicalSorter(graph).static_order())
     except graphlib.CycleError as error:
@@ -251,11 +299,11 @@ def _image(root: Path, name: str, file: _File, known: Mapping[str, Image]) -> Im
     folder = root / IMAGES / name
     parent = known[file.image.parent] if file.image.parent is not None else None
     _check_kind(name, file)
-    made = file.framework
+    made, bottom = file.framework, file.base or file.tools
     return Image(
         name=name,
         folder=folder,
-        dockerfile=_dockerfile(folder, root),
+        dockerfile=folder / "Dockerfile" if file.tools else _dockerfile(folder, root),
         parent=file.image.parent,
         summary=file.image.summary,
         framework=Framework(made.name, made.module, made.distribution) if made else None,
@@ -265,20 +313,35 @@ def _image(root: Path, name: str, file: _File, known: Mapping[str, Image]) -> Im
         requirements=_present(folder / "requirements.in"),
         lock=_present(folder / "requirements.lock"),
         packages_lock=_present(folder / "packages.lock"),
-        suite=file.base.suite if file.base else None,
-        include=file.base.include if file.base else (),
+        suite=bottom.suite if bottom else None,
+        include=bottom.include if bottom else (),
         platform=file.base.platform if file.base else parent.platform if parent else None,
         notes=file.image.notes,
+        built=MappingProxyType({canonicalize_name(key): value for key, value in file.built.items()}),
+        build_tools=known[file.image.build_tools] if file.image.build_tools else None,
+        tools=_tools(file.tools),
     )
 
 
+def _tools(table: _ToolsTable | None) -> Tools | None:
+    return Tools(table.components, table.unpack, table.sources, table.exclude) if table else None
+
+
 def _check_kind(name: str, file: _File) -> None:
-    """A base stands on nothing and trains nothing; every other image stands on something."""
+    """A base and build tools stand on nothing and train nothing; every other image stands on something."""
     where = _toml(name)
-    if file.base and (file.image.parent is not None or file.framework):
-        key = "framework" if file.framework else "image.parent"
-        raise UsageError(f"{where}: {key} does not go with [base]", f"Remove {key} or [base].")
-    if not file.base and file.image.parent is None:
+    table = "[base]" if file.base else "[tools]"
+    bottom = file.base or file.tools
+    others = {
+        "image.parent": file.image.parent,
+        "image.build_tools": file.image.build_tools,
+        "framework": file.framework,
+        "[tools]": file.base and file.tools,
+    }
+    for key, value in others.items():
+        if bottom and value is not None:
+            raise UsageError(f"{where}: {key} does not go with {table}", f"Remove {key} or {table}.")
+    if not bottom and file.image.parent is None:
         raise UsageError(
             f"{where}: image.parent is missing", "Name the image that this one is built on, or add [base]."
         )

@@ -60,11 +60,12 @@ class Result:
 def choose(catalog: Catalog, names: Iterable[str]) -> tuple[Image, ...]:
     """Return what is to be locked, what is below first: the images of these names that have anything to lock.
 
-    Without names it is all that have requirements, and the bases that have no lock yet.
+    Without names it is all that have requirements, and the bases and build tools that have no lock yet.
     """
-    chosen = [catalog.get(name) for name in names]
+    able = {**catalog.images, **catalog.tools}
+    chosen = [able.get(name) or catalog.get(name) for name in names]
     if not chosen:
-        chosen = [image for image in catalog.images.values() if not (image.suite and image.packages_lock)]
+        chosen = [image for image in able.values() if not (image.suite and image.packages_lock)]
     return _lockable(catalog, chosen)
 
 
@@ -85,17 +86,16 @@ def lock(
     Without ``upgrade`` the pin of a wheel stays as it is while the requirements allow it. Stacks below that
     have no lock yet get one, and images above whose stack has changed are resolved with it.
     """
-    wanted = {image.name for image in images}
-    for name in list(wanted):
-        below = catalog.ancestors(catalog.get(name))
-        wanted |= {image.name for image in below if image.requirements and not image.lock}
+    wanted = set(images)
+    for image in tuple(wanted):
+        wanted |= {below for below in catalog.ancestors(image) if below.requirements and not below.lock}
     fresh: dict[str, str] = {}
     texts: dict[Path, str] = {}
     results: list[Result] = []
-    for image in _lockable(catalog, catalog.images.values()):
+    for image in _lockable(catalog, (*catalog.images.values(), *catalog.tools.values())):
         stacks = _stacks(catalog, image, fresh)
         moved = any(result.written and result.image in stacks for result in results)
-        if image.name not in wanted and not moved:
+        if image not in wanted and not moved:
             continue
         on_step(f"{image.name}: resolving")
         path = image.folder / ("packages.lock" if image.suite else "requirements.lock")
@@ -118,12 +118,13 @@ def lock(
 
 
 def check(catalog: Catalog, images: Iterable[Image]) -> list[Result]:
-    """Prove that these locks, and those of the bases below, agree with their inputs; change nothing.
+    """Prove that these locks, and those of their bases and build tools, agree with their inputs; change nothing.
 
     Raises a ``UsageError`` that names every image whose lock is not what its inputs give.
     """
     wanted = set(images)
     wanted |= {below for image in wanted for below in catalog.ancestors(image) if below.suite}
+    wanted |= {image.build_tools for image in wanted if image.build_tools}
     results: list[Result] = []
     problems: dict[str, str] = {}
     for image in _lockable(catalog, wanted):
@@ -144,7 +145,10 @@ def _check_base(catalog: Catalog, image: Image) -> None:
     if image.packages_lock is None:
         raise UsageError(f"{where} is missing", "")
     locked = {package.name for package in base.PackagesLock.read(image.packages_lock).packages}
-    for name in image.include:
+    asked = image.include
+    if image.tools:
+        asked += (*image.tools.unpack, *(f"{base.SOURCE}{name}" for name in image.tools.sources))
+    for name in asked:
         if name not in locked:
             raise UsageError(f"{where}: {name} is to be included, and the lock lacks it", "")
 

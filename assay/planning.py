@@ -14,7 +14,6 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     """What the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
-    pins = catalog.packages(image.lock) if image.lock else {}
     return {
         "schema": 1,
         "image": image.name,
@@ -22,9 +21,15 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
         "framework": {"name": image.framework.name, "module": image.framework.module},
         "workloads": list(image.workloads),
         "labels": dict(image.labels),
-        "packages": {name: pin.version for name, pin in pins.items()},
+        "packages": packages(image),
         "seconds_per_check": 300,
     }
+
+
+def packages(image: Image) -> dict[str, str]:
+    """The Python packages of an image and their versions: those that are locked, and those that it builds."""
+    pins = catalog.packages(image.lock) if image.lock else {}
+    return {**{name: pin.version for name, pin in pins.items()}, **image.built}
 
 
 def plan_text(image: Image) -> str:
@@ -46,19 +51,19 @@ def labels(image: Image) -> dict[str, str]:
 
 
 def framework_version(image: Image) -> str | None:
-    """The framework's version, as the lock has it."""
-    if image.framework is None or image.lock is None:
+    """The framework's version, as the lock has it, or as it is built."""
+    if image.framework is None:
         return None
-    pin = catalog.packages(image.lock).get(image.framework.distribution or image.framework.name)
-    return pin.version if pin else None
+    return packages(image).get(image.framework.distribution or image.framework.name)
 
 
 def inputs(cat: Catalog, image: Image) -> dict[str, str]:
     """SHA-256 of each locked input of an image and of all that it stands on, by path in the repository."""
+    members = (image, *cat.ancestors(image))
     files = [
         path
-        for member in (image, *cat.ancestors(image))
+        for member in (*members, *(one.build_tools for one in members if one.build_tools))
         for path in (member.dockerfile, member.folder / "image.toml", member.lock, member.packages_lock)
-        if path is not None
+        if path is not None and (path != member.dockerfile or not member.tools)
     ]
     return {path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

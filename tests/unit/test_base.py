@@ -270,3 +270,45 @@ def test_what_is_installed(tmp_path: Path) -> None:
     (tmp_path / "installed").write_text("libc6 2.42\n")
     with pytest.raises(BuildFailed, match=r"libc6 2\.42 is installed but not in the archive's index"):
         base._installed(tmp_path)
+
+
+# ---- build tools -----------------------------------------------------------------------------------
+
+DSC = "Format: 3.0 (quilt)\nSource: hello\nBinary: hello\nVersion: 2.10-2\nChecksums-Sha256:\n x\n"
+
+
+@pytest.fixture
+def tools(image: catalog.Image) -> catalog.Image:
+    extras = catalog.Tools(("main", "non-free"), ("headers", "more"), ("hello",), ("/usr/lib/*.a",))
+    return dataclasses.replace(image, tools=extras)
+
+
+def test_the_command_line_of_build_tools(
+    tools: catalog.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(base, "_tools", lambda: Path("/tools"))
+    monkeypatch.setattr(apt, "host_codename", lambda: "bookworm")
+    monkeypatch.setattr(apt, "host_sources", lambda: [("http://a.example", "bookworm", "main")])
+    argv = base._mmdebstrap(tools, {"libc6": "2.41-12", "src:hello": "2.10-2"}, tmp_path)
+    assert argv[-2:] == ["deb http://a.example trixie main non-free", "deb-src http://a.example trixie main non-free"]
+    assert "--dpkgopt=path-exclude=/usr/lib/*.a" in argv
+    hooks = [word for word in argv if word.startswith("--customize-hook=")]
+    assert [hook for hook in hooks if hook.endswith("apt-get download headers more")]
+    assert [hook for hook in hooks if hook.endswith("apt-get source --download-only hello=2.10-2")]
+    assert [hook for hook in hooks if "--exclude='./usr/lib/*.a'" in hook]
+    assert hooks[-1].endswith(base._SOURCES), "the sources that apt shall have are set when all is downloaded"
+    assert (tmp_path / "preferences").read_text() == "Package: libc6\nPin: version 2.41-12\nPin-Priority: 1001\n\n"
+    unpinned = base._mmdebstrap(tools, {}, tmp_path)
+    assert [word for word in unpinned if word.endswith("apt-get source --download-only hello")]
+
+
+def test_sources_are_locked_by_the_hash_of_their_dsc(tmp_path: Path) -> None:
+    (tmp_path / "available").write_text(f"Package: libc6\nVersion: 2.41\nSHA256: {A}\n\n")
+    (tmp_path / "installed").write_text("libc6 2.41\n")
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources/hello_2.10-2.dsc").write_text(DSC)
+    (tmp_path / "sources/hello_2.10.orig.tar.gz").write_bytes(b"its hash is in the other")
+    source = Package("src:hello", "2.10-2", hashlib.sha256(DSC.encode()).hexdigest())
+    assert base._installed(tmp_path) == (Package("libc6", "2.41", A), source)
+    lock = PackagesLock((source,), ROOTFS)
+    assert read(tmp_path, lock.text("tools/hello")) == lock

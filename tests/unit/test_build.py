@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import base, build, catalog, images
+from assay import base, build, catalog, images, planning
 from assay.build import Options
 from assay.engine import BuildRequest, ImageFacts, Step, process
 from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
@@ -653,3 +653,86 @@ def test_a_changed_lock_or_installer_does_not(staged: Place) -> None:
 def test_without_the_cache_the_environment_is_built_anew(staged: Place) -> None:
     staged.build(options=Options(no_cache=True, suffix="-trial"))
     assert targets(staged) == ["environment", None]
+
+
+# ---- build tools -----------------------------------------------------------------------------------
+
+TOOLS = '[image]\nsummary = "Compilers"\n[tools]\nsuite = "trixie"\ninclude = ["g++"]\n'
+
+
+@pytest.fixture
+def with_tools(place: Place) -> Place:
+    """A repository with build tools, which the framework with the environment to keep asks for; built once."""
+    place.write("images/tools/torchy/image.toml", TOOLS)
+    place.write("images/tools/torchy/packages.lock", f"# rootfs sha256:{'a' * 64}\ng++=1 sha256:{'b' * 64}\n")
+    toml = place.root / "images/torchy/image.toml"
+    toml.write_text(toml.read_text().replace("[framework]", 'build_tools = "tools/torchy"\n[framework]', 1))
+    (place.root / "images/torchy/Dockerfile").write_text(STAGED)
+    place.build()
+    return place
+
+
+def test_tools_go_into_the_environments_build_and_nowhere_else(with_tools: Place) -> None:
+    assert with_tools.view.told("done") == ["base/trixie", "cuda/1.0", "plain", "tensory", "torchy"]
+    told = {request.target: request.contexts for request in with_tools.engine.requests if "torchy" in request.tag}
+    folder, _, digest = told["environment"]["tools"].removeprefix("oci-layout://").partition("@")
+    assert digest.startswith("sha256:")
+    assert not Path(folder).exists(), "the layout is there for the build only"
+    assert "tools" not in told[None]
+    others = [request for request in with_tools.engine.requests if "torchy" not in request.tag]
+    assert others
+    assert all("tools" not in request.contexts for request in others)
+
+
+def test_tools_are_not_asked_for_while_the_environment_is_there(
+    with_tools: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rootfs(image: catalog.Image, *_: object, **__: object) -> Path:
+        raise AssertionError(f"{image.name} is made")
+
+    monkeypatch.setattr(base, "rootfs", rootfs)
+    (with_tools.root / "smoke/more.py").write_text("")
+    with_tools.build("torchy")
+    assert targets(with_tools) == [None]
+
+
+def test_other_tools_another_environment(with_tools: Place) -> None:
+    path = with_tools.root / "images/tools/torchy/packages.lock"
+    path.write_text(path.read_text().replace("g++=1", "g++=2"))
+    with_tools.build()
+    assert targets(with_tools) == ["environment", None]
+    assert with_tools.view.told("start") == ["torchy"]
+
+
+def test_a_trial_makes_the_tools_anew(with_tools: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, bool] = {}
+    real = base.rootfs
+
+    def rootfs(image: catalog.Image, on_step: Callable[[str], None], *, fresh: bool) -> Path:
+        asked[image.name] = fresh
+        return real(image, on_step)
+
+    monkeypatch.setattr(base, "rootfs", rootfs)
+    with_tools.build("torchy", options=Options(no_cache=True, suffix="-trial"))
+    assert asked == {"base/trixie": True, "tools/torchy": True}
+
+
+def test_tools_are_no_image_to_build(with_tools: Place) -> None:
+    with pytest.raises(UsageError, match="tools/torchy are build tools, and no image is made of them"):
+        with_tools.build("tools/torchy")
+
+
+def test_tools_are_among_the_locked_inputs(with_tools: Place) -> None:
+    inputs = planning.inputs(with_tools.catalog, with_tools.catalog.get("torchy"))
+    assert [name for name in inputs if "tools" in name] == [
+        "images/tools/torchy/image.toml",
+        "images/tools/torchy/packages.lock",
+    ]
+
+
+def test_what_is_built_is_among_the_packages(place: Place) -> None:
+    toml = place.root / "images/torchy/image.toml"
+    toml.write_text(toml.read_text() + '[built]\nPy_Torch = "1.0+git1"\n')
+    image = place.catalog.get("torchy")
+    assert planning.packages(image) == {"cuda-lib": "1.0", "torch": "2.0", "py-torch": "1.0+git1"}
+    assert planning.plan(image)["packages"] == planning.packages(image)

@@ -161,6 +161,68 @@ def test_a_base_has_no_parent(root: Path) -> None:
     refused(root, "images/torchy/image.toml: image.parent does not go with [base]")
 
 
+TOOLS = """
+[image]
+summary = "Compilers"
+[tools]
+suite = "trixie"
+components = ["main", "contrib"]
+include = ["g++"]
+unpack = ["headers"]
+sources = ["torchy"]
+exclude = ["/usr/lib/*.a"]
+"""
+
+
+def with_tools(root: Path) -> None:
+    write(root, "tools/torchy/image.toml", TOOLS)
+    write(root, "torchy/image.toml", FRAMEWORK.replace("[framework]", 'build_tools = "tools/torchy"\n[framework]'))
+
+
+def test_build_tools_are_no_image(root: Path) -> None:
+    with_tools(root)
+    images = catalog.load(root)
+    tools = images.tools["tools/torchy"]
+    assert list(images.images) == ["base/trixie", "cuda/1.0", "torchy"]
+    assert (tools.suite, tools.include) == ("trixie", ("g++",))
+    assert tools.tools == catalog.Tools(("main", "contrib"), ("headers",), ("torchy",), ("/usr/lib/*.a",))
+    assert images.get("torchy").build_tools == tools
+    assert [image.name for image in images.order([])] == ["base/trixie", "cuda/1.0", "torchy"]
+    with pytest.raises(UsageError, match=r"tools/torchy are build tools, and no image is made of them\n.*assay lock"):
+        images.get("tools/torchy")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "fragments"),
+    [
+        (
+            "torchy",
+            "tools/torchy",
+            "tools/torch",
+            ["image.build_tools: there are no build tools named 'tools/torch'"],
+        ),
+        ("torchy", "tools/torchy", "cuda/1.0", ["image.build_tools: there are no build tools named 'cuda/1.0'"]),
+        ("torchy", 'parent = "cuda/1.0"', 'parent = "tools/torchy"', ["image.parent: no image is named"]),
+        ("tools/torchy", "[tools]", 'parent = "base/trixie"\n[tools]', ["image.parent does not go with [tools]"]),
+        (
+            "tools/torchy",
+            "[tools]",
+            '[base]\nsuite = "a"\nplatform = "b"\n[tools]',
+            ["[tools] does not go with [base]"],
+        ),
+        ("tools/torchy", "components", "component", ["unknown key tools.component", "Did you mean components?"]),
+        ("tools/torchy", '"/usr/lib/*.a"', '"/usr/$(id)"', ["tools.exclude"]),
+        ("tools/torchy", '"g++"', '"g++ x"', ["tools.include"]),
+    ],
+)
+def test_defects_of_build_tools(root: Path, name: str, old: str, new: str, fragments: list[str]) -> None:
+    with_tools(root)
+    path = root / "images" / name / "image.toml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    refused(root, *fragments)
+
+
 def test_a_circle_is_named_in_order(root: Path) -> None:
     for name, parent in {"a": "b", "b": "c", "c": "a"}.items():
         write(root, f"{name}/image.toml", f'[image]\nsummary = "x"\nparent = "{parent}"\n')

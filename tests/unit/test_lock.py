@@ -215,6 +215,40 @@ def test_a_base_moves_only_when_it_is_named(locked: Path, monkeypatch: pytest.Mo
     assert "base/trixie" in {result.image for result in write_locks(locked)}
 
 
+@pytest.fixture
+def with_tools(locked: Path) -> Path:
+    """A locked repository with build tools, which the first framework asks for."""
+    folder = locked / "images/tools/torchy"
+    folder.mkdir(parents=True)
+    (folder / "image.toml").write_text(
+        '[image]\nsummary = "Compilers"\n[tools]\nsuite = "trixie"\n'
+        'include = ["g++"]\nunpack = ["headers"]\nsources = ["hello"]\n'
+    )
+    names = ("g++", "headers", "src:hello")
+    made = base.PackagesLock(tuple(base.Package(name, "1", "1" * 64) for name in names), "1" * 64)
+    (folder / "packages.lock").write_text(made.text("tools/torchy"))
+    toml = locked / "images/torchy/image.toml"
+    toml.write_text(toml.read_text().replace("[framework]", 'build_tools = "tools/torchy"\n[framework]', 1))
+    return locked
+
+
+def test_build_tools_are_locked_where_they_are_named(with_tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = base.Package("g++", "2", "1" * 64)
+    monkeypatch.setattr(base, "lock", lambda image, on_step: base.PackagesLock((package,), "1" * 64))
+    assert "tools/torchy" not in {result.image for result in write_locks(with_tools, upgrade=True)}
+    assert "g++ 1 -> 2" in write_locks(with_tools, "tools/torchy")[0].changes
+    (with_tools / "images/tools/torchy/packages.lock").unlink()
+    assert "tools/torchy" in {result.image for result in write_locks(with_tools)}
+
+
+@pytest.mark.parametrize("name", ["g++", "headers", "src:hello"])
+def test_build_tools_are_checked_with_their_image(with_tools: Path, name: str) -> None:
+    assert "tools/torchy" in {result.image for result in checked(with_tools, "torchy")}
+    edit(with_tools, "tools/torchy/packages.lock", f"{name}=1", f"{name}x=1")
+    with pytest.raises(UsageError, match=f"{re.escape(name)} is to be included, and the lock lacks it"):
+        checked(with_tools, "torchy")
+
+
 def test_a_lock_says_nothing_about_this_machine(locked: Path) -> None:
     text = (locked / "images/torchy/requirements.lock").read_text()
     assert text.startswith("# Written by `assay lock torchy` from requirements.in; do not edit.\n")
