@@ -43,6 +43,7 @@ RECIPE = 1
 ENVIRONMENT = "environment"
 # The files of images/common that install; the others go into the image.
 INSTALLERS = ("install-lock", "byte-compile")
+WHEEL_INSTALLER = "install-wheels"
 
 
 class View(Protocol):
@@ -345,7 +346,8 @@ def _environment_files(cat: Catalog, image: Image) -> list[Path]:
     files = [path for path in (image.dockerfile, image.lock, image.packages_lock, tools) if path]
     if image.suite is None:
         files += _tree(image.folder)
-        files += [cat.root / "images" / "common" / name for name in INSTALLERS]
+        installers = (*INSTALLERS, WHEEL_INSTALLER) if image.built else INSTALLERS
+        files += [cat.root / "images" / "common" / name for name in installers]
     return files
 
 

@@ -736,3 +736,15 @@ def test_what_is_built_is_among_the_packages(place: Place) -> None:
     image = place.catalog.get("torchy")
     assert planning.packages(image) == {"cuda-lib": "1.0", "torch": "2.0", "py-torch": "1.0+git1"}
     assert planning.plan(image)["packages"] == planning.packages(image)
+
+
+def test_what_installs_built_wheels_is_an_input_of_those_who_build_any(staged: Place) -> None:
+    staged.write("images/common/install-wheels", "#!/bin/sh")
+    staged.build()
+    assert targets(staged) == [None], "it is among the common files, as each of them is"
+    toml = staged.root / "images/torchy/image.toml"
+    toml.write_text(toml.read_text() + '[built]\ntorchy = "1.0"\n')
+    staged.build()
+    staged.write("images/common/install-wheels", "# changed")
+    staged.build()
+    assert targets(staged) == ["environment", None]
