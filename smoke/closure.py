@@ -214,8 +214,14 @@ Ask = Callable[[Any, str], str]
 CALLS: tuple[tuple[str, str, Ask, bool], ...] = (
     (r"libcudart\.", "cudaRuntimeGetVersion", lambda lib, name: _cuda(_one(lib, name)), True),
     (r"libcudart\.", "cudaRuntimeGetVersion", lambda lib, name: _cuda(_one(lib, name)), False),
-    (r"libcudnn(_graph)?\.", "cudnnGetCudartVersion", lambda lib, name: _cuda(_returned(lib, name)), True),
-    (r"libcudnn(_graph)?\.", "cudnnGetVersion", lambda lib, name: _cudnn(_returned(lib, name)), False),
+    (r"libcudnn(_graph|_ops_infer)?\.", "cudnnGetCudartVersion", lambda lib, name: _cuda(_returned(lib, name)), True),
+    (r"libcudnn(_graph|_ops_infer)?\.", "cudnnGetVersion", lambda lib, name: _cudnn(_returned(lib, name)), False),
+    (r"libcudnn_ops_infer", "cudnnOpsInferVersionCheck", _checked, False),  # cuDNN 8 has two parts of each
+    (r"libcudnn_ops_train", "cudnnOpsTrainVersionCheck", _checked, False),
+    (r"libcudnn_cnn_infer", "cudnnCnnInferVersionCheck", _checked, False),
+    (r"libcudnn_cnn_train", "cudnnCnnTrainVersionCheck", _checked, False),
+    (r"libcudnn_adv_infer", "cudnnAdvInferVersionCheck", _checked, False),
+    (r"libcudnn_adv_train", "cudnnAdvTrainVersionCheck", _checked, False),
     (r"libcudnn_ops", "cudnnOpsVersionCheck", _checked, False),
     (r"libcudnn_cnn", "cudnnCnnVersionCheck", _checked, False),
     (r"libcudnn_adv", "cudnnAdvVersionCheck", _checked, False),

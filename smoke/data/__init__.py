@@ -116,6 +116,34 @@ def pair_bits(text: Lines) -> float:
     return total / sum(float(one.mask.sum()) for one in tests)
 
 
+@dataclass(frozen=True)
+class Speeches:
+    """Speeches of two plays without their speakers' names; labels (n,) int64, the number of the play."""
+
+    train_texts: tuple[str, ...]
+    train_labels: np.ndarray
+    test_texts: tuple[str, ...]
+    test_labels: np.ndarray
+
+
+PLAYS = ("coriolanus.txt", "romeo.txt")
+SHORTEST = 40  # characters: "Ay, my lord." may be from any play
+
+
+def speeches() -> Speeches:
+    """The plays' speeches that are long enough; every fifth is a test speech. Raises OSError if a file is gone."""
+    found: list[tuple[str, int]] = []
+    for label, name in enumerate(PLAYS):
+        play = (FOLDER / name).read_text(encoding="ascii")
+        spoken = (" ".join(speech.split("\n")[1:]) for speech in play.split("\n\n"))
+        found += [(words, label) for words in spoken if len(words) >= SHORTEST]
+    texts = tuple(words for words, _ in found)
+    labels = np.array([label for _, label in found], np.int64)
+    test = np.arange(len(texts)) % 5 == 4
+    train_texts, test_texts = (tuple(one for one, held in zip(texts, test) if held == part) for part in (False, True))
+    return Speeches(train_texts, labels[~test], test_texts, labels[test])
+
+
 def batch(index: int) -> np.ndarray:
     """The loader's batch number ``index``: 4 MiB of float32 whole numbers from 0 to 15, so that its sum is exact."""
     return np.random.RandomState(index).randint(0, 16, BATCH_SHAPE).astype(np.float32)

@@ -32,7 +32,8 @@ train_sequence(lines, seed) -> dict
     Trains a recurrent network on ``smoke.data.Lines``, whose graph is as long as the line that it reads; gives
     ``bits`` (per character, on its test lines), ``losses`` and ``seconds_per_step``.
 train_workload(name, digits, seed) -> dict
-    One of the file's WORKLOADS, judged as ``train_digits`` is.
+    One of the file's WORKLOADS, judged as ``train_digits`` is. One on text trains on ``smoke.data.speeches()``,
+    predicts the labels of its test texts, and says so: ``data`` is "speeches".
 save_checkpoint(problem, precision, steps, folder) -> None
     Trains ``steps`` steps and saves weights and optimizer in the framework's own format.
 continue_checkpoint(problem, precision, folder) -> dict

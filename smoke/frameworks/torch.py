@@ -24,7 +24,7 @@ from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
 COMPILERS = ("inductor",)
-WORKLOADS = ("torchvision",)
+WORKLOADS = ("torchvision", "torchtext")
 
 _DTYPES = {"f64": torch.float64, "fp16": torch.float16, "bf16": torch.bfloat16}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
@@ -122,7 +122,9 @@ def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
 
 
 def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
-    return {"torchvision": _train_torchvision}[name](digits, seed)
+    if name == "torchtext":
+        return _train_torchtext(seed)
+    return _train_torchvision(digits, seed)
 
 
 def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
@@ -354,3 +356,49 @@ def _train_torchvision(digits: Digits, seed: int) -> dict[str, Any]:
 
 def _three_channels(x: torch.Tensor) -> torch.Tensor:
     return x.expand(-1, 3, -1, -1)
+
+
+def _train_torchtext(seed: int) -> dict[str, Any]:
+    """TorchText's vocabulary, transforms and data pipes, and a bag of embeddings that tells two plays apart."""
+    import torchtext
+    from torchdata.datapipes.iter import IterableWrapper
+
+    torchtext.disable_torchtext_deprecation_warning()
+    from torchtext import transforms
+    from torchtext.data.utils import get_tokenizer
+    from torchtext.vocab import build_vocab_from_iterator
+
+    torch.manual_seed(seed)
+    speeches = data.speeches()
+    words = get_tokenizer("basic_english")
+    vocabulary = build_vocab_from_iterator(map(words, speeches.train_texts), min_freq=2, specials=["<pad>", "<unk>"])
+    vocabulary.set_default_index(vocabulary["<unk>"])
+    numbers = transforms.Sequential(
+        transforms.VocabTransform(vocabulary), transforms.Truncate(200), transforms.ToTensor(vocabulary["<pad>"])
+    )
+    labelled = IterableWrapper(list(zip(speeches.train_texts, speeches.train_labels.tolist())))
+    batches = labelled.shuffle().map(words, input_col=0).batch(32).rows2columnar(["words", "label"])
+    network = nn.Sequential(
+        nn.EmbeddingBag(len(vocabulary), 32, padding_idx=vocabulary["<pad>"]), nn.Dropout(0.5), nn.Linear(32, 2)
+    ).to(_device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    losses: list[float] = []
+    start = time.perf_counter()
+    for _ in range(15):
+        for batch in batches:
+            optimizer.zero_grad()
+            found = network(numbers(batch["words"]).to(_device))
+            loss = F.cross_entropy(found, torch.tensor(batch["label"]).to(_device))
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+    seconds = (time.perf_counter() - start) / len(losses)
+    network.eval()
+    with torch.no_grad():
+        predictions = network(numbers([words(one) for one in speeches.test_texts]).to(_device)).argmax(1)
+    return {
+        "data": "speeches",
+        "predictions": predictions.cpu().numpy(),
+        "losses": losses,
+        "seconds_per_step": seconds,
+    }

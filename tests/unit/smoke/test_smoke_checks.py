@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import math
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from smoke.checks import (
     determinism,
     device,
     digits,
+    domain,
     exact,
     faults,
     imports,
@@ -287,6 +289,34 @@ def test_a_diverged_loss_fails_even_with_good_predictions(tmp_path):
 def test_too_few_predictions_are_refused():
     with pytest.raises(ValueError, match="shape"):
         digits.accuracy([1, 2], np.array([1, 2, 3]))
+
+
+@pytest.mark.parametrize(
+    ("on", "right", "state"),
+    [
+        ("digits", data.digits().test_labels, "pass"),
+        ("speeches", data.speeches().test_labels, "pass"),
+        ("speeches", np.zeros(len(data.speeches().test_labels)), "fail"),
+    ],
+)
+def test_a_workload_is_judged_by_the_labels_of_what_it_trained_on(tmp_path, on, right, state):
+    def trained(*_):
+        return {"data": on, "predictions": right, "losses": [0.1], "seconds_per_step": 0.1}
+
+    made = bench(tmp_path, train_workload=trained, WORKLOADS=("torchtext",))
+    made.plan = dataclasses.replace(made.plan, workloads=("torchtext",))
+    (result,) = domain.run("main", made)
+    assert (result.id, result.state) == ("domain.torchtext", state)
+
+
+def test_predictions_of_other_data_than_was_trained_on_are_refused(tmp_path):
+    def mistaken(*_):
+        return {"predictions": data.speeches().test_labels, "losses": [0.1], "seconds_per_step": 0.1}
+
+    made = bench(tmp_path, train_workload=mistaken, WORKLOADS=("torchtext",))
+    made.plan = dataclasses.replace(made.plan, workloads=("torchtext",))
+    with pytest.raises(ValueError, match="shape"):
+        list(domain.run("main", made))
 
 
 def test_a_table_of_pairs_does_not_pass_sequence(tmp_path):

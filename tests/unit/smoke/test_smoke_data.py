@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from smoke import data, gates
 
 def test_the_files_are_those_whose_origin_is_told():
     told = (data.FOLDER / "PROVENANCE.md").read_text()
-    for name in ("digits.csv.gz", "coriolanus.txt"):
+    for name in ("digits.csv.gz", "coriolanus.txt", "romeo.txt"):
         assert hashlib.sha256((data.FOLDER / name).read_bytes()).hexdigest() in told, name
 
 
@@ -52,6 +53,23 @@ def test_a_lines_input_is_its_target_one_later():
 def test_the_gate_for_sequence_is_below_what_pairs_of_characters_reach():
     bits = float(gates.load()["sequence"]["bits"])
     assert 2 < bits < data.pair_bits(data.lines())
+
+
+def test_speeches_are_of_two_plays_and_none_stands_in_both_parts():
+    speeches = data.speeches()
+    assert len(speeches.train_texts) == len(speeches.train_labels) == 760
+    assert len(speeches.test_texts) == len(speeches.test_labels) == 190
+    assert set(speeches.train_labels) == set(speeches.test_labels) == {0, 1}
+    assert not set(speeches.train_texts) & set(speeches.test_texts)
+    speakers = ("ROMEO:", "First Citizen:")  # who speaks would tell the play
+    assert not any(name in text for text in speeches.train_texts + speeches.test_texts for name in speakers)
+
+
+def test_the_gate_for_speeches_is_far_above_naming_the_more_frequent_play():
+    labels = data.speeches().test_labels
+    chance = max(np.mean(labels == 0), np.mean(labels == 1))
+    gate = float(gates.load()["domain"]["torchtext"]["accuracy"])
+    assert gate > chance + 5 * math.sqrt(chance * (1 - chance) / len(labels))
 
 
 def test_the_loaders_sums_are_exact_in_float32():

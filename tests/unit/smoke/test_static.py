@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -165,6 +165,28 @@ def test_a_cut_library_is_damage(env: Environment) -> None:
 
 
 # Loading
+
+
+class Answers:
+    """A library whose version calls answer with these numbers; it has no others."""
+
+    def __init__(self, **numbers: int) -> None:
+        self.numbers = numbers
+
+    def __getattr__(self, name: str) -> Callable[[], int]:
+        if name not in self.numbers:
+            raise AttributeError(name)
+        return lambda: self.numbers[name]
+
+
+@pytest.mark.parametrize("part", ["ops", "cnn", "adv"])
+@pytest.mark.parametrize("half", ["infer", "train"])
+def test_each_part_of_cudnn_8_is_asked_whether_it_fits(part: str, half: str) -> None:
+    name = f"libcudnn_{part}_{half}.so.8"
+    call = f"cudnn{part.title()}{half.title()}VersionCheck"
+    assert closure.versions(name, Answers(**{call: 0})) == ("", "")
+    with pytest.raises(closure.VersionRefused, match=f"{call} answers with the error 3"):
+        closure.versions(name, Answers(**{call: 3}))
 
 
 def test_libraries_are_loaded_each_in_its_own_process(tmp_path: Path) -> None:
