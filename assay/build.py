@@ -44,6 +44,7 @@ ENVIRONMENT = "environment"
 # The files of images/common that install; the others go into the image.
 INSTALLERS = ("install-lock", "byte-compile")
 WHEEL_INSTALLER = "install-wheels"
+SOURCE_INSTALLERS = ("split-lock", "install-sources")
 
 
 class View(Protocol):
@@ -235,7 +236,7 @@ def has_environment(image: Image) -> bool:
 
 def environment_tag(cat: Catalog, image: Image, parent_digest: str | None, suffix: str) -> str:
     """The local name of an image's environment, after all that goes into it."""
-    parts = {"parent": parent_digest, **_common_inputs(), "files": _hashes(cat, _environment_files(cat, image))}
+    parts = {"parent": parent_digest, **_inputs(image), "files": _hashes(cat, _environment_files(cat, image))}
     return tag(image.name, f"{ENVIRONMENT}-{_digest_of(parts)[:16]}", suffix)
 
 
@@ -243,6 +244,8 @@ def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary
     args = {"SOURCE_DATE_EPOCH": str(base.SOURCE_DATE_EPOCH)}
     if parent and image.parent:
         args["PARENT"] = tag(image.parent, short(parent.digest), run.options.suffix)
+    if image.sources:
+        args["SOURCES"] = " ".join(image.sources)
     if image.framework:
         args["PLAN"] = planning.plan_text(image)
     return BuildRequest(
@@ -327,7 +330,7 @@ def require_same(rows: Iterable[Reproduced]) -> None:
 
 def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     """A hash over everything that decides what an image will be."""
-    parts: dict[str, object] = {"parent": parent_digest, "labels": planning.labels(image), **_common_inputs()}
+    parts: dict[str, object] = {"parent": parent_digest, "labels": planning.labels(image), **_inputs(image)}
     files = _environment_files(cat, image)
     if image.framework:
         parts["plan"] = planning.plan_text(image)
@@ -336,8 +339,9 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     return _digest_of({**parts, "files": _hashes(cat, files)})
 
 
-def _common_inputs() -> dict[str, object]:
-    return {"recipe": RECIPE, "epoch": base.SOURCE_DATE_EPOCH, "uv": version("uv")}
+def _inputs(image: Image) -> dict[str, object]:
+    inputs: dict[str, object] = {"recipe": RECIPE, "epoch": base.SOURCE_DATE_EPOCH, "uv": version("uv")}
+    return {**inputs, "sources": sorted(image.sources)} if image.sources else inputs
 
 
 def _environment_files(cat: Catalog, image: Image) -> list[Path]:
@@ -346,7 +350,8 @@ def _environment_files(cat: Catalog, image: Image) -> list[Path]:
     files = [path for path in (image.dockerfile, image.lock, image.packages_lock, tools) if path]
     if image.suite is None:
         files += _tree(image.folder)
-        installers = (*INSTALLERS, WHEEL_INSTALLER) if image.built else INSTALLERS
+        installers = [*INSTALLERS, *((WHEEL_INSTALLER,) if image.built else ())]
+        installers += SOURCE_INSTALLERS if image.sources else ()
         files += [cat.root / "images" / "common" / name for name in installers]
     return files
 

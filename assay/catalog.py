@@ -25,6 +25,8 @@ from packaging.version import Version
 from assay.errors import UsageError
 
 IMAGES = "images"
+# What an sdist without a pyproject.toml is built with. They come as wheels, from the same lock.
+BUILD_TOOLS = ("setuptools", "wheel")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|\bfile:/")
 _LOCAL_PATH = re.compile(r"""(?:^|[\s='"(@])(?:/|~/|\.{1,2}/|[A-Za-z]:\\)""")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
@@ -79,6 +81,8 @@ class Image:
     built: Mapping[str, str] = field(hash=False)  # packages that its Dockerfile builds, and their versions
     build_tools: Image | None = None  # what it builds them with
     tools: Tools | None = None  # of build tools only
+    # What is built from source in the image, each with what it asks for, as its own metadata say.
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: _BaseTable | None = None
     tools: _ToolsTable | None = None
     built: dict[_Word, _Word] = {}
+    sources: dict[_Word, tuple[_Line, ...]] = {}
 
 
 def _discover(top: Path, root: Path) -> list[Path]:
@@ -320,6 +325,7 @@ def _image(root: Path, name: str, file: _File, known: Mapping[str, Image]) -> Im
         built=MappingProxyType({canonicalize_name(key): value for key, value in file.built.items()}),
         build_tools=known[file.image.build_tools] if file.image.build_tools else None,
         tools=_tools(file.tools),
+        sources=_sources(name, file.sources),
     )
 
 
@@ -354,6 +360,14 @@ def _check_kind(name: str, file: _File) -> None:
         raise UsageError(f"{where}: image.workloads without [framework]", "Remove one or add the other.")
     if len(set(file.image.workloads)) != len(file.image.workloads):
         raise UsageError(f"{where}: image.workloads names one twice", "Name each workload once.")
+
+
+def _sources(name: str, own: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    """The distributions that come as source, by the names that locks have for them."""
+    for source, needs in own.items():
+        for text in needs:
+            _requirement(text, f"{_toml(name)}: sources.{source}", "Write what it needs, such as NAME>=VERSION.")
+    return MappingProxyType({canonicalize_name(source): needs for source, needs in own.items()})
 
 
 def _labels(name: str, own: Mapping[str, str], parent: Image | None) -> Mapping[str, str]:
@@ -483,10 +497,22 @@ def _check_locks(catalog: Catalog) -> None:
             requirements(image.requirements, _shown(image.requirements, catalog.root))
         if image.lock:
             read[image.name] = packages(image.lock, _shown(image.lock, catalog.root))
+        _check_sources(image, read.get(image.name, {}))
     for image in catalog.images.values():
         for below in catalog.ancestors(image):
             if image.name in read and below.name in read:
                 check_contains(image.name, read[image.name], below.name, read[below.name])
+
+
+def _check_sources(image: Image, pins: Mapping[str, Pin]) -> None:
+    """What comes as source is locked, to the hash of its sdist, and so is what builds it."""
+    for source in image.sources:
+        for name in (source, *BUILD_TOOLS):
+            if name not in pins:
+                raise UsageError(
+                    f"{_toml(image.name)}: sources.{source} takes {name}, which its requirements.lock lacks",
+                    f"Name {name} in {IMAGES}/{image.name}/requirements.in and run `assay lock {image.name}`.",
+                )
 
 
 def check_contains(name: str, pins: Mapping[str, Pin], below: str, stack: Mapping[str, Pin]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import hashlib
+import json
 import os
 import re
 import sys
@@ -30,6 +31,7 @@ from assay.errors import AssayError, BuildFailed, UsageError
 
 SYSTEM = Path("/etc")
 _TIMEOUT = 600.0
+_SETTINGS = "uv.toml"
 # All that uv may learn from the environment besides the index: nothing here can change a pin.
 _UV_VARIABLES = {
     "UV_CACHE_DIR",
@@ -217,6 +219,7 @@ def _resolve(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, 
         below = _all_pins(stacks)
         kept = "".join(f"{name}=={version}\n" for name, version in keep if name not in below)
         output = _copy(top, image.name, "requirements.lock", _lines(below) + kept)
+        (top / _SETTINGS).write_text(_settings(image), "utf-8")
         done = process.run(command(image, [source, *locks], output), env=environment(), cwd=top, timeout=_TIMEOUT)
         if done.returncode != 0:
             raise failure(image.name, done)
@@ -234,10 +237,23 @@ def command(image: Image, sources: Sequence[Path], output: Path) -> list[str]:
         binary,
         *("pip", "compile", *map(str, sources), "--output-file", str(output)),
         *("--python", sys.executable, "--python-version", python, "--python-platform", platform),
-        # Wheels only: what is built from source pulls in build tools that no lock names.
-        *("--generate-hashes", "--no-build", "--no-header", "--no-config", "--no-python-downloads"),
+        # Wheels, except where image.toml says otherwise: what is built from source pulls in build tools.
+        *("--only-binary", ":all:", *(word for name in image.sources for word in ("--no-binary", name))),
+        *(("--config-file", _SETTINGS) if image.sources else ("--no-config",)),
+        *("--generate-hashes", "--no-header", "--no-python-downloads"),
         *("--quiet", "--color", "never"),
     ]
+
+
+def _settings(image: Image) -> str:
+    """Return uv's settings: what the image's sources need, so that locking runs none of their code.
+
+    That it is the truth, `pip check` proves in the image.
+    """
+    return "".join(
+        f"[[dependency-metadata]]\nname = {json.dumps(name)}\nrequires-dist = {json.dumps(needs)}\n"
+        for name, needs in image.sources.items()
+    )
 
 
 def failure(image: str, done: process.Completed) -> AssayError:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -549,6 +550,43 @@ def test_of_image_toml_what_ends_up_in_the_image(place: Place, old: str, new: st
     assert old in text
     place.write("images/torchy/image.toml", text.replace(old, new))
     assert (key(place) == before) == same
+
+
+def test_what_comes_as_source_is_an_input_and_so_is_what_builds_it(place: Place) -> None:
+    def environment() -> str:
+        return build.environment_tag(place.catalog, place.catalog.get("torchy"), "sha256:1", "")
+
+    for name in build.SOURCE_INSTALLERS:
+        place.write(f"images/common/{name}", "")
+    lock = (place.root / "images/torchy/requirements.lock").read_text()
+    tools = "".join(f"{name}==1.0 --hash=sha256:{'a' * 64}\n" for name in catalog.BUILD_TOOLS)
+    place.write("images/torchy/requirements.lock", lock + tools)
+    names = [environment(), key(place)]
+    toml = (place.root / "images/torchy/image.toml").read_text()
+    place.write("images/torchy/image.toml", toml + "[sources]\ntorch = []\n")
+    names += [environment(), key(place)]
+    change(place, "images/common/install-sources")
+    names += [environment(), key(place)]
+    assert len(set(names)) == 6
+    place.build("torchy")
+    assert [request.args.get("SOURCES") for request in place.engine.requests][-1] == "torch"
+
+
+def test_a_lock_is_split_by_how_its_distributions_come(tmp_path: Path) -> None:
+    a, b = "a" * 64, "b" * 64
+    wheel, source = f"six==1.17 \\\n    --hash=sha256:{a}\n    # via -r x\n", f"theano==1.0 --hash=sha256:{b}\n"
+    (tmp_path / "lock").write_text(f"# Written by\n{source}{wheel}")
+    script = Path(__file__).parents[2] / "images/common/split-lock"
+
+    def split(*names: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, str(script), str(tmp_path / "lock"), str(tmp_path), *names]
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert split("theano").returncode == 0
+    assert (tmp_path / "wheels.lock").read_text() == wheel
+    assert (tmp_path / "sources.lock").read_text() == source
+    done = split("theano", "pygpu")
+    assert (done.returncode, done.stderr) == (1, "not in the lock: pygpu\n")
 
 
 def test_the_parents_digest_the_uv_and_the_recipe(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

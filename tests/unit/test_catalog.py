@@ -324,6 +324,31 @@ def test_a_lock_contains_that_of_its_stack(root: Path, pin: str, fragment: str) 
     refused(root, "images/torchy/requirements.lock: cuda-lib", fragment, "assay lock torchy")
 
 
+SETUPTOOLS = "".join(f"{name}==1.0 --hash=sha256:{B}\n" for name in catalog.BUILD_TOOLS)
+
+
+def test_what_comes_as_source(root: Path) -> None:
+    write(root, "torchy/image.toml", FRAMEWORK + '[sources]\nTorch = ["cuda-lib>=1.0"]\n')
+    write(root, "torchy/requirements.lock", LOCK + SETUPTOOLS)
+    assert catalog.load(root).get("torchy").sources == {"torch": ("cuda-lib>=1.0",)}
+
+
+@pytest.mark.parametrize(
+    ("table", "lock", "fragment"),
+    [
+        ("theano = []", LOCK + SETUPTOOLS, "sources.theano takes theano, which its requirements.lock lacks"),
+        ("torch = []", LOCK, "sources.torch takes setuptools, which its requirements.lock lacks"),
+        ('torch = ["a b c"]', LOCK + SETUPTOOLS, "sources.torch: 'a b c' is no requirement"),
+        ('torch = ["a @ https://x.example/a"]', LOCK + SETUPTOOLS, "a comes from an address"),
+        ("torch = 1", LOCK + SETUPTOOLS, "sources"),
+    ],
+)
+def test_a_source_is_locked_and_so_is_what_builds_it(root: Path, table: str, lock: str, fragment: str) -> None:
+    write(root, "torchy/image.toml", f"{FRAMEWORK}[sources]\n{table}\n")
+    write(root, "torchy/requirements.lock", lock)
+    refused(root, "images/torchy/image.toml", fragment)
+
+
 @pytest.mark.parametrize("name", ["image.toml", "requirements.in", "requirements.lock"])
 def test_what_is_not_utf8_is_said_so(root: Path, name: str) -> None:
     write(root, f"torchy/{name}", b"# caf\xe9")

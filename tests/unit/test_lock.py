@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -569,9 +570,37 @@ def test_the_command_line(locked: Path, uv: Resolver) -> None:
         *("--output-file", "images/torchy/requirements.lock"),
         *("--python", lock.sys.executable),
     ]
-    assert {"--generate-hashes", "--no-config", "--no-build", "--no-python-downloads"} <= set(argv)
+    assert {"--generate-hashes", "--no-config", "--no-python-downloads"} <= set(argv)
+    assert argv[argv.index("--only-binary") + 1] == ":all:"
+    assert "--no-binary" not in argv
     assert argv[argv.index("--python-version") + 1] == "3.13"
     assert argv[argv.index("--python-platform") + 1] == "x86_64-manylinux_2_40"
+
+
+def test_only_what_is_said_to_come_as_source_may(root: Path, uv: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "images/torchy/image.toml").write_text(
+        (root / "images/torchy/image.toml").read_text() + '[sources]\nSix = ["cuda-lib>=1.0", "torch"]\n'
+    )
+    settings = {}
+    answer = uv.__call__
+
+    def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float) -> Completed:
+        settings[argv[3]] = (cwd / "uv.toml").read_text()
+        return answer(argv, env=env, cwd=cwd, timeout=timeout)
+
+    monkeypatch.setattr(lock.process, "run", run)
+    write_locks(root)
+    stack, torchy = (argv for argv, _ in uv.calls)
+    assert "--no-binary" not in stack
+    assert "--no-config" in stack
+    assert torchy[torchy.index("--only-binary") : torchy.index("--only-binary") + 4] == [
+        *("--only-binary", ":all:", "--no-binary", "six"),
+    ]
+    assert torchy[torchy.index("--config-file") + 1] == "uv.toml"
+    assert "--no-config" not in torchy
+    told = tomllib.loads(settings["images/torchy/requirements.in"])
+    # What it needs is told, so that uv builds nothing to find it out.
+    assert told == {"dependency-metadata": [{"name": "six", "requires-dist": ["cuda-lib>=1.0", "torch"]}]}
 
 
 @pytest.mark.parametrize("value", ["", 'python = "3"', 'python = "newest"'])
