@@ -36,9 +36,8 @@ lint: $(READY) ## Style, types, import walls
 lock: $(READY) ## Resolve the locks anew
 	@$(VENV)/bin/assay lock $(IMAGES)
 
-doctor: $(READY) ## Say which engine would be used here, and what is built
-	@$(VENV)/bin/assay engine status
-	@$(VENV)/bin/assay images
+doctor: $(READY) ## Say what this machine has, and which images run on it
+	@$(VENV)/bin/assay doctor
 
 clean: ## Stop the embedded engine and drop what was made here (images stay in the engine)
 	@test ! -x $(VENV)/bin/assay || $(VENV)/bin/assay engine down

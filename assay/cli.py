@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from assay import __version__, build, catalog, engine, lock, planning, smoke, table, view
+from assay import __version__, build, catalog, doctor, engine, lock, paths, planning, smoke, table, view
 from assay.certificate import Known
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, BuildFailed, UsageError
@@ -196,6 +196,34 @@ def table_command(write: bool) -> None:
         readme = root / "README.md"
         readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(made)), encoding="utf-8")
     view.out.print(view.table(table.COLUMNS, (row.cells() for row in made)))
+
+
+@cli.command("doctor")
+@click.option("--driver", metavar="VERSION", help="Answer for a machine with this driver, such as 550 or 550.54.14.")
+@click.option(
+    "--compute-capability", "capabilities", metavar="X.Y", multiple=True, help="And with this GPU; may be repeated."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor_command(driver: str | None, capabilities: tuple[str, ...], as_json: bool) -> None:
+    """Say what this machine has, and which images run on it and why, the newest that runs first."""
+    if bool(driver) != bool(capabilities):
+        raise UsageError(
+            "--driver and --compute-capability describe another machine together", "Give both, or neither."
+        )
+    answer = doctor.diagnose(_certificates_at(), doctor.another(driver, capabilities) if driver else None)
+    if as_json:
+        click.echo(json.dumps(doctor.as_json(answer), indent=1))
+    else:
+        view.show_diagnosis(answer)
+    doctor.require_usable(answer)
+
+
+def _certificates_at() -> Path:
+    """The checkout that the command runs in, else what this Assay came with."""
+    try:
+        return repository()
+    except UsageError:
+        return paths.release()
 
 
 @cli.group("engine")

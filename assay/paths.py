@@ -12,3 +12,11 @@ def cache() -> Path:
     if chosen:
         return Path(chosen).resolve()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay"
+
+
+def release() -> Path:
+    """The folder that holds the suite and the certificates of this Assay: in the installed package, else the checkout
+    that it is installed from."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "release"
+    return shipped if shipped.is_dir() else package.parent

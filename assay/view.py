@@ -15,6 +15,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
 from assay.images import Built
 from assay.smoke import Outcome
@@ -230,6 +231,42 @@ def _short(value: str) -> str:
         return f"{float(value):.3g}"
     except ValueError:
         return value
+
+
+FINDING_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+RUNS = {"gpu": ("on the GPU", "green"), "cpu": ("on the CPU", "yellow"), "no": ("no", "bold red")}
+
+
+def show_diagnosis(answer: Diagnosis) -> None:
+    """What the machine has, with remedies; each image with its verdict and why; how to run them."""
+    if answer.findings:
+        made = table(("this machine", "", ""), ())
+        for one in answer.findings:
+            made.add_row(one.id, Text(one.state, FINDING_COLOURS[one.state]), plain(one.message))
+            if one.remedy:
+                made.add_row("", "", Text(plain(one.remedy), "dim"))
+        out.print(made)
+        out.print()
+    made = table(("image", "runs", "framework", "CUDA", "certified", "why"), ())
+    for row in answer.rows:
+        _add_image(made, row)
+    out.print(made)
+    commands = [row for row in answer.rows if row.command]
+    if commands:
+        out.print()
+    for row in commands:
+        out.print(Text(plain(f"{row.image.image}: "), "bold") + Text(plain(str(row.command)), "not bold"))
+
+
+def _add_image(made: Table, row: Row) -> None:
+    image, verdict = row.image, row.verdict
+    word, colour = RUNS[verdict.runs]
+    levels = ", ".join(f"{level} ({device})" for device, level in sorted(image.levels.items()))
+    cuda = ".".join(map(str, image.cuda)) if image.cuda else "none"
+    cells = (plain(image.framework), cuda, plain(levels), plain(verdict.why))
+    made.add_row(Text(plain(image.image), "bold"), Text(word, colour), *cells)
+    for note in verdict.notes:
+        made.add_row("", "", "", "", "", Text(plain(note), "dim"))
 
 
 def show_error(error: AssayError) -> None:

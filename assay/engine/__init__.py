@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.engine import apt, process
+from assay.engine import apt, host, process
 from assay.engine.docker import BuildRequest, Engine, ImageFacts, RunRequest, RunResult
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
@@ -33,13 +33,15 @@ CHOICES = ("auto", "system", "embedded")
 
 @dataclass(frozen=True)
 class Status:
-    """The engines of this machine, for ``assay engine status``."""
+    """The engines of this machine, for ``assay engine status``; ``gpu_access`` is how the one that is used hands GPUs
+    to a container: ``cdi``, ``nvidia-runtime``, or None."""
 
     system: str | None
     system_lacks: tuple[str, ...]
     embedded_running: bool
     embedded_possible: bool
     used: str | None
+    gpu_access: str | None = None
 
 
 def find() -> Engine:
@@ -65,17 +67,22 @@ def find() -> Engine:
 def status() -> Status:
     """What there is, without starting anything."""
     engine, lacks = _system()
+    access = engine.gpu_access() if engine else None
     if engine is not None:
         engine.close()
     embedded = EmbeddedEngine.here()
     running = embedded.pid() is not None
     good = engine is not None and not lacks and _choice() != "embedded"
+    used = "system" if good else "embedded" if apt.available() and _choice() != "system" else None
+    if used == "embedded":
+        access = "cdi" if host.cdi_specifications() else None
     return Status(
         system=engine.version if engine else None,
         system_lacks=tuple(lacks),
         embedded_running=running,
         embedded_possible=apt.available(),
-        used="system" if good else "embedded" if apt.available() and _choice() != "system" else None,
+        used=used,
+        gpu_access=access if used else None,
     )
 
 

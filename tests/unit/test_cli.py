@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
-from assay import base, build, cli, engine, errors, smoke
+from assay import base, build, cli, doctor, engine, errors, smoke
 from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import (
@@ -193,6 +193,11 @@ def test_what_the_system_refuses_is_two_lines_too(
         (["plan", "torchi"], "Did you mean torchy?"),
         (["plan", "cuda/1.0"], "has no framework"),
         (["engine", "restart"], "No such command 'restart'"),
+        (["doctor", "--driver", "550"], "describe another machine together"),
+        (["doctor", "--compute-capability", "9.0"], "describe another machine together"),
+        (["doctor", "--driver", "new", "--compute-capability", "9.0"], "'new' is no driver version"),
+        (["doctor", "--driver", "550", "--compute-capability", "sm_90"], "'sm_90' is no compute capability"),
+        (["doctor"], "there are no certificates here"),
     ],
 )
 def test_a_wrong_command_line_is_2(assay_: Callable[..., Ran], arguments: list[str], words: str) -> None:
@@ -268,6 +273,23 @@ def test_the_command_works_below_the_top_of_the_checkout(
 ) -> None:
     monkeypatch.chdir("images/torchy")
     assert assay_("images").code == 0
+
+
+def test_doctor(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the checkout; and, outside of one, of what this Assay came with."""
+    asked = ("doctor", "--driver", "580.65.06", "--compute-capability", "9.0")
+    monkeypatch.chdir(Path(assay.__file__).parent)
+    ran = assay_(*asked)
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[0].split() == ["image", "runs", "framework", "CUDA", "certified", "why"]
+    monkeypatch.chdir("/")
+    answer = json.loads(assay_(*asked, "--json").out)
+    assert answer["schema"] == 1
+    assert {row["runs"] for row in answer["images"]} <= {"gpu", "cpu"}
+    monkeypatch.setattr(doctor, "require_usable", raising(VerificationFailed("what", "todo")))
+    ran = assay_(*asked)
+    assert ran.code == 5
+    assert ran.out
 
 
 def test_plan(assay_: Callable[..., Ran]) -> None:

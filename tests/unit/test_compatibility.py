@@ -1,0 +1,329 @@
+"""Which image runs where: NVIDIA's rules, case by case."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay import compatibility
+from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, judge
+
+
+def version(text: str) -> tuple[int, ...]:
+    return compatibility.numbers(text)
+
+
+def pairs(text: str) -> frozenset[tuple[int, int]]:
+    return frozenset(Code.parse(one).capability for one in text.split())
+
+
+def library(cubin: str, ptx: str = "", name: str = "libframework.so") -> Library:
+    return Library(name, frozenset(map(Code.parse, cubin.split())), frozenset(map(Code.parse, ptx.split())))
+
+
+def image(cuda: str, *libraries: Library, wholly: str = "", partly: str = "", toolkit: str = "", **more: object):
+    major, minor = version(cuda)
+    built = version(toolkit or cuda)
+    facts = ImageFacts(
+        image="one",
+        digest="sha256:" + "d" * 64,
+        reference="assay/one",
+        cuda=(major, minor),
+        toolkit=(built[0], built[1]),
+        libraries=libraries,
+        wholly=pairs(wholly),
+        partly=pairs(partly),
+        levels={"cpu": "E2"},
+    )
+    return dataclasses.replace(facts, **more)
+
+
+# As the images' certificates have them.
+TORCH = image(
+    "13.2",
+    library("7.5 8.0 8.6 8.9 9.0 9.0a 10.0 10.0a 10.3f 12.0 12.0a 12.1a", name="libtorch_cuda.so"),
+    library("7.5 8.0 8.6 9.0 10.0 12.0", name="libtorch_cuda_linalg.so"),
+    wholly="8.0 8.6 8.9 9.0 10.0 10.3 12.0 12.1",
+    partly="7.5",
+)
+TENSORFLOW = image(
+    "12.9",
+    library("6.0 7.0 8.0 8.9 9.0", "9.0", name="libtensorflow_cc.so.2"),
+    library("7.5 8.0 8.6 9.0a 10.0f 12.0f", "12.0f", name="libcudnn_ops.so.9"),
+    library("5.2", name="libcufft.so.11"),
+    wholly="6.0 6.1 7.0 7.5 8.0 8.6 8.9 9.0 10.0 10.3 12.0 12.1",
+    toolkit="12.5",
+)
+MXNET = image("11.8", library("5.0 6.0 7.0 8.0 8.6"), wholly="5.0 5.2 6.0 6.1 7.0 7.5 8.0 8.6 8.9")
+CAFFE = image("11.8", library("5.0 8.6", "8.6"), wholly="5.0 5.2 8.6 8.9 9.0 10.0 12.0", toolkit="11.2")
+
+
+def on(driver: str, *capabilities: str, seen: bool = False) -> Machine:
+    gpus = tuple(Gpu("GPU", Code.parse(one).capability) for one in capabilities)
+    return Machine(driver=version(driver) or None, gpus=gpus, seen=seen)
+
+
+@pytest.mark.parametrize(
+    ("driver", "capability", "facts", "runs", "why"),
+    [
+        # minor-version compatibility: a whole major, from its first driver on, and everything older
+        ("580.65.06", "9.0", TORCH, "gpu", "code and driver serve GPU (9.0)"),
+        ("595.45.04", "9.0", TORCH, "gpu", ""),
+        ("580", "9.0", TORCH, "gpu", ""),
+        ("579.99.99", "9.0", TORCH, "cpu", "serves CUDA up to 12.x, and CUDA 13.2 needs driver 580 or later"),
+        ("535.104.05", "9.0", TORCH, "cpu", "driver 535.104.05 serves CUDA up to 12.x"),
+        ("535.104.05", "9.0", TENSORFLOW, "gpu", ""),
+        ("525.60.13", "9.0", TENSORFLOW, "gpu", ""),
+        ("525.60.12", "9.0", TENSORFLOW, "cpu", "serves CUDA up to 11.x, and CUDA 12.9 needs driver 525.60.13"),
+        ("525", "9.0", TENSORFLOW, "gpu", ""),
+        ("520.61.05", "9.0", TENSORFLOW, "cpu", "serves CUDA up to 11.x"),
+        ("450.80.02", "8.0", MXNET, "gpu", ""),
+        ("450.80.01", "8.0", MXNET, "cpu", "serves CUDA up to 11.0, and CUDA 11.8 needs driver 450.80.02 or later"),
+        ("440.33.01", "7.5", MXNET, "cpu", "serves CUDA up to 10.2"),
+        ("390.157", "7.5", MXNET, "cpu", "serves no CUDA that is known here"),
+        ("615.10", "8.6", MXNET, "gpu", ""),
+        # machine code: its own major from its minor up
+        ("580.65.06", "8.7", MXNET, "gpu", ""),
+        ("580.65.06", "9.0", MXNET, "cpu", "no machine code for compute capability 9.0; served: 5.0, 5.2, 6.0"),
+        ("580.65.06", "12.0", MXNET, "cpu", "no machine code for compute capability 12.0"),
+        ("580.65.06", "7.0", TORCH, "cpu", "no machine code for compute capability 7.0"),
+        ("580.65.06", "7.5", TORCH, "gpu", ""),
+        # PTX: whatever is not older, by a driver that knows the toolkit
+        ("580.65.06", "12.0", TENSORFLOW, "gpu", ""),
+        ("570.26", "12.0", TENSORFLOW, "gpu", ""),
+        ("520.61.05", "9.0", CAFFE, "gpu", ""),
+        ("580.65.06", "12.0", CAFFE, "gpu", ""),
+        ("580.65.06", "7.0", CAFFE, "cpu", "no machine code for compute capability 7.0"),
+        # GPUs that a driver does not know yet, or no longer
+        ("550.54.14", "12.0", TENSORFLOW, "cpu", "does not know compute capability 12.0, which needs driver 570.26"),
+        ("550", "12.0", TENSORFLOW, "cpu", "driver 550 does not know compute capability 12.0"),
+        ("570", "12.1", TENSORFLOW, "cpu", "needs driver 575.51.03 or later"),
+        ("580.95.05", "6.1", TENSORFLOW, "gpu", ""),
+        ("585.10", "6.1", TENSORFLOW, "gpu", ""),
+        ("590.44.01", "6.1", TENSORFLOW, "cpu", "no longer knows compute capability 6.1: 580 was the last to"),
+        ("590.44.01", "7.0", TENSORFLOW, "cpu", "no longer knows"),
+        ("590.44.01", "7.5", TENSORFLOW, "gpu", ""),
+    ],
+)
+def test_a_machine_and_an_image(driver: str, capability: str, facts: ImageFacts, runs: str, why: str) -> None:
+    verdict = judge(on(driver, capability), facts)
+    assert verdict.runs == runs, verdict
+    assert why in verdict.why
+
+
+def test_ptx_of_a_toolkit_that_the_driver_does_not_know_is_of_no_use() -> None:
+    """With the machine code of the same image the driver has no trouble: minor-version compatibility."""
+    facts = dataclasses.replace(CAFFE, toolkit=(11, 8))
+    seen = on("515.65.01", "9.0", seen=True)  # as if it knew the GPU
+    assert judge(seen, facts) == Verdict(
+        "cpu",
+        "for compute capability 9.0 there is only PTX of CUDA 11.8, which driver 515.65.01 cannot compile; "
+        "driver 520.61.05 or later can",
+    )
+    assert judge(on("515.65.01", "8.6", seen=True), facts).runs == "gpu"
+    unknown = dataclasses.replace(facts, toolkit=(19, 0))
+    assert "a newer one can" in judge(on("615.10", "9.0"), unknown).why
+
+
+def test_a_toolkit_between_two_that_are_known_counts_as_the_later() -> None:
+    """There is no CUDA 12.7 in the table."""
+    facts = dataclasses.replace(TENSORFLOW, toolkit=(12, 7))
+    assert judge(on("560.28.03", "12.0", seen=True), facts).runs == "cpu"
+    assert judge(on("570.26", "12.0"), facts).runs == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("machine", "facts", "runs", "why"),
+    [
+        (Machine(), TORCH, "cpu", "there is no NVIDIA GPU"),
+        (Machine(driver=(580, 65, 6)), TORCH, "cpu", "the driver lists no GPU"),
+        (Machine(gpus=(Gpu("GPU", (9, 0)),)), TORCH, "cpu", "there is no NVIDIA driver"),
+        (on("580", "9.0"), dataclasses.replace(TORCH, cuda=None), "cpu", "it has no CUDA"),
+        (on("580", "9.0"), image("13.2"), "cpu", "its framework has no code for any GPU"),
+        (Machine(architecture="arm64"), TORCH, "no", "it is built for amd64, and this machine is arm64"),
+        (Machine(), dataclasses.replace(TORCH, levels={}), "no", "amounts to E0 only"),
+        (
+            on("580", "9.0"),
+            dataclasses.replace(TORCH, levels={"cpu": "E1"}, shortcoming="P2.train.f32: too far"),
+            "no",
+            "its certificate amounts to E1 only: P2.train.f32: too far",
+        ),
+        (on("580", "9.0"), dataclasses.replace(TORCH, levels={"gpu": "E3"}), "gpu", ""),
+    ],
+)
+def test_what_does_without_a_gpu_and_what_does_not_run(
+    machine: Machine, facts: ImageFacts, runs: str, why: str
+) -> None:
+    verdict = judge(machine, facts)
+    assert verdict.runs == runs
+    assert why in verdict.why
+
+
+def test_a_cuda_that_is_newer_than_this_table_goes_by_its_certificate() -> None:
+    facts = image("14.0", library("9.0"), wholly="9.0", least_driver=(650, 10))
+    assert judge(on("650.10", "9.0"), facts).runs == "gpu"
+    assert "CUDA 14.0 needs driver 650.10 or later" in judge(on("595.45.04", "9.0"), facts).why
+    nothing = dataclasses.replace(facts, least_driver=())
+    assert judge(on("650.10", "9.0"), nothing) == Verdict("cpu", "which driver CUDA 14.0 needs is not known")
+
+
+def test_a_gpu_that_the_driver_lists_is_one_that_it_knows() -> None:
+    assert judge(on("550.54.14", "12.0"), TENSORFLOW).runs == "cpu"
+    facts = dataclasses.replace(TENSORFLOW, toolkit=(12, 4))
+    assert judge(on("550.54.14", "12.0", seen=True), facts).runs == "gpu"
+
+
+def test_several_gpus_of_which_one_is_of_use() -> None:
+    verdict = judge(on("580.65.06", "9.0", "6.1"), TORCH)
+    assert verdict.runs == "gpu"
+    assert verdict.why == "code and driver serve GPU (9.0)"
+    assert verdict.notes[0].startswith("not on all of the GPUs: no machine code for compute capability 6.1")
+    assert judge(on("580.65.06", "6.0", "6.1"), TORCH).why.count("no machine code") == 2
+
+
+@pytest.mark.parametrize(
+    ("driver", "capability", "facts", "note"),
+    [
+        ("580.65.06", "7.5", TORCH, "a part of its code does not serve compute capability 7.5"),
+        ("580.65.06", "9.0", TORCH, "driver 580.65.06 came with CUDA 13.0: CUDA 13.2 runs by minor-version"),
+        ("580.65.06", "12.0", TENSORFLOW, "served by PTX: the driver compiles it"),
+        ("580.65.06", "6.1", TENSORFLOW, "CUDA's own libcudnn_ops have no code for compute capability 6.1"),
+        ("525", "9.0", TENSORFLOW, "any release of branch 525 was assumed; it has to be driver 525.60.13 or later"),
+        ("595.45.04", "9.0", TORCH, "certified on the CPU; that it runs on the GPU follows from"),
+        ("595.45.04", "9.0", dataclasses.replace(TORCH, certified_on=("NVIDIA H100",)), "certified on NVIDIA H100"),
+        (
+            "595.45.04",
+            "9.0",
+            dataclasses.replace(TORCH, levels={"cpu": "E2", "gpu": "E1"}),
+            "its certificate on a GPU amounts to E1 only",
+        ),
+    ],
+)
+def test_what_else_is_worth_knowing(driver: str, capability: str, facts: ImageFacts, note: str) -> None:
+    verdict = judge(on(driver, capability), facts)
+    assert verdict.runs == "gpu"
+    assert any(note in one for one in verdict.notes), verdict.notes
+
+
+def test_nothing_is_noted_without_a_reason() -> None:
+    assert len(judge(on("595.45.04", "9.0"), TORCH).notes) == 1
+    assert len(judge(on("595.45.04", "9.0"), TENSORFLOW).notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "ptx", "serves", "not_"),
+    [
+        ("9.0", False, "9.0", "8.9 10.0"),
+        ("8.0", False, "8.0 8.6 8.9", "7.5 9.0"),
+        ("9.0a", False, "9.0", "8.9 10.0"),
+        ("10.0f", False, "10.0 10.3", "9.0 12.0"),
+        ("9.0", True, "9.0 10.0 12.1", "8.9"),
+        ("9.0a", True, "9.0", "10.0 12.0"),
+        ("10.0f", True, "10.0 10.3", "9.0 12.0"),
+    ],
+)
+def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
+    parsed = Code.parse(code)
+    assert all(parsed.serves(one, ptx=ptx) for one in pairs(serves))
+    assert not any(parsed.serves(one, ptx=ptx) for one in pairs(not_))
+
+
+def test_the_suite_in_the_image_has_the_same_rules() -> None:
+    """The host cannot import it; the two must not drift apart."""
+    from smoke import fatbin
+    from smoke.checks import static
+
+    codes = [f"{major}.{minor}{only}" for major, minor in fatbin.CAPABILITIES for only in ("", "a", "f")]
+    for text in codes:
+        parsed = Code.parse(text)
+        for ptx in (False, True):
+            other = fatbin.Code(ptx, *parsed.capability, parsed.only)
+            for gpu in fatbin.CAPABILITIES:
+                assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
+    theirs = {major: version(text) for major, text in static.LEAST_DRIVER.items()}
+    assert dict(compatibility.LEAST_DRIVER) == theirs
+
+
+def test_the_table_of_drivers_is_in_order() -> None:
+    """A later toolkit came with a later driver, and a GPU's first toolkit is one that is in the table."""
+    drivers = [driver for _, driver in sorted(compatibility.TOOLKIT_DRIVER.items())]
+    assert drivers == sorted(drivers)
+    assert set(compatibility.FIRST_TOOLKIT.values()) <= set(compatibility.TOOLKIT_DRIVER)
+    for major, least in compatibility.LEAST_DRIVER.items():
+        assert least[0] == compatibility.TOOLKIT_DRIVER[major, 0][0]
+
+
+def test_the_newest_that_runs_comes_first() -> None:
+    machine = on("580.65.06", "9.0")
+    old = dataclasses.replace(TENSORFLOW, image="old", python="3.9")
+    new = dataclasses.replace(TENSORFLOW, image="new", python="3.13")
+    broken = dataclasses.replace(TORCH, image="broken", levels={})
+    images = [broken, MXNET, old, new, TORCH, dataclasses.replace(TORCH, image="b")]
+    order = sorted(images, key=lambda one: compatibility.order(one, judge(machine, one)))
+    assert [one.image for one in order] == ["b", "one", "new", "old", "one", "broken"]
+    assert order[4] == MXNET
+
+
+@pytest.mark.parametrize("text", ["", "9", "9.", ".0", "9.0x", "9.00", "100.0", "9.0 ", "-9.0", "9,0", "\u0669.0"])
+def test_what_is_no_compute_capability(text: str) -> None:
+    with pytest.raises(ValueError, match="is no compute capability"):
+        Code.parse(text)
+
+
+CAPABILITIES = st.tuples(st.integers(0, 20), st.integers(0, 9))
+CODES = st.builds(Code, CAPABILITIES, st.sampled_from(["", "a", "f"]))
+LIBRARIES = st.builds(
+    Library, st.sampled_from(["libx.so", "libcudnn_ops.so.9"]), st.frozensets(CODES), st.frozensets(CODES)
+)
+CUDA = st.none() | st.tuples(st.integers(0, 20), st.integers(0, 20))
+FACTS = st.builds(
+    ImageFacts,
+    image=st.text(),
+    digest=st.text(),
+    reference=st.text(),
+    cuda=CUDA,
+    toolkit=CUDA,
+    least_driver=st.lists(st.integers(0, 999), max_size=3).map(tuple),
+    libraries=st.lists(LIBRARIES, max_size=3).map(tuple),
+    wholly=st.frozensets(CAPABILITIES),
+    partly=st.frozensets(CAPABILITIES),
+    levels=st.dictionaries(st.sampled_from(["cpu", "gpu"]), st.sampled_from(["E0", "E1", "E2", "E3", "E4"])),
+)
+DRIVERS = st.lists(st.integers(0, 999), min_size=1, max_size=4).map(tuple)
+MACHINES = st.builds(
+    Machine,
+    driver=st.none() | DRIVERS,
+    gpus=st.lists(st.builds(Gpu, st.text(), CAPABILITIES), max_size=3).map(tuple),
+    seen=st.booleans(),
+)
+
+
+@given(MACHINES, FACTS)
+def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, facts: ImageFacts) -> None:
+    verdict = judge(machine, facts)
+    assert verdict.why
+    assert (verdict.runs == "no") == (not any(level >= "E2" for level in facts.levels.values()))
+    if verdict.runs == "gpu":
+        assert machine.driver
+        assert facts.cuda
+        assert machine.gpus
+    sorted([(facts, verdict)] * 2, key=lambda pair: compatibility.order(*pair))
+
+
+REAL = st.sampled_from([TORCH, TENSORFLOW, MXNET, CAFFE])
+REAL_GPUS = st.sampled_from([(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3), (12, 0), (12, 1)])
+REAL_DRIVERS = st.sampled_from(sorted(compatibility.TOOLKIT_DRIVER.values()))
+
+
+@given(REAL, REAL_GPUS, REAL_DRIVERS, REAL_DRIVERS)
+def test_a_newer_driver_loses_nothing_that_it_knows(
+    facts: ImageFacts, gpu: tuple[int, int], one: tuple[int, ...], other: tuple[int, ...]
+) -> None:
+    """Drivers are backward compatible: what runs with one runs with every later one that still knows the GPU."""
+    older, newer = (
+        judge(Machine(driver=driver, gpus=(Gpu("GPU", gpu),)), facts).runs for driver in sorted([one, other])
+    )
+    assert (older, newer) != ("gpu", "cpu")
