@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 IMAGES ?=
+KEY ?= assay.key
 
 .DEFAULT_GOAL := help
-.PHONY: help build-all smoke test lint lock doctor clean
+.PHONY: help build-all smoke publish test lint lock doctor clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,10 @@ build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they sta
 
 smoke: $(READY) ## Train in every built image and write its certificate
 	@$(VENV)/bin/assay smoke $(IMAGES)
+
+publish: $(READY) ## Push certified images, signed: REGISTRY=host/path (KEY=assay.key, from `assay keygen`)
+	@test -n "$(REGISTRY)" || { echo "error: no registry is named"; echo "  make publish REGISTRY=host/path"; exit 2; } >&2
+	@$(VENV)/bin/assay publish $(IMAGES) --registry "$(REGISTRY)" --key "$(KEY)"
 
 test: $(READY) ## Unit tests, integration tests on a real engine, tests of every built image
 	@$(VENV)/bin/nox --sessions tests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -13,11 +14,28 @@ from typing import Any
 
 import click
 
-from assay import __version__, build, catalog, doctor, engine, lock, paths, planning, smoke, table, view
-from assay.certificate import Known
+from assay import (
+    __version__,
+    build,
+    catalog,
+    doctor,
+    engine,
+    lock,
+    paths,
+    planning,
+    publish,
+    signing,
+    smoke,
+    table,
+    verify,
+    view,
+)
+from assay.certificate import LEVELS, Known
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, read_images
+from assay.registry import Reference
+from assay.signing import PrivateKey, PublicKey
 
 Command = Callable[..., Any]
 
@@ -177,6 +195,81 @@ def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
 def plan(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""
     click.echo(json.dumps(planning.plan(catalog.load(repository()).get(image), device), indent=1))
+
+
+@cli.command()
+@click.option(
+    "--out", default="assay", show_default=True, type=click.Path(path_type=Path), help="OUT.key and OUT.pub."
+)
+def keygen(out: Path) -> None:
+    """Make a key pair to sign with: an encrypted private key, and the public key that you give out."""
+    secret, public = signing.generate(out, _password(confirm=True))
+    view.out.print(f"{secret}: keep it, and its password, to yourself\n{public}: give it out", markup=False)
+
+
+def _password(*, confirm: bool) -> str:
+    """From the environment, else asked for; never from the command line, which others can see."""
+    told = os.environ.get(signing.PASSWORD_VARIABLE)
+    if told is not None:
+        return told
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "the key's password is wanted, and this is no terminal", f"Set {signing.PASSWORD_VARIABLE}, or use one."
+        )
+    return str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+key_option = click.option(
+    "--key", required=True, envvar="ASSAY_KEY", type=click.Path(path_type=Path), help="The key file (ASSAY_KEY)."
+)
+plain_option = click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS, beyond loopback too.")
+
+
+@cli.command("publish")
+@images_argument
+@click.option("--registry", required=True, metavar="HOST/PATH", help="Where to: IMAGE goes to HOST/PATH/IMAGE.")
+@key_option
+@plain_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_http: bool, as_json: bool) -> None:
+    """Push certified images (all, unless named) with their signed certificates, SBOM and provenance."""
+    known = catalog.load(repository())
+    good, refused = publish.candidates(known, Known.read(known.root), images)
+    for one in refused:
+        view.err.print(f"{one.image}: refused: {one.why}", markup=False)
+    done = []
+    if good:
+        private = PrivateKey.read(key, _password(confirm=False))
+        with engine.find() as found:
+            done = publish.publish(
+                known, found, private, good, registry, plain_http=plain_http, on_step=view.show_step
+            )
+    if as_json:
+        click.echo(json.dumps([publish.row(one) for one in done], indent=1))
+    else:
+        view.show_published(done)
+    publish.require_none_refused(refused)
+
+
+@cli.command("verify")
+@click.argument("reference")
+@key_option
+@click.option("--require", type=click.Choice(list(LEVELS)), default="E2", show_default=True, help="The least level.")
+@click.option("--max-age", type=click.IntRange(0), default=365, show_default=True, help="Days; 0: however old.")
+@click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
+@plain_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def verify_command(
+    reference: str, key: Path, require: str, max_age: int, layers: bool, plain_http: bool, as_json: bool
+) -> None:
+    """Verify a published image from the registry alone; needs no engine and no checkout."""
+    policy = verify.Policy(require, max_age or None, layers, plain_http)
+    found = verify.verify(Reference.parse(reference), PublicKey.read(key), Known.read(paths.release()), policy)
+    if as_json:
+        click.echo(json.dumps(verify.row(found), indent=1))
+    else:
+        view.show_verdict(found)
+    verify.require_passed(found)
 
 
 @cli.command("table")

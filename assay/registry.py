@@ -122,8 +122,9 @@ class ImageManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    schema_version: int = msgspec.field(default=2)
-    media_type: str = OCI_MANIFEST
+    # Factories, since plain defaults would be left out, and registries want these two.
+    schema_version: int = msgspec.field(default_factory=lambda: 2)
+    media_type: str = msgspec.field(default_factory=lambda: OCI_MANIFEST)
     artifact_type: str | None = None
     subject: Descriptor | None = None
     annotations: dict[str, str] | None = None
@@ -289,22 +290,25 @@ class Repository:
 
     # Writing
 
-    def upload(self, digest: str, source: IO[bytes], size: int, mount_from: str | None = None) -> bool:
+    def mount(self, digest: str, path: str) -> bool:
+        """Have a blob of another repository of the same registry, so that it need not be sent; False if refused."""
+        if path == self.reference.path:
+            return False
+        response = self._send("POST", f"{self._base}/blobs/uploads/", params={"mount": digest, "from": path})
+        return response.status_code == 201  # refused: an upload has begun, which the registry drops after a while
+
+    def upload(self, digest: str, source: IO[bytes], size: int) -> bool:
         """Send a blob from a file that can be rewound; False where it was there already.
 
-        ``mount_from`` is another repository's path, of the same registry, that has the blob: then nothing is sent.
         An upload that breaks off goes on from what the registry has kept of it, or starts anew where it kept nothing.
         """
         if self.size(digest) == size:
             return False
-        location = self._start(digest, mount_from)
-        if location is None:
-            return False
-        at = 0
+        location, at = self._start(), 0
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(min(self._pause * 2**attempt, LONGEST_PAUSE))
-                location, at = self._resume(location, digest)
+                location, at = self._resume(location)
             try:
                 location = self._patch(location, source, at, size)
                 return self._finish(location, digest, size)
@@ -348,12 +352,11 @@ class Repository:
         self.upload(descriptor.digest, io.BytesIO(data), len(data))
         return descriptor
 
-    def _start(self, digest: str, mount_from: str | None) -> str | None:
-        """Begin an upload: where to send it, or None if the registry mounted the blob from the other repository."""
-        mount = {"mount": digest, "from": mount_from} if mount_from else None
-        response = self._send("POST", f"{self._base}/blobs/uploads/", params=mount)
-        self._require(response, 202, *((201,) if mount else ()))
-        return None if response.status_code == 201 else self._location(response)
+    def _start(self) -> str:
+        """Begin an upload: where to send it."""
+        response = self._send("POST", f"{self._base}/blobs/uploads/")
+        self._require(response, 202)
+        return self._location(response)
 
     def _patch(self, location: str, source: IO[bytes], at: int, size: int) -> str:
         if at >= size:
@@ -374,16 +377,14 @@ class Repository:
             return True
         raise _Passing(f"HTTP {response.status_code}: {_reason(response)}")
 
-    def _resume(self, location: str, digest: str) -> tuple[str, int]:
+    def _resume(self, location: str) -> tuple[str, int]:
         """Where an upload goes on, and from which byte."""
         response = self._send("GET", location)
         kept = _RANGE.fullmatch(response.headers.get("Range", ""))
         if response.status_code == 204 and kept:
             # An upload that has nothing yet says 0-0, and so does one that has a single byte.
             return self._location(response, location), int(kept[1]) + 1 if int(kept[1]) else 0
-        started = self._start(digest, None)
-        assert started is not None  # noqa: S101 - nothing was to be mounted
-        return started, 0
+        return self._start(), 0
 
     def _fallback(self, digest: str) -> tuple[Descriptor, ...]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -15,9 +15,11 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from assay import verify
 from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
 from assay.images import Built
+from assay.publish import Published
 from assay.smoke import Outcome
 
 # Where nobody looks (a pipe, a log) lines are as long as they need to be.
@@ -267,6 +269,36 @@ def _add_image(made: Table, row: Row) -> None:
     made.add_row(Text(plain(image.image), "bold"), Text(word, colour), *cells)
     for note in verdict.notes:
         made.add_row("", "", "", "", "", Text(plain(note), "dim"))
+
+
+def show_step(image: str, step: str) -> None:
+    """What is under way, for whoever waits."""
+    err.print(f"{image}: {step}", markup=False)
+
+
+def show_published(done: Sequence[Published]) -> None:
+    """What was published, and what it took."""
+    rows = (
+        (one.image, ", ".join(one.tags), one.reference.rpartition("@")[2][7:19], str(one.attached), size(one.sent),
+         f"{one.seconds:.1f}")
+        for one in done
+    )  # fmt: skip
+    out.print(table(("image", "tags", "digest", "attached", "sent", "seconds"), rows, right=("sent", "seconds")))
+
+
+def show_verdict(verdict: verify.Verdict) -> None:
+    """What a published image's certificates amount to, and what is wrong."""
+    out.print(Text(plain(f"{verdict.reference}  {verdict.digest}"), "bold"))
+    for one in verdict.certificates:
+        out.print(f"  certificate  {plain(one.device)}: {one.level}, made {plain(one.created)}", markup=False)
+    for name in verdict.statements:
+        out.print(f"  signed       {plain(name)}", markup=False)
+    for text in verdict.ignored:
+        out.print(Text(f"  ignored      {plain(text)}", "yellow"))
+    for text in verdict.problems:
+        out.print(Text(f"  WRONG        {plain(text)}", "bold red"))
+    if verdict.passed:
+        out.print(Text(f"  holds: {plain(verdict.image)}, {verdict.level}", "bold green"))
 
 
 def show_error(error: AssayError) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
+import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -253,15 +255,39 @@ class Engine:
             )
             if asked.returncode == 0:
                 return cast("dict[str, Any]", json.loads(asked.stdout))
+        for _, blob in self.content(reference, [digest]):
+            return cast("dict[str, Any]", json.load(blob))
+        raise _not_kept(digest)
+
+    def content(self, reference: str, digests: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+        """Blobs of a local image, one after the other, each as a file that can be rewound and is gone at the next.
+
+        From containerd where we may ask it, else out of ``docker save``, which hands over all of them to give a few.
+        Raises `EngineMissing` for what the engine has not, or not whole.
+        """
+        left = set(digests)
+        socket = self.environment.get("ASSAY_CONTAINERD")
+        for digest in sorted(left) if socket else ():
+            with tempfile.TemporaryFile() as file:
+                argv = ["ctr", "--address", str(socket), "--namespace", "moby", "content", "get", digest]
+                if process.run_into(argv, file, env=self.environment).returncode == 0:
+                    yield digest, _whole(file, digest)
+                    left.discard(digest)
+        if left:
+            yield from self._saved_content(reference, left)
+
+    def _saved_content(self, reference: str, left: set[str]) -> Iterator[tuple[str, IO[bytes]]]:
         with self.saved(reference) as archive:
             for member in archive:
-                if member.name == f"blobs/{digest.replace(':', '/')}":
-                    stream = archive.extractfile(member)
-                    assert stream is not None  # noqa: S101 - a blob is a plain file
-                    return cast("dict[str, Any]", json.load(stream))
-        raise EngineMissing(
-            f"the engine has no manifest {digest}", "Turn on its containerd image store, or use the embedded engine."
-        )
+                digest = member.name.removeprefix("blobs/").replace("/", ":")
+                stream = archive.extractfile(member) if digest in left else None
+                if stream is not None:
+                    with tempfile.TemporaryFile() as file:
+                        shutil.copyfileobj(stream, file, 2**20)
+                        yield digest, _whole(file, digest)
+                    left.discard(digest)
+        for digest in left:
+            raise _not_kept(digest)
 
     @contextlib.contextmanager
     def saved(self, reference: str) -> Iterator[tarfile.TarFile]:
@@ -374,6 +400,23 @@ class Engine:
             "a GPU was asked for and this engine can give none: it has no CDI specification and no NVIDIA runtime",
             "Install the NVIDIA container toolkit and run `nvidia-ctk cdi generate`, or use --device cpu.",
         )
+
+
+def _whole(file: IO[bytes], digest: str) -> IO[bytes]:
+    """The file, rewound, once it is known to be what its digest says."""
+    file.seek(0)
+    if f"sha256:{hashlib.file_digest(cast(Any, file), 'sha256').hexdigest()}" != digest:
+        raise EngineMissing(
+            f"the engine's own copy of {digest[:19]} is damaged", "Build the image again: `assay build --no-cache`."
+        )
+    file.seek(0)
+    return file
+
+
+def _not_kept(digest: str) -> EngineMissing:
+    return EngineMissing(
+        f"the engine has no content {digest}", "Turn on its containerd image store, or use the embedded engine."
+    )
 
 
 class _Reader:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ def run(
     if check and completed.returncode != 0:
         raise ProcessFailed(argv, completed)
     return completed
+
+
+def run_into(argv: Sequence[str], output: IO[bytes], *, env: Mapping[str, str]) -> Completed:
+    """Run ``argv`` to its end, with its standard output in a file: for output that is large, or no text."""
+    done = subprocess.run(
+        list(argv), env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, check=False
+    )
+    return Completed(done.returncode, "", done.stderr.decode(errors="replace"))
 
 
 _running: set[subprocess.Popen[str]] = set()

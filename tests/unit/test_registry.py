@@ -142,7 +142,9 @@ def test_what_is_there_is_not_sent_again(fake: FakeRegistry) -> None:
 def test_a_layer_of_another_repository_is_mounted(fake: FakeRegistry) -> None:
     fake.blobs["team/other", DIGEST] = DATA
     with repository(fake) as there:
-        assert not there.upload(DIGEST, io.BytesIO(DATA), len(DATA), mount_from="team/other")
+        assert there.mount(DIGEST, "team/other")
+        assert not there.mount(digest_of(b"absent"), "team/other")
+        assert not there.mount(DIGEST, "team/app")
         assert there.sent == 0
         assert there.size(DIGEST) == len(DATA)
 
