@@ -142,6 +142,7 @@ def sbom(name: str, digest: str, built: str, suite: str | None, inventory: Inven
             timestamp=datetime.datetime.fromisoformat(built),
         ),
     )
+    bom.register_dependency(image, components)
     text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
     return statement(name, digest, SBOM, json.loads(text))
 

@@ -1,0 +1,113 @@
+"""A small image in a registry, with everything attached that a published one has; the certificate is a real one."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import io
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from assay import attestations, certificate, publish
+from assay.certificate import Known
+from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
+from assay.signing import PrivateKey
+
+ROOT = Path(__file__).parent.parent
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
+CONTENT = (b"a first layer" * 1000, b"a second layer" * 2000)
+TAG = "2.15.0-cuda13.2"
+NOW = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)
+
+
+@cache
+def key(number: int = 1) -> PrivateKey:
+    return PrivateKey(ec.derive_private_key(number, ec.SECP256R1()))
+
+
+@cache
+def evidence() -> dict[str, Any]:
+    """A certificate that real training in a real image made."""
+    data = json.loads((ROOT / "certificates/pytorch/cpu.json").read_text())
+    assert isinstance(data, dict)
+    return data
+
+
+def known() -> Known:
+    """The suite that made it, with the gates of today."""
+    suite = evidence()["predicate"]["suite"]
+    gates = json.loads((ROOT / "smoke/gates.json").read_text())
+    return Known(suite["digest"]["sha256"], suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
+
+
+@dataclass
+class Image:
+    """An image's manifest, its blobs by digest, and a certificate of it that holds."""
+
+    manifest: Manifest
+    blobs: dict[str, bytes]
+    certificate: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.digest
+
+    def statements(self) -> list[dict[str, Any]]:
+        report = certificate.report_of(self.certificate)
+        verdict = certificate.judge(report, known())
+        built = "2026-11-22T17:00:00Z"
+        inventory = attestations.Inventory(1, (), ())
+        return [
+            self.certificate,
+            attestations.test_result(self.certificate, report, verdict),
+            attestations.provenance(self.certificate, built, {}, None),
+            attestations.sbom("pytorch", self.digest, built, "trixie", inventory),
+        ]
+
+
+def image(version: str = "2.15.0", content: tuple[bytes, ...] = CONTENT) -> Image:
+    """An image of a version, certified."""
+    layers = [zstandard.compress(data) for data in content]
+    config = msgspec.json.encode(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Labels": {attestations.VERSION_LABEL: version, attestations.CUDA_LABEL: "13.2"}},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(data) for data in content]},
+        }
+    )
+    manifest = ImageManifest(
+        config=Descriptor(CONFIG, digest_of(config), len(config)),
+        layers=tuple(Descriptor(LAYER, digest_of(data), len(data)) for data in layers),
+    )
+    made = Manifest(msgspec.json.encode(manifest), OCI_MANIFEST)
+    data = copy.deepcopy(evidence())
+    data["subject"][0]["digest"]["sha256"] = made.digest.removeprefix("sha256:")
+    facts = data["predicate"]["image"]
+    facts["configDigest"] = manifest.config.digest
+    facts["diffIDs"] = [digest_of(one) for one in content]
+    return Image(made, {digest_of(one): one for one in (*layers, config)}, data)
+
+
+def reference(host: str, tag: str | None = TAG, digest: str | None = None) -> Reference:
+    return Reference(host, "team/pytorch", tag, digest)
+
+
+def put(host: str, made: Image, *statements: dict[str, Any], tags: tuple[str, ...] = (TAG, "latest")) -> None:
+    """Write an image and what is attached to it (nothing named: all that belongs to it)."""
+    with Repository(reference(host), pause=0.001) as there:
+        for digest, data in made.blobs.items():
+            there.upload(digest, io.BytesIO(data), len(data))
+        there.put_manifest(made.manifest.data, OCI_MANIFEST)
+        for one in statements or made.statements():
+            publish.attach(there, made.manifest, one, key())
+        for tag in tags:
+            there.put_manifest(made.manifest.data, OCI_MANIFEST, tag)
