@@ -55,7 +55,7 @@ def test_an_empty_password_is_none(tmp_path: Path) -> None:
 
 
 def test_keys_that_will_not_do(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    secret, public = pair
+    secret, _ = pair
     with pytest.raises(UsageError, match="password is wrong"):
         PrivateKey.read(secret, "another")
     with pytest.raises(UsageError, match="no public key"):
