@@ -305,15 +305,17 @@ class Repository:
         if self.size(digest) == size:
             return False
         location, at = self._start(), 0
+        last: Exception | None = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(min(self._pause * 2**attempt, LONGEST_PAUSE))
                 location, at = self._resume(location)
             try:
-                location = self._patch(location, source, at, size)
-                return self._finish(location, digest, size)
+                if self._finish(self._patch(location, source, at, size), digest, size):
+                    return True
+                location, last = self._start(), _Passing("it has other content than was sent")
             except (requests.ConnectionError, requests.Timeout, _Passing) as error:
-                last: Exception = error
+                last = error
         raise self._failed(f"did not take {digest[:19]} in {ATTEMPTS} attempts", last)
 
     def put_manifest(self, data: bytes, media_type: str, tag: str | None = None) -> None:
@@ -372,10 +374,10 @@ class Repository:
         return self._location(response)
 
     def _finish(self, location: str, digest: str, size: int) -> bool:
+        """End an upload; False where the registry refuses what it has of it."""
         response = self._send("PUT", location, params={"digest": digest}, data=b"")
-        if response.status_code == 201 or self.size(digest) == size:  # an answer may have been lost on its way
-            return True
-        raise _Passing(f"HTTP {response.status_code}: {_reason(response)}")
+        # An answer may have been lost on its way: then the blob is there, and its upload is not.
+        return response.status_code == 201 or self.size(digest) == size
 
     def _resume(self, location: str) -> tuple[str, int]:
         """Where an upload goes on, and from which byte."""

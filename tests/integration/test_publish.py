@@ -1,0 +1,273 @@
+"""Publishing to a real registry, and what cosign, the engine and an installed `assay` make of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from assay import attestations, certificate, engine, paths
+from assay.engine import apt
+from tests.integration.conftest import Newcomer, assay
+
+pytestmark = pytest.mark.engine
+
+PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"))
+PASSWORD = {"ASSAY_PASSWORD": "a password"}
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """Debian's registry and cosign, unpacked as the embedded engine is."""
+    if not apt.available():
+        pytest.skip("unpacking Debian's packages needs Linux, root and apt")
+    folder = paths.cache() / "tools" / f"debian-{apt.key_of(PACKAGES)}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    apt.unpack(PACKAGES, folder)
+    return folder / "usr/bin"
+
+
+@dataclass
+class Registry:
+    """A registry process that can be killed and started again."""
+
+    program: Path
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def storage(self) -> Path:
+        return self.folder / "storage/docker/registry/v2"
+
+    def start(self) -> None:
+        config = self.folder / "config.yml"
+        config.write_text(
+            f'version: 0.1\nstorage: {{filesystem: {{rootdirectory: "{self.folder}/storage"}}}}\n'
+            f'http: {{addr: "{self.host}", secret: "of the tests"}}\n'
+        )
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([self.program, "serve", config], stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{self.host}/v2/", timeout=5):
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def tags(self, repository: str) -> list[str]:
+        try:
+            with urllib.request.urlopen(f"http://{self.host}/v2/{repository}/tags/list", timeout=10) as answer:
+                return sorted(json.load(answer)["tags"] or [])
+        except urllib.error.HTTPError:
+            return []
+
+
+@pytest.fixture
+def registry(programs: Path, tmp_path: Path) -> Iterator[Registry]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = Registry(programs / "docker-registry", tmp_path, port)
+    found.start()
+    yield found
+    found.kill()
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    made = assay(folder, "keygen", **PASSWORD)
+    assert made.returncode == 0, made.stderr
+    assert assay(folder, "keygen", "--out", "other", **PASSWORD).returncode == 0
+    return folder / "assay.key"
+
+
+@pytest.fixture
+def certified(newcomer: Newcomer) -> Newcomer:
+    done = assay(newcomer.checkout, "smoke", "newcomer")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return newcomer
+
+
+@pytest.fixture(scope="session")
+def installed(root: Path, first_newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout that the newcomer is in, unpacked: what a researcher would have."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(root / "assay", folder / "assay", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "certificates", folder / "certificates")
+    shutil.copytree(first_newcomer.checkout / "smoke", folder / "smoke")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, folder / name)
+    argv = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "dist")]
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=120)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def publish(certified: Newcomer, registry: Registry, key: Path) -> list[dict[str, object]]:
+    done = assay(
+        certified.checkout, "publish", "newcomer", "--registry", f"{registry.host}/team", "--key", str(key), "--json",
+        **PASSWORD,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return found
+
+
+def verify(site: Path, reference: str, key: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`assay verify` of the installed wheel, in a folder with nothing in it."""
+    program = "import sys; from assay.cli import main; sys.argv[0] = 'assay'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, "verify", reference, "--key", str(key), "--json", *options],
+        cwd=key.parent,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def cosign(programs: Path, reference: str, key: Path, kind: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The real cosign, kept from the network by a trusted root of its own: a key needs none."""
+    root = folder / "root.json"
+    root.write_text('{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}')
+    argv = [str(programs / "cosign"), "verify-attestation", "--key", str(key), "--type", kind, "--new-bundle-format"]
+    argv += ["--insecure-ignore-tlog", "--trusted-root", str(root), reference]
+    environment = {**os.environ, "HOME": str(folder)}
+    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_what_is_published(
+    certified: Newcomer,
+    registry: Registry,
+    key: Path,
+    programs: Path,
+    installed: Path,
+    running: engine.Engine,
+    tmp_path: Path,
+) -> None:
+    (first,) = publish(certified, registry, key)
+    digest = certified.built.digest
+    reference = f"{registry.host}/team/newcomer"
+    assert first["reference"] == f"{reference}@{digest}"
+    assert first["attached"] == 4
+    assert registry.tags("team/newcomer")[:2] == sorted(first["tags"])  # type: ignore[call-overload]
+    assert f"sha256-{digest[7:]}" in registry.tags("team/newcomer"), "this registry has no referrers API"
+
+    (again,) = publish(certified, registry, key)
+    assert (again["bytes_sent"], again["attached"]) == (0, 0)
+
+    public, other = key.with_suffix(".pub"), key.with_name("other.pub")
+    kinds = (certificate.PREDICATE_TYPE, attestations.PROVENANCE, attestations.SBOM, attestations.TEST_RESULT)
+    for kind in kinds:
+        seen = cosign(programs, f"{reference}:latest", public, kind, tmp_path)
+        assert seen.returncode == 0, seen.stderr
+    assert cosign(programs, f"{reference}:latest", other, kinds[0], tmp_path).returncode != 0
+
+    done = verify(installed, f"{reference}:{first['tags'][0]}", public, "--layers")  # type: ignore[index]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["level"] == "E2"
+    wrong = verify(installed, f"{reference}:latest", other)
+    assert wrong.returncode == 5
+    assert "signed with another key" in wrong.stderr
+    assert verify(installed, f"{reference}:latest", public, "--require", "E3").returncode == 5
+    assert verify(installed, f"{registry.host}/team/absent", public).returncode == 6
+
+    stored = registry.storage / "blobs/sha256"
+    layer = certified.built.layers[0][0].removeprefix("sha256:")
+    with (stored / layer[:2] / layer / "data").open("r+b") as blob:
+        blob.seek(1000)
+        blob.write(b"changed")
+    assert verify(installed, f"{reference}:latest", public).returncode == 0
+    changed = verify(installed, f"{reference}:latest", public, "--layers")
+    assert changed.returncode == 5
+    assert "changed" in changed.stderr
+
+
+def test_the_engine_pulls_the_certified_digest(
+    certified: Newcomer, registry: Registry, key: Path, running: engine.Engine
+) -> None:
+    (made,) = publish(certified, registry, key)
+    name = f"{registry.host}/team/newcomer:latest"
+    subprocess.run(["docker", "pull", "--quiet", name], env=running.environment, check=True, capture_output=True)
+    assert running.digest(name) == certified.built.digest
+    running.remove(name)
+    assert str(made["reference"]).endswith(certified.built.digest)
+
+
+def test_a_registry_that_dies_in_the_middle(certified: Newcomer, registry: Registry, key: Path) -> None:
+    """Killed while a layer goes there, and back a while later: no tag in between, and all of it in the end."""
+    before: list[list[str]] = []
+
+    def interrupt() -> None:
+        uploads = registry.storage / "repositories/team/newcomer/_uploads"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if any(path.stat().st_size > 2**22 for path in uploads.glob("*/data")):
+                    break
+            time.sleep(0.005)
+        before.append(registry.tags("team/newcomer"))
+        registry.kill()
+        time.sleep(2)
+        registry.start()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    (made,) = publish(certified, registry, key)
+    thread.join()
+    assert before == [[]]
+    assert set(made["tags"]) <= set(registry.tags("team/newcomer"))  # type: ignore[call-overload]
+
+
+def test_an_uncertified_image_is_refused(certified: Newcomer, registry: Registry, key: Path, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(certified.checkout, checkout)
+    path = checkout / "build/certificates/newcomer/cpu.json"
+    data = json.loads(path.read_text())
+    data["subject"][0]["digest"]["sha256"] = "0" * 64
+    for text, said in ((json.dumps(data), "another digest"), ("{", "cannot be read"), (None, "has no certificate")):
+        path.unlink()
+        if text:
+            path.write_text(text)
+        done = assay(checkout, "publish", "--registry", registry.host, "--key", str(key), **PASSWORD)
+        assert done.returncode == 5
+        assert said in done.stderr
+    assert registry.tags("newcomer") == []
+
+
+def test_a_wrong_password_of_the_key(certified: Newcomer, registry: Registry, key: Path) -> None:
+    command = ("publish", "newcomer", "--registry", registry.host, "--key", str(key))
+    done = assay(certified.checkout, *command, ASSAY_PASSWORD="quite another")
+    assert done.returncode == 2
+    assert "password is wrong" in done.stderr
+    assert "quite another" not in done.stdout + done.stderr
+    assert registry.tags("newcomer") == []
