@@ -1,0 +1,352 @@
+"""What may be published, and in which order it goes to the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import subprocess
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+import pytest
+
+from assay import attestations, catalog, inventory, planning, publish
+from assay.certificate import Known
+from assay.engine import Engine, RunRequest, RunResult
+from assay.errors import RegistryFailed, UsageError, VerificationFailed
+from assay.images import Built, write_images
+from assay.publish import Candidate
+from tests.fake_registry import Answer, FakeRegistry, serving
+from tests.published import Image, evidence, image, key, known
+
+BASE = "/v2/team/pytorch"
+
+
+class LocalEngine:
+    """What publishing asks of an engine, answered from memory."""
+
+    def __init__(self, made: Image) -> None:
+        self.made = made
+        self.handed_over: list[str] = []
+        self.runs: list[RunRequest] = []
+
+    def digest(self, reference: str) -> str | None:
+        return self.made.digest
+
+    def content(self, reference: str, digests: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+        for digest in digests:
+            self.handed_over.append(digest)
+            yield digest, io.BytesIO({**self.made.blobs, self.made.digest: self.made.manifest.data}[digest])
+
+    def run(self, request: RunRequest) -> RunResult:
+        self.runs.append(request)
+        (shared,) = request.mounts
+        packages = [{"name": "bash", "version": "5", "licences": ["GPL-3.0-or-later"], "architecture": "amd64"}]
+        (shared / "inventory.json").write_text(json.dumps({"schema": 1, "debian": packages, "python": []}))
+        return RunResult(0, False, False, "", 1.0)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with serving(FakeRegistry()) as running:
+        yield running
+
+
+@pytest.fixture
+def made() -> Image:
+    return image()
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
+    """A checkout with the images of this repository, one of them built and certified."""
+    (tmp_path / "images").symlink_to(root / "images")
+    (tmp_path / "build").mkdir()
+    manifest = made.manifest.image()
+    facts = made.certificate["predicate"]["image"]
+    built = Built(
+        key="k",
+        suite=known().suite,
+        digest=made.digest,
+        config=manifest.config.digest,
+        diff_ids=tuple(facts["diffIDs"]),
+        layers=tuple((one.digest, one.size) for one in manifest.layers),
+        compressed_bytes=1,
+        uncompressed_bytes=1,
+        seconds=1.0,
+        built="2026-11-22T17:00:00Z",
+    )
+    write_images(tmp_path, {name(): built})
+    cat = catalog.load(tmp_path)
+    plan = planning.plan(cat.get(name()))
+    made.certificate["predicate"]["plan"] = {**plan, "engine": "docker"}
+    facts["inputs"] = planning.inputs(cat, cat.get(name()))
+    certify(tmp_path, made.certificate)
+    return tmp_path
+
+
+def name() -> str:
+    """The image that the kept certificate is of."""
+    return str(evidence()["predicate"]["plan"]["image"])
+
+
+def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
+    path = checkout / "build/certificates" / name() / f"{device}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+
+
+def chosen(checkout: Path, suite: Known | None = None) -> tuple[list[Candidate], list[publish.Refused]]:
+    return publish.candidates(catalog.load(checkout), suite or known(), [name()])
+
+
+def refused(checkout: Path, suite: Known | None = None) -> str:
+    good, bad = chosen(checkout, suite)
+    assert not good
+    with pytest.raises(VerificationFailed, match="was not published"):
+        publish.require_none_refused(bad)
+    return bad[0].why
+
+
+def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | None = None) -> publish.Published:
+    good, _ = chosen(checkout)
+    (one,) = publish.publish(
+        catalog.load(checkout),
+        cast(Engine, engine or LocalEngine(made)),
+        key(),
+        good,
+        f"{fake.host}/team",
+        on_step=lambda image, step: None,
+    )
+    return one
+
+
+# ---- what may be published
+
+
+def test_a_certified_image_may(checkout: Path, made: Image) -> None:
+    (good,), bad = chosen(checkout)
+    assert not bad
+    publish.require_none_refused(bad)
+    assert good.tags == ("2.15.0-cuda13.2", "latest")
+    assert [one.device for one in good.certified] == ["cpu"]
+
+
+def test_one_without_a_certificate_may_not(checkout: Path) -> None:
+    (checkout / "build/certificates" / name() / "cpu.json").unlink()
+    assert "has no certificate" in refused(checkout)
+
+
+def test_one_that_is_not_built_may_not(checkout: Path) -> None:
+    write_images(checkout, {})
+    assert "is not built" in refused(checkout)
+    with pytest.raises(UsageError, match="no image is built"):
+        publish.candidates(catalog.load(checkout), known(), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one["subject"][0]["digest"].update(sha256="0" * 64), "of another digest"),
+        (lambda one: one["predicate"]["results"].pop(), "does not pass"),
+        (lambda one: one["predicate"]["faults"].pop(), "does not pass"),
+        (lambda one: one["predicate"]["image"].update(diffIDs=[]), "other layers"),
+        (lambda one: one["predicate"]["image"].update(configDigest=""), "another configuration"),
+        (lambda one: one["predicate"]["image"]["inputs"].popitem(), "other inputs"),
+        (lambda one: one["predicate"]["plan"].update(workloads=[]), "another plan"),
+        (lambda one: one["predicate"]["plan"].update(device="gpu"), "another plan"),
+        (lambda one: one["predicate"].update(schema=7), "schema 7"),
+    ],
+)
+def test_a_certificate_that_does_not_hold(checkout: Path, made: Image, change: Any, said: str) -> None:
+    change(made.certificate)
+    certify(checkout, made.certificate)
+    assert said in refused(checkout)
+
+
+def test_a_certificate_that_cannot_be_read(checkout: Path) -> None:
+    certify(checkout, "{")
+    assert "cannot be read" in refused(checkout)
+
+
+def test_a_certificate_of_another_suite(checkout: Path) -> None:
+    assert "smoke suite" in refused(checkout, dataclasses.replace(known(), suite="0" * 64))
+
+
+def test_one_bad_certificate_of_two_is_enough(checkout: Path, made: Image) -> None:
+    certify(checkout, made.certificate, "gpu")
+    assert "another plan" in refused(checkout)
+
+
+def test_an_engine_with_another_image(checkout: Path, fake: FakeRegistry) -> None:
+    with pytest.raises(UsageError, match="of the certified digest"):
+        go(checkout, fake, image("2.14.0"))
+    assert not fake.manifests
+
+
+# ---- what goes to the registry
+
+
+def test_the_image_and_what_is_attached_go_first_and_the_tags_last(
+    checkout: Path, fake: FakeRegistry, made: Image
+) -> None:
+    one = go(checkout, fake, made)
+    assert one.reference == f"{fake.host}/team/pytorch@{made.digest}"
+    assert one.attached == 4
+    assert fake.tag("team/pytorch", "2.15.0-cuda13.2") == fake.tag("team/pytorch", "latest") == made.digest
+    manifests = [path.rpartition("/")[2] for path in fake.written() if "/manifests/" in path]
+    assert manifests[0] == made.digest
+    assert manifests[-2:] == ["2.15.0-cuda13.2", "latest"]
+    assert all(path.startswith("sha256:") for path in manifests[:-2])
+
+
+def test_again_nothing_is_sent_and_the_engine_hands_nothing_over(
+    checkout: Path, fake: FakeRegistry, made: Image
+) -> None:
+    go(checkout, fake, made)
+    before, engine = fake.written(), LocalEngine(made)
+    again = go(checkout, fake, made, engine)
+    assert (again.sent, again.attached) == (0, 0)
+    assert fake.written() == before
+    assert (engine.handed_over, engine.runs) == ([], [])
+
+
+def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry, made: Image) -> None:
+    first, second = (one.digest for one in made.manifest.image().layers)
+    fake.blobs["team/pytorch", first] = made.blobs[first]
+    engine = LocalEngine(made)
+    go(checkout, fake, made, engine)
+    assert first not in engine.handed_over
+    assert second in engine.handed_over
+
+
+def test_a_layer_that_another_image_has_is_mounted(checkout: Path, fake: FakeRegistry, made: Image) -> None:
+    first = made.manifest.image().layers[0].digest
+    other = next(one.name for one in catalog.load(checkout).frameworks() if one.name != name())
+    built = publish.read_images(checkout).images
+    write_images(checkout, {**built, other: built[name()]})
+    fake.blobs[f"team/{other}", first] = made.blobs[first]
+    engine = LocalEngine(made)
+    go(checkout, fake, made, engine)
+    assert first not in engine.handed_over
+    assert fake.blobs["team/pytorch", first] == made.blobs[first]
+
+
+@pytest.mark.parametrize(
+    ("method", "pattern"), [("PATCH", "/uploads/"), ("PUT", "/manifests/sha256:"), ("POST", "/uploads/")]
+)
+def test_what_breaks_off_leaves_no_tag_and_goes_on(
+    checkout: Path, fake: FakeRegistry, made: Image, method: str, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.registry.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda seconds: None)
+    fake.always(method, pattern, Answer(500))
+    with pytest.raises(RegistryFailed):
+        go(checkout, fake, made)
+    assert fake.tag("team/pytorch", "latest") is None
+    fake.hook = lambda method, path: None
+    assert go(checkout, fake, made).attached == 4
+    assert fake.tag("team/pytorch", "latest") == made.digest
+
+
+def test_no_secret_is_kept(checkout: Path, fake: FakeRegistry, made: Image) -> None:
+    go(checkout, fake, made)
+    for path in (checkout / "build").rglob("*"):
+        assert not path.is_file() or b"PRIVATE KEY" not in path.read_bytes()
+
+
+# ---- statements
+
+
+def test_provenance_names_what_is_needed_to_build_again(made: Image) -> None:
+    commit = "c" * 40
+    found = attestations.provenance(
+        made.certificate, "2026-11-22T17:00:00Z", {"cuda/1": "sha256:" + "a" * 64}, commit
+    )
+    materials = {one["name"]: one["digest"] for one in found["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert materials["source"] == {"gitCommit": commit}
+    assert materials["cuda/1"] == {"sha256": "a" * 64}
+    inputs = made.certificate["predicate"]["image"]["inputs"]
+    assert inputs
+    assert all(materials[path] == {"sha256": value} for path, value in inputs.items())
+    assert found["subject"] == made.certificate["subject"]
+
+
+def test_the_sbom_has_packages_and_licences() -> None:
+    package = attestations.Package
+    found = attestations.sbom(
+        "app",
+        "sha256:" + "0" * 64,
+        "2026-11-22T17:00:00Z",
+        "trixie",
+        attestations.Inventory(
+            1,
+            (package("bash", "5:1", ("Expat", "MIT"), "amd64"),),
+            (package("numpy", "2", ("BSD-3-Clause AND MIT",)), package("x", "1", ())),
+        ),
+    )
+    by_name = {one["name"]: one for one in found["predicate"]["components"]}
+    assert by_name["bash"]["purl"] == "pkg:deb/debian/bash@5:1?arch=amd64&distro=trixie"
+    named = [one["license"] for one in by_name["bash"]["licenses"]]
+    assert sorted(next(iter(one.values())) for one in named) == ["Expat", "MIT"]
+    assert by_name["numpy"]["licenses"] == [{"expression": "BSD-3-Clause AND MIT"}]
+    assert "licenses" not in by_name["x"]
+    assert found["predicateType"] == attestations.SBOM
+
+
+@pytest.mark.parametrize(
+    ("labels", "tag"),
+    [
+        ({"org.opencontainers.image.version": "2.15.0", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
+        ({"org.opencontainers.image.version": "2.15.0+cu132", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
+        ({"org.opencontainers.image.version": "1.9.1"}, "1.9.1-cpu"),
+    ],
+)
+def test_tags(labels: dict[str, str], tag: str) -> None:
+    assert attestations.tag(labels) == tag
+
+
+def test_the_commit_is_the_sources(tmp_path: Path) -> None:
+    assert publish.source_commit(tmp_path) is None
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/x").write_text("x")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x.example"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "x"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    commit = publish.source_commit(tmp_path)
+    assert commit
+    assert len(commit) in {40, 64}
+    (tmp_path / "images/x").write_text("y")
+    assert publish.source_commit(tmp_path) is None
+
+
+# ---- the inventory that is taken inside an image
+
+
+def test_debian_packages_and_their_licences(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text(
+        "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2\nDescription: x\n more: y\n\n"
+        "Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n"
+        "Package: b\nStatus: install ok installed\nArchitecture: all\nVersion: 3\n"
+    )
+    for package, text in (
+        ("a", "Format: https://x/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n text\n\nLicense: MIT\n"),
+        ("b", "As in /usr/share/common-licenses/Apache-2.0. License: no field\n"),
+    ):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "copyright").write_text(text)
+    found = inventory.debian(tmp_path / "status", tmp_path)
+    assert [(one["name"], one["version"], one["licences"]) for one in found] == [
+        ("a", "1:2", ["GPL-2+", "MIT"]),
+        ("b", "3", ["Apache-2.0"]),
+    ]
+    assert inventory.licences(tmp_path / "absent") == []
+
+
+def test_python_packages_of_this_environment() -> None:
+    found = msgspec.convert({"schema": 1, "debian": [], "python": inventory.python()}, attestations.Inventory)
+    licences = {one.name.lower(): one.licences for one in found.python}
+    assert licences["click"] == ("BSD-3-Clause",)
