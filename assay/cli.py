@@ -292,18 +292,42 @@ def table_command(write: bool) -> None:
 
 
 @cli.command("doctor")
+@click.argument("references", nargs=-1, metavar="[REF]...")
+@click.option("--key", envvar="ASSAY_KEY", type=click.Path(path_type=Path), help="The publisher's key, for REF.")
+@plain_option
 @click.option("--driver", metavar="VERSION", help="Answer for a machine with this driver, such as 550 or 550.54.14.")
 @click.option(
     "--compute-capability", "capabilities", metavar="X.Y", multiple=True, help="And with this GPU; may be repeated."
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def doctor_command(driver: str | None, capabilities: tuple[str, ...], as_json: bool) -> None:
-    """Say what this machine has, and which images run on it and why, the newest that runs first."""
+def doctor_command(
+    references: tuple[str, ...],
+    key: Path | None,
+    plain_http: bool,
+    driver: str | None,
+    capabilities: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Say what this machine has, and which images run on it and why, the newest that runs first.
+
+    Of an image in a registry (REF) it reads the certificates attached there that --key has signed; without REF those
+    of this checkout, or that this Assay came with.
+    """
     if bool(driver) != bool(capabilities):
         raise UsageError(
             "--driver and --compute-capability describe another machine together", "Give both, or neither."
         )
-    answer = doctor.diagnose(_certificates_at(), doctor.another(driver, capabilities) if driver else None)
+    if references and key is None:
+        raise UsageError("a certificate in a registry counts if it is signed", "Name the publisher's key with --key.")
+    machine = doctor.another(driver, capabilities) if driver else None
+    root = _certificates_at()
+    known = Known.read(root)
+    if references and key:
+        named = [Reference.parse(one) for one in references]
+        gathered = doctor.published(named, PublicKey.read(key), known, plain_http=plain_http)
+    else:
+        gathered = doctor.gather(root, known)
+    answer = doctor.diagnose(gathered, machine)
     if as_json:
         click.echo(json.dumps(doctor.as_json(answer), indent=1))
     else:

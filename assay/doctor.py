@@ -16,14 +16,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from assay import certificate, compatibility, engine
-from assay.certificate import Known, Report
+from assay import certificate, compatibility, engine, verify
+from assay.certificate import PREDICATE_TYPE, Known, Report
 from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, dotted, numbers
 from assay.engine import host
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.host import Nvidia, Room
 from assay.errors import UsageError, VerificationFailed
 from assay.images import PREFIX, read_images
+from assay.registry import Reference
+from assay.signing import PublicKey
 
 SCHEMA = 1
 LARGEST_CERTIFICATE = certificate.LARGEST_REPORT
@@ -33,6 +35,8 @@ SHM_FOR_WORKERS = GIB
 REMEDY = "Have the image certified again, or take the certificate from where it is published."
 
 State = Literal["ok", "warn", "fail"]
+# The facts of images, and (certificate, what is wrong) for each that is of no use.
+Gathered = tuple[list[ImageFacts], list[tuple[str, str]]]
 _DRIVER = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}", re.ASCII)
 _CUDA = re.compile(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
 
@@ -394,10 +398,27 @@ def _pair(text: object) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def gather(root: Path, known: Known) -> tuple[list[ImageFacts], list[tuple[str, str]]]:
-    """The facts of each image that has certificates below ``root``, and the certificates that are of no use.
+def published(references: Iterable[Reference], key: PublicKey, known: Known, *, plain_http: bool = False) -> Gathered:
+    """The facts of images in a registry, from the certificates that are attached to them and signed with this key.
 
-    What was certified here (``build/certificates``) comes before what came with the repository or the package.
+    Raises `RegistryFailed` where a registry does not answer.
+    """
+    images, unusable = [], []
+    for reference in references:
+        try:
+            digest, statements = verify.evidence(reference, key, PREDICATE_TYPE, plain_http=plain_http)
+            several = [understood(statement, known) for statement in statements]
+            images.append(facts(several, str(reference.at(digest))))
+        except VerificationFailed as error:
+            unusable.append((str(reference), error.what))
+    return images, unusable
+
+
+def gather(root: Path, known: Known) -> Gathered:
+    """The facts of each image that has certificates below ``root``.
+
+    What was certified here (``build/certificates``) comes before what came with the repository or the package. Raises
+    `UsageError` where there are none at all.
     """
     found: dict[tuple[str, str], Certificate] = {}
     unusable = []
@@ -420,17 +441,17 @@ def gather(root: Path, known: Known) -> tuple[list[ImageFacts], list[tuple[str, 
             images.append(facts(same, f"{PREFIX}/{image}" if local else f"REGISTRY/{image}@{newest}"))
         except VerificationFailed as error:
             unusable.append((image, error.what))
+    if not images and not unusable:
+        raise UsageError("there are no certificates here", "Run this in a checkout, or make some: `assay smoke`.")
     return images, unusable
 
 
 # The answer
 
 
-def diagnose(root: Path, machine: Machine | None = None) -> Diagnosis:
+def diagnose(gathered: Gathered, machine: Machine | None = None) -> Diagnosis:
     """The answer for this machine, or for one that is described."""
-    images, unusable = gather(root, Known.read(root))
-    if not images and not unusable:
-        raise UsageError("there are no certificates here", "Run this in a checkout, or make some: `assay smoke`.")
+    images, unusable = gathered
     found = Surroundings.here() if machine is None else None
     meets = machine or (found.machine() if found else Machine())
     tools = found.tools() if found else Tools(docker=("docker",), gpu_access="nvidia-runtime")

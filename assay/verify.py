@@ -129,6 +129,24 @@ def verify(
     return found
 
 
+def evidence(
+    reference: Reference, key: PublicKey, predicate_type: str, *, plain_http: bool = False
+) -> tuple[str, list[dict[str, Any]]]:
+    """The digest that a reference names, and what of one type is signed with this key about it: of each device the
+    newest Statement, not judged yet. Raises `VerificationFailed` where there is none."""
+    found = Verdict(str(reference))
+    with Repository(reference, plain_http=plain_http) as there:
+        found.digest = there.manifest().digest
+        statements = [one for one in _signed(there, found, key) if one.predicate_type == predicate_type]
+    if not statements:
+        why = f": {found.ignored[0]}" if found.ignored else ", and nothing at all is attached"
+        raise VerificationFailed(
+            f"{reference} has nothing of the type {predicate_type} that is signed with this key{why}",
+            "Use the publisher's key; `assay verify` says more.",
+        )
+    return found.digest, [msgspec.to_builtins(one) for one in _newest(statements)]
+
+
 def require_passed(verdict: Verdict) -> None:
     """Raise `VerificationFailed` (exit 5) unless all held."""
     if not verdict.passed:

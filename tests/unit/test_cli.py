@@ -198,6 +198,7 @@ def test_what_the_system_refuses_is_two_lines_too(
         (["doctor", "--driver", "new", "--compute-capability", "9.0"], "'new' is no driver version"),
         (["doctor", "--driver", "550", "--compute-capability", "sm_90"], "'sm_90' is no compute capability"),
         (["doctor"], "there are no certificates here"),
+        (["doctor", "registry.example/x"], "Name the publisher's key with --key"),
     ],
 )
 def test_a_wrong_command_line_is_2(assay_: Callable[..., Ran], arguments: list[str], words: str) -> None:

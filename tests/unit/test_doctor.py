@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +21,11 @@ from assay.compatibility import Code, Gpu, ImageFacts, Machine, Verdict
 from assay.doctor import Surroundings, Tools
 from assay.engine import Status
 from assay.engine.host import Listed, Nvidia, Room
-from assay.errors import UsageError, VerificationFailed
+from assay.errors import RegistryFailed, UsageError, VerificationFailed
 from assay.images import Built, write_images
+from tests import published
 from tests.conftest import ROOT
+from tests.fake_registry import FakeRegistry, serving
 from tests.unit import test_certificate as reports
 
 GIB = 2**30
@@ -243,6 +246,58 @@ def test_the_certificates_of_this_repository_are_of_use() -> None:
         assert compatibility.judge(Machine(), image).runs == "cpu", image
 
 
+# ---- images in a registry -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with serving(FakeRegistry()) as running:
+        yield running
+
+
+def asked(fake: FakeRegistry, *, which: int = 1, **names: Any) -> doctor.Gathered:
+    there = published.reference(fake.host, **names)
+    return doctor.published([there], published.key(which).public, published.known())
+
+
+def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
+    made = published.image()
+    published.put(fake.host, made)
+    (facts,), unusable = asked(fake)
+    assert not unusable
+    assert (facts.image, facts.digest, facts.levels) == ("pytorch", made.digest, {"cpu": "E2"})
+    assert facts.reference == f"{fake.host}/team/pytorch@{made.digest}"
+
+
+def test_what_is_signed_with_another_key_says_nothing(fake: FakeRegistry) -> None:
+    published.put(fake.host, published.image())
+    images, ((name, problem),) = asked(fake, which=2)
+    assert not images
+    assert name == f"{fake.host}/team/pytorch:{published.TAG}"
+    assert "signed with another key" in problem
+
+
+def test_another_images_certificate_says_nothing(fake: FakeRegistry) -> None:
+    published.put(fake.host, published.image(), *published.image(content=(b"other",)).statements())
+    images, ((_, problem),) = asked(fake)
+    assert not images
+    assert "about another image" in problem
+
+
+def test_a_signed_certificate_is_typed_all_the_same(fake: FakeRegistry) -> None:
+    made = published.image()
+    made.certificate["predicate"]["stack"]["served"] = {"wholly": ["nine"]}
+    published.put(fake.host, made)
+    images, ((_, problem),) = asked(fake)
+    assert not images
+    assert "served.wholly" in problem
+
+
+def test_a_registry_that_fails_or_has_no_such_image_is_exit_6(fake: FakeRegistry) -> None:
+    with pytest.raises(RegistryFailed):
+        asked(fake)
+
+
 # ---- this machine ---------------------------------------------------------------------------------------
 
 
@@ -435,14 +490,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = json.loads((tmp_path / "certificates/old/cpu.json").read_text())
     data["predicate"]["plan"]["labels"]["cuda"] = "12.9"
     keep(tmp_path / "certificates", data, "old/cpu")
-    monkeypatch.setattr(certificate.Known, "read", lambda root: reports.KNOWN)
     driver = dataclasses.replace(WITH_GPU, driver="550.54.14")
     monkeypatch.setattr(Surroundings, "here", classmethod(lambda cls: around(nvidia=driver)))
     return tmp_path
 
 
 def test_the_answer_for_this_machine(place: Path) -> None:
-    answer = doctor.diagnose(place)
+    answer = doctor.diagnose(gathered(place))
     assert [(row.image.image, row.verdict.runs) for row in answer.rows] == [("old", "gpu"), ("new", "cpu")]
     assert answer.here
     assert {one.id for one in answer.findings} >= {"driver", "gpu", "engine", "gpu-access", "shm", "disk"}
@@ -451,7 +505,7 @@ def test_the_answer_for_this_machine(place: Path) -> None:
 
 def test_the_answer_for_another_machine_looks_at_nothing_here(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(Surroundings, "here")
-    answer = doctor.diagnose(place, doctor.another("580.65.06", ["9.0"]))
+    answer = doctor.diagnose(gathered(place), doctor.another("580.65.06", ["9.0"]))
     assert [(row.image.image, row.verdict.runs) for row in answer.rows] == [("new", "gpu"), ("old", "gpu")]
     assert not answer.findings
     assert not answer.here
@@ -459,7 +513,7 @@ def test_the_answer_for_another_machine_looks_at_nothing_here(place: Path, monke
 
 
 def test_the_json(place: Path) -> None:
-    data = json.loads(json.dumps(doctor.as_json(doctor.diagnose(place))))
+    data = json.loads(json.dumps(doctor.as_json(doctor.diagnose(gathered(place)))))
     assert data["schema"] == 1
     assert data["machine"] == {
         "here": True,
@@ -482,16 +536,16 @@ def test_the_json(place: Path) -> None:
 
 def test_a_certificate_of_no_use_is_exit_5_after_the_answer(place: Path) -> None:
     keep(place / "certificates", "{", "bad/cpu")
-    answer = doctor.diagnose(place)
+    answer = doctor.diagnose(gathered(place))
     assert len(answer.rows) == 2
     assert doctor.as_json(answer)["unusable"][0]["certificate"] == "certificates/bad/cpu.json"
     with pytest.raises(VerificationFailed, match=r"certificates/bad/cpu\.json says nothing"):
         doctor.require_usable(answer)
 
 
-def test_no_certificates_is_a_usage_error(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_certificates_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no certificates"):
-        doctor.diagnose(tmp_path_factory.mktemp("empty"))
+        gathered(tmp_path)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -499,7 +553,7 @@ def test_what_a_person_sees(place: Path, monkeypatch: pytest.MonkeyPatch, termin
     target = io.StringIO()
     monkeypatch.setattr(view, "out", Console(file=target, force_terminal=terminal, width=200, soft_wrap=True))
     keep(place / "certificates", statement("evil", framework="x\x1b[2Jy"), "evil/cpu")
-    view.show_diagnosis(doctor.diagnose(place))
+    view.show_diagnosis(doctor.diagnose(gathered(place)))
     text = target.getvalue()
     assert ("\x1b[" in text) == terminal
     assert "\x1b[2J" not in text
