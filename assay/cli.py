@@ -263,8 +263,10 @@ def verify_command(
     reference: str, key: Path, require: str, max_age: int, layers: bool, plain_http: bool, as_json: bool
 ) -> None:
     """Verify a published image from the registry alone; needs no engine and no checkout."""
-    policy = verify.Policy(require, max_age or None, layers, plain_http)
-    found = verify.verify(Reference.parse(reference), PublicKey.read(key), Known.read(paths.release()), policy)
+    release = paths.release()
+    suites = verify.released_suites(release / "certificates")
+    policy = verify.Policy(require, max_age or None, layers, plain_http, suites)
+    found = verify.verify(Reference.parse(reference), PublicKey.read(key), Known.read(release), policy)
     if as_json:
         click.echo(json.dumps(verify.row(found), indent=1))
     else:

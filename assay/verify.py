@@ -12,6 +12,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -48,6 +49,7 @@ class Policy:
     max_age_days: int | None = 365
     layers: bool = False
     plain_http: bool = False
+    suites: frozenset[str] = frozenset()  # suites that are known beside the installed one: see `released_suites`
 
 
 @dataclass
@@ -145,6 +147,20 @@ def evidence(
             "Use the publisher's key; `assay verify` says more.",
         )
     return found.digest, [msgspec.to_builtins(one) for one in _newest(statements)]
+
+
+def released_suites(folder: Path) -> frozenset[str]:
+    """The suites that made the certificates which this release brings along.
+
+    A suite's digest changes with every framework that is added to it; what it is held to stands in its gates and its
+    reference, and those have to be the installed ones.
+    """
+    found = set()
+    for path in folder.rglob("*.json"):
+        statement = certificate.read_statement(path)
+        if statement is not None:
+            found.add(certificate.report_of(statement).suite.sha256)
+    return frozenset(found)
 
 
 def require_passed(verdict: Verdict) -> None:
@@ -274,21 +290,21 @@ def _judged(
     verdict = certificate.judge(report, known)
     made.device, made.level = str(report.plan.get("device")), verdict.level
     made.problems += [f"{name}: {problem}" for name, problem in verdict.problems]
-    made.problems += _origin_problems(report, known)
+    made.problems += _origin_problems(report, known, policy.suites)
     made.problems += _image_problems(predicate.get("image"), content, config)
     made.problems += _age_problems(made.created, policy, now)
     return made
 
 
-def _origin_problems(report: Report, known: Known) -> Iterator[str]:
-    """Whether the evidence comes from the suite, the gates and the reference that this Assay has."""
+def _origin_problems(report: Report, known: Known, suites: frozenset[str]) -> Iterator[str]:
+    """Whether the evidence comes from a suite, and from the gates and the reference, that this Assay knows."""
     for name, theirs, ours in (
-        ("suite", report.suite.sha256, known.suite),
-        ("gates", report.gates.sha256, known.gates_digest),
-        ("reference", report.reference.sha256, known.reference),
+        ("suite", report.suite.sha256, {known.suite, *suites}),
+        ("gates", report.gates.sha256, {known.gates_digest}),
+        ("reference", report.reference.sha256, {known.reference}),
     ):
-        if theirs != ours:
-            yield f"its {name} ({theirs[:12]}) is unknown to this Assay, which has {ours[:12]}: install that release"
+        if theirs not in ours:
+            yield f"its {name} ({theirs[:12]}) is unknown to this Assay: install the release that it is of"
 
 
 def _image_problems(facts: object, content: ImageManifest, config: _Config) -> Iterator[str]:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -69,12 +70,14 @@ def digest(data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def serving(registry: FakeRegistry) -> Iterator[FakeRegistry]:
+def serving(registry: FakeRegistry, tls: ssl.SSLContext | None = None) -> Iterator[FakeRegistry]:
     class Handler(_Handler):
         fake = registry
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     registry.host = f"127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -102,6 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
         told = self.fake.hook(self.command, self.path)
         if told:
             self._misbehave(told, path)
+            return
+        if path == "/v2/":
+            self._say(200, b"{}")
             return
         match = re.fullmatch(r"/v2/(.+)/(blobs/uploads|blobs|manifests|referrers)/(.*)", path)
         if not match:

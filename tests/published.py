@@ -36,9 +36,14 @@ def key(number: int = 1) -> PrivateKey:
 @cache
 def evidence() -> dict[str, Any]:
     """A certificate that real training in a real image made."""
-    data = json.loads((ROOT / "certificates/pytorch/cpu.json").read_text())
+    data = json.loads(min((ROOT / "certificates").rglob("cpu.json")).read_text())
     assert isinstance(data, dict)
     return data
+
+
+def name() -> str:
+    """The image that it is of."""
+    return str(evidence()["predicate"]["plan"]["image"])
 
 
 def known() -> Known:
@@ -69,7 +74,7 @@ class Image:
             self.certificate,
             attestations.test_result(self.certificate, report, verdict),
             attestations.provenance(self.certificate, built, {}, None),
-            attestations.sbom("pytorch", self.digest, built, "trixie", inventory),
+            attestations.sbom(name(), self.digest, built, "trixie", inventory),
         ]
 
 
@@ -98,7 +103,7 @@ def image(version: str = "2.15.0", content: tuple[bytes, ...] = CONTENT) -> Imag
 
 
 def reference(host: str, tag: str | None = TAG, digest: str | None = None) -> Reference:
-    return Reference(host, "team/pytorch", tag, digest)
+    return Reference(host, f"team/{name()}", tag, digest)
 
 
 def put(host: str, made: Image, *statements: dict[str, Any], tags: tuple[str, ...] = (TAG, "latest")) -> None:

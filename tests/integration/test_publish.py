@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -22,17 +23,19 @@ import pytest
 
 from assay import attestations, certificate, engine, paths
 from assay.engine import apt
+from tests import published
+from tests.fake_registry import FakeRegistry, serving
 from tests.integration.conftest import Newcomer, assay
 
 pytestmark = pytest.mark.engine
 
-PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"))
+PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"), apt.Wanted("oras"))
 PASSWORD = {"ASSAY_PASSWORD": "a password"}
 
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
-    """Debian's registry and cosign, unpacked as the embedded engine is."""
+    """Debian's registry, cosign and oras, unpacked as the embedded engine is."""
     if not apt.available():
         pytest.skip("unpacking Debian's packages needs Linux, root and apt")
     folder = paths.cache() / "tools" / f"debian-{apt.key_of(PACKAGES)}"
@@ -49,6 +52,7 @@ class Registry:
     folder: Path
     port: int
     process: subprocess.Popen[bytes] | None = field(default=None)
+    auth: str = ""
 
     @property
     def host(self) -> str:
@@ -62,13 +66,13 @@ class Registry:
         config = self.folder / "config.yml"
         config.write_text(
             f'version: 0.1\nstorage: {{filesystem: {{rootdirectory: "{self.folder}/storage"}}}}\n'
-            f'http: {{addr: "{self.host}", secret: "of the tests"}}\n'
+            f'http: {{addr: "{self.host}", secret: "of the tests"}}\n{self.auth}'
         )
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([self.program, "serve", config], stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{self.host}/v2/", timeout=5):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
                 return
             time.sleep(0.05)
         raise AssertionError((self.folder / "log").read_text())
@@ -262,6 +266,50 @@ def test_an_uncertified_image_is_refused(certified: Newcomer, registry: Registry
         assert done.returncode == 5
         assert said in done.stderr
     assert registry.tags("newcomer") == []
+
+
+def test_a_login_is_used_and_told_to_nobody(
+    certified: Newcomer, registry: Registry, key: Path, tmp_path: Path
+) -> None:
+    """A registry that wants a password: without it nothing goes there, and it is in nothing written or printed."""
+    registry.kill()
+    # The hash, by bcrypt, of the password below.
+    (tmp_path / "htpasswd").write_text("me:$2b$05$cO8xDdvqsCbIgOji1v.s9uZKpIExMDYHccOAN.6Dw6rFIvWjl2tci\n")
+    registry.auth = f"auth: {{htpasswd: {{realm: tests, path: {tmp_path}/htpasswd}}}}\n"
+    registry.start()
+    docker = tmp_path / "docker"
+    docker.mkdir()
+    command = ("publish", "newcomer", "--registry", registry.host, "--key", str(key))
+    settings = {**PASSWORD, "DOCKER_CONFIG": str(docker)}
+    refused = assay(certified.checkout, *command, **settings)
+    assert refused.returncode == 6
+    assert "denies access" in refused.stderr
+    login = base64.b64encode(b"me:a secret").decode()
+    (docker / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": login}}}))
+    done = assay(certified.checkout, *command, **settings)
+    assert done.returncode == 0, done.stderr
+    written = [path.read_bytes() for path in (certified.checkout / "build").rglob("*") if path.is_file()]
+    for text in (done.stdout.encode(), done.stderr.encode(), refused.stderr.encode(), *written):
+        assert b"a secret" not in text
+        assert login.encode() not in text
+
+
+@pytest.mark.parametrize("referrers", [True, False], ids=["referrers-api", "fallback-tag"])
+def test_others_find_what_is_attached(programs: Path, tmp_path: Path, referrers: bool) -> None:
+    """The real cosign and the real oras, by the referrers API and by the fallback tag."""
+    public = tmp_path / "assay.pub"
+    public.write_bytes(published.key().public.pem())
+    made = published.image()
+    with serving(FakeRegistry(referrers=referrers)) as fake:
+        published.put(fake.host, made)
+        reference = str(published.reference(fake.host, "latest"))
+        for one in made.statements():
+            seen = cosign(programs, reference, public, one["predicateType"], tmp_path)
+            assert seen.returncode == 0, seen.stderr
+        argv = [str(programs / "oras"), "discover", "--plain-http", "--format", "json", reference]
+        listed = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+        found = {one["annotations"]["dev.sigstore.bundle.predicateType"] for one in json.loads(listed)["manifests"]}
+    assert found == {one["predicateType"] for one in made.statements()}
 
 
 def test_a_wrong_password_of_the_key(certified: Newcomer, registry: Registry, key: Path) -> None:

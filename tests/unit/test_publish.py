@@ -20,9 +20,9 @@ from assay.errors import RegistryFailed, UsageError, VerificationFailed
 from assay.images import Built, write_images
 from assay.publish import Candidate
 from tests.fake_registry import Answer, FakeRegistry, serving
-from tests.published import Image, evidence, image, key, known
+from tests.published import Image, image, key, known, name
 
-BASE = "/v2/team/pytorch"
+HOME = f"team/{name()}"
 
 
 class LocalEngine:
@@ -88,11 +88,6 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     return tmp_path
 
 
-def name() -> str:
-    """The image that the kept certificate is of."""
-    return str(evidence()["predicate"]["plan"]["image"])
-
-
 def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
     path = checkout / "build/certificates" / name() / f"{device}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +126,10 @@ def test_a_certified_image_may(checkout: Path, made: Image) -> None:
     (good,), bad = chosen(checkout)
     assert not bad
     publish.require_none_refused(bad)
-    assert good.tags == ("2.15.0-cuda13.2", "latest")
+    version = planning.framework_version(good.image)
+    assert version
+    assert good.tags[0].startswith(f"{version.partition('+')[0]}-c")
+    assert good.tags[1:] == ("latest",)
     assert [one.device for one in good.certified] == ["cpu"]
 
 
@@ -194,12 +192,12 @@ def test_the_image_and_what_is_attached_go_first_and_the_tags_last(
     checkout: Path, fake: FakeRegistry, made: Image
 ) -> None:
     one = go(checkout, fake, made)
-    assert one.reference == f"{fake.host}/team/pytorch@{made.digest}"
+    assert one.reference == f"{fake.host}/{HOME}@{made.digest}"
     assert one.attached == 4
-    assert fake.tag("team/pytorch", "2.15.0-cuda13.2") == fake.tag("team/pytorch", "latest") == made.digest
+    assert [fake.tag(HOME, tag) for tag in one.tags] == [made.digest, made.digest]
     manifests = [path.rpartition("/")[2] for path in fake.written() if "/manifests/" in path]
     assert manifests[0] == made.digest
-    assert manifests[-2:] == ["2.15.0-cuda13.2", "latest"]
+    assert manifests[-2:] == list(one.tags)
     assert all(path.startswith("sha256:") for path in manifests[:-2])
 
 
@@ -216,7 +214,7 @@ def test_again_nothing_is_sent_and_the_engine_hands_nothing_over(
 
 def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry, made: Image) -> None:
     first, second = (one.digest for one in made.manifest.image().layers)
-    fake.blobs["team/pytorch", first] = made.blobs[first]
+    fake.blobs[HOME, first] = made.blobs[first]
     engine = LocalEngine(made)
     go(checkout, fake, made, engine)
     assert first not in engine.handed_over
@@ -232,7 +230,7 @@ def test_a_layer_that_another_image_has_is_mounted(checkout: Path, fake: FakeReg
     engine = LocalEngine(made)
     go(checkout, fake, made, engine)
     assert first not in engine.handed_over
-    assert fake.blobs["team/pytorch", first] == made.blobs[first]
+    assert fake.blobs[HOME, first] == made.blobs[first]
 
 
 @pytest.mark.parametrize(
@@ -246,10 +244,10 @@ def test_what_breaks_off_leaves_no_tag_and_goes_on(
     fake.always(method, pattern, Answer(500))
     with pytest.raises(RegistryFailed):
         go(checkout, fake, made)
-    assert fake.tag("team/pytorch", "latest") is None
+    assert fake.tag(HOME, "latest") is None
     fake.hook = lambda method, path: None
     assert go(checkout, fake, made).attached == 4
-    assert fake.tag("team/pytorch", "latest") == made.digest
+    assert fake.tag(HOME, "latest") == made.digest
 
 
 def test_no_secret_is_kept(checkout: Path, fake: FakeRegistry, made: Image) -> None:

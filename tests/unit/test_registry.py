@@ -7,12 +7,15 @@ import hashlib
 import io
 import json
 import os
+import socket
+import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -397,6 +400,33 @@ def test_a_broken_configuration_is_named_without_its_content(docker_config: Path
         with pytest.raises(RegistryFailed) as caught:
             find("r.example")
         assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_tls_with_a_private_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any other name than loopback's is spoken to over TLS, and its certificate has to be one that is trusted."""
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("registry.test").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    looked_up = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **named: looked_up(host.replace("registry.test", "127.0.0.1"), *rest, **named),
+    )
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(FakeRegistry(), tls) as fake:
+        reference = Reference.parse(fake.host.replace("127.0.0.1", "registry.test") + "/team/app")
+        with (
+            Repository(reference, pause=0.001) as there,
+            pytest.raises(RegistryFailed, match="certificate verify failed"),
+        ):
+            send(there)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        with Repository(reference, pause=0.001) as there:
+            assert send(there)
+            assert there.blob(BLOB, 2**21) == DATA
 
 
 # ---- uploads that break off

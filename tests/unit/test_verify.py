@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import dataclasses
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,9 +24,9 @@ from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Re
 from assay.signing import BUNDLE_TYPE
 from assay.verify import Policy, Verdict
 from tests.fake_registry import Answer, FakeRegistry, serving
-from tests.published import CONTENT, NOW, TAG, Image, image, key, known, put, reference
+from tests.published import CONTENT, NOW, TAG, Image, image, key, known, name, put, reference
 
-REPOSITORY = "team/pytorch"
+REPOSITORY = f"team/{name()}"
 
 
 @pytest.fixture(params=[True, False], ids=["referrers-api", "fallback-tag"])
@@ -97,10 +99,19 @@ def test_a_published_image_holds(either: FakeRegistry) -> None:
     for tag, digest in ((TAG, None), ("latest", None), (None, image().digest)):
         found = ask(either, tag, digest, layers=True)
         assert found.passed, found.problems
-        assert (found.level, found.image, found.digest) == ("E2", "pytorch", image().digest)
+        assert (found.level, found.image, found.digest) == ("E2", name(), image().digest)
         assert [one.device for one in found.certificates] == ["cpu"]
         assert len(found.statements) == 4
     assert json.loads(json.dumps(verify.row(found)))["passed"]
+
+
+def test_a_suite_of_the_release_is_known(fake: FakeRegistry, root: Path) -> None:
+    """A framework that was added since changes the suite, and no certificate that the release holds."""
+    put(fake.host, image())
+    later = dataclasses.replace(known(), suite="0" * 64)
+    suites = verify.released_suites(root / "certificates")
+    for policy, holds in ((Policy(), False), (Policy(suites=suites), True)):
+        assert verify.verify(reference(fake.host), key().public, later, policy, NOW).passed is holds
 
 
 def test_the_newest_certificate_of_a_device_counts(fake: FakeRegistry) -> None:
@@ -137,7 +148,7 @@ def test_an_old_certificate_for_a_moved_tag(fake: FakeRegistry) -> None:
     """The tag is moved to an image of ours with a valid certificate: of an older version."""
     put(fake.host, image())
     put(fake.host, image("2.14.0"), tags=(TAG,))
-    assert "the tag 2.15.0-cuda13.2 points to pytorch 2.14.0-cuda13.2: it was moved" in problems(fake)
+    assert f"the tag 2.15.0-cuda13.2 points to {name()} 2.14.0-cuda13.2: it was moved" in problems(fake)
     assert ask(fake, None, image("2.14.0").digest).passed
 
 
@@ -149,8 +160,8 @@ def test_an_old_certificate_put_beside_a_new_image(fake: FakeRegistry) -> None:
 
 
 def test_a_certificate_of_another_image_of_ours(fake: FakeRegistry) -> None:
-    put(fake.host, edited(lambda one: one["predicate"]["plan"].update(image="tensorflow")))
-    assert "the repository is team/pytorch, and the certificate is of tensorflow" in problems(fake)
+    put(fake.host, edited(lambda one: one["predicate"]["plan"].update(image="another")))
+    assert f"the repository is {REPOSITORY}, and the certificate is of another" in problems(fake)
 
 
 def test_an_edited_payload(fake: FakeRegistry) -> None:
@@ -184,8 +195,8 @@ def test_an_unsigned_statement_beside_a_signed_one_counts_for_nothing(fake: Fake
 
 def test_nothing_is_attached(fake: FakeRegistry) -> None:
     put(fake.host, image())
-    for name in [name for name, (_, data) in fake.manifests.items() if b"subject" in data]:
-        del fake.manifests[name]
+    for one in [one for one, (_, data) in fake.manifests.items() if b"subject" in data]:
+        del fake.manifests[one]
     assert "nothing at all is attached" in problems(fake)
 
 
@@ -342,8 +353,8 @@ JSON = st.recursive(
 def _paths(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
     items = data.items() if isinstance(data, dict) else enumerate(data[:3]) if isinstance(data, list) else ()
-    for name, value in items:
-        yield from _paths(value, (*path, name))
+    for step, value in items:
+        yield from _paths(value, (*path, step))
 
 
 PATHS = sorted(set(_paths(image().certificate)) - {()}, key=repr)
@@ -351,8 +362,8 @@ PATHS = sorted(set(_paths(image().certificate)) - {()}, key=repr)
 
 def _replaced(data: Any, path: tuple[Any, ...], value: Any) -> Any:
     target = data
-    for name in path[:-1]:
-        target = target[name]
+    for step in path[:-1]:
+        target = target[step]
     target[path[-1]] = value
     return data
 
