@@ -84,13 +84,16 @@ def _row(image: str, several: list[tuple[str, Report, str]]) -> Row:
         python=str(labels.get("python", "?")),
         cuda=str(labels.get("cuda", "none")),
         driver=str(stack.get("least_driver", "none")),
-        served=", ".join(_served(stack)) or "CPU only",
+        served=_served(stack) or "CPU only",
         levels=", ".join(f"{level} ({device})" for device, _, level in several),
     )
 
 
-def _served(stack: Mapping[str, Any]) -> list[str]:
-    """The compute capabilities that all of the machine code serves; with a star those that only a part does."""
+def _served(stack: Mapping[str, Any]) -> str:
+    """The compute capabilities that all of the machine code serves, with a star those that only a part does; and
+    from which one on there is no code at all.
+    """
     served = stack.get("served") or {}
     marked = [str(one) for one in served.get("wholly", ())] + [f"{one}*" for one in served.get("partly", ())]
-    return sorted(marked, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
+    ordered = sorted(marked, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
+    return "; ".join(one for one in (", ".join(ordered), str(served.get("unserved", ""))) if one)

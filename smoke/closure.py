@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 SECONDS = 60
 MOST_HELPED = 64
+NO_DRIVER = (34, 35)  # cudaErrorStubLibrary, cudaErrorInsufficientDriver
 NOT_FOUND = re.compile(r"^([^:\s]+): cannot open shared object file")
 
 
@@ -158,6 +159,16 @@ def _one(library: Any, symbol: str) -> int:
     return value.value
 
 
+def _runtime(library: Any, symbol: str) -> str:
+    """The runtime's version. Raises ValueError where it does not tell it, as CUDA 11's does not without a driver."""
+    value = ctypes.c_int(-1)
+    status = getattr(library, symbol)(ctypes.byref(value))
+    if status in NO_DRIVER:
+        raise ValueError(symbol)
+    _ok(symbol, status)
+    return _cuda(value.value)
+
+
 def _returned(library: Any, symbol: str) -> int:
     call = getattr(library, symbol)
     call.restype = ctypes.c_size_t
@@ -212,8 +223,8 @@ def _nccl(number: int) -> str:
 Ask = Callable[[Any, str], str]
 # Which library, which call, how it answers, and whether that is the version of CUDA, not the library's own.
 CALLS: tuple[tuple[str, str, Ask, bool], ...] = (
-    (r"libcudart\.", "cudaRuntimeGetVersion", lambda lib, name: _cuda(_one(lib, name)), True),
-    (r"libcudart\.", "cudaRuntimeGetVersion", lambda lib, name: _cuda(_one(lib, name)), False),
+    (r"libcudart\.", "cudaRuntimeGetVersion", _runtime, True),
+    (r"libcudart\.", "cudaRuntimeGetVersion", _runtime, False),
     (r"libcudnn(_graph|_ops_infer)?\.", "cudnnGetCudartVersion", lambda lib, name: _cuda(_returned(lib, name)), True),
     (r"libcudnn(_graph|_ops_infer)?\.", "cudnnGetVersion", lambda lib, name: _cudnn(_returned(lib, name)), False),
     (r"libcudnn_ops_infer", "cudnnOpsInferVersionCheck", _checked, False),  # cuDNN 8 has two parts of each

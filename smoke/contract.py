@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from smoke import elf
+
 DRIVER_LIBRARIES = ("libcuda.so.1", "libcuda.so")
 DEFAULT_FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
+# The last folder that Debian's loader searches by itself: the place for a stub (label libcuda = "stub").
+LAST_FOLDER = Path("/usr/lib")
 LOADER_CONFIGURATION = Path("/etc/ld.so.conf")
 MOST_NESTED = 8
 Broken = tuple[str, str]  # what is wrong, and the remedy
@@ -23,7 +28,10 @@ Broken = tuple[str, str]  # what is wrong, and the remedy
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The process as it was started; ``prefix`` is the environment's folder, ``suite`` the smoke suite's own."""
+    """The process as it was started; ``prefix`` is the environment's folder, ``suite`` the smoke suite's own.
+
+    ``cached`` are the files that the loader's cache names, which come before any folder that it searches by itself.
+    """
 
     environment: Mapping[str, str]
     uid: int
@@ -32,6 +40,8 @@ class Surroundings:
     python: tuple[int, ...]
     loader_folders: tuple[Path, ...]
     driver: Optional[str]
+    cached: frozenset[Path] = frozenset()
+    last_folder: Path = LAST_FOLDER
 
 
 def here(suite: Path, driver: Optional[str], library_folders: Iterable[Path] = ()) -> Surroundings:
@@ -47,7 +57,15 @@ def here(suite: Path, driver: Optional[str], library_folders: Iterable[Path] = (
         tuple(sys.version_info[:3]),
         tuple(dict.fromkeys(folders)),
         driver,
+        cached(),
     )
+
+
+def cached() -> frozenset[Path]:
+    """The files in the loader's cache. Raises OSError or CalledProcessError where there is no ldconfig to ask."""
+    told = subprocess.run(["/sbin/ldconfig", "-p"], stdout=subprocess.PIPE, check=True, timeout=60)
+    lines = told.stdout.decode("utf-8", "replace").splitlines()
+    return frozenset(Path(line.partition(" => ")[2]) for line in lines if " => " in line)
 
 
 def configured(path: Path = LOADER_CONFIGURATION, depth: int = 0) -> Iterator[Path]:
@@ -71,7 +89,7 @@ def broken(now: Surroundings, labels: Mapping[str, str], device: str) -> list[Br
     """The promises that are not kept."""
     found = [*_user(now), *_path(now), *_python(now, labels)]
     if "cuda" in labels:
-        found += [*_nvidia(now, device), *_driver(now)]
+        found += [*_nvidia(now, device), *_driver(now, labels.get("libcuda") == "stub")]
     return found
 
 
@@ -132,15 +150,42 @@ def _nvidia(now: Surroundings, device: str) -> Iterator[Broken]:
         )
 
 
-def _driver(now: Surroundings) -> Iterator[Broken]:
-    for folder in now.loader_folders:
-        for name in DRIVER_LIBRARIES:
-            library = folder / name
-            if os.path.lexists(str(library)) and not is_driver(library, now.driver):
-                yield (
-                    f"{library} is not the driver's, and lies where the loader looks first or too",
-                    "Move it where only a process without a driver looks, or take it out.",
-                )
+def _driver(now: Surroundings, stub: bool) -> Iterator[Broken]:
+    """No libcuda but a driver's, or but the one stub that is declared and yields to a driver's."""
+    there = [folder / name for folder in now.loader_folders for name in DRIVER_LIBRARIES]
+    there = [library for library in there if os.path.lexists(str(library))]
+    if stub and not there:
+        yield (
+            "a stub of libcuda is promised, and there is none",
+            "Correct the label libcuda, or build the image again.",
+        )
+    for library in there:
+        if is_driver(library, now.driver):
+            continue
+        if not stub:
+            yield (
+                f"{library} is not the driver's, and lies where the loader looks first or too",
+                "Move it where only a process without a driver looks, or take it out.",
+            )
+        elif not _yields(library, now):
+            yield (
+                f"{library} is not the driver's, and may be found before it",
+                f"Put a stub into {now.last_folder}, with another soname than {library.name}: no cache will name it.",
+            )
+
+
+def _yields(stub: Path, now: Surroundings) -> bool:
+    """True if the loader finds every real library first: the stub is in its last folder and can be in no cache.
+
+    ldconfig enters a file under the soname that the file itself bears.
+    """
+    try:
+        soname = elf.names(stub.read_bytes()).soname
+    except (OSError, elf.NotElf):
+        return False
+    last = stub.parent.resolve() == now.last_folder.resolve()
+    named = str(now.last_folder) in now.environment.get("LD_LIBRARY_PATH", "").split(":")
+    return last and not named and soname not in ("", *DRIVER_LIBRARIES) and stub not in now.cached
 
 
 def is_driver(library: Path, running: Optional[str]) -> bool:

@@ -45,6 +45,11 @@ class Kept:
         """The compute capabilities that are served wholly."""
         return [f"{major}.{minor}" for major, minor in fatbin.CAPABILITIES if self.serves(major, minor) == "wholly"]
 
+    def unserved(self) -> str:
+        """In words, from which compute capability on no GPU is served; empty if there is none such."""
+        names = {f"{major}.{minor}": self.serves(major, minor) for major, minor in fatbin.CAPABILITIES}
+        return fatbin.unserved(name for name, answer in names.items() if answer != "not")
+
 
 def describe(root: Path, libraries: Iterable[tuple[Path, fatbin.Coverage]]) -> dict[str, Any]:
     """What goes into the file, in one order wherever it is made."""

@@ -20,6 +20,7 @@ from smoke.host import KERNEL_MODULE
 
 SECONDS = 20.0
 LONGEST_NAME = 256
+STUB = 34  # CUDA_ERROR_STUB_LIBRARY: it stands where a driver's library would, and is none
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_...
 # What cuInit answers when something is wrong, as far as it says what to do. From cuda.h.
 REFUSALS = {
@@ -127,6 +128,8 @@ def asked(kernel: str, load: Load) -> Driver:
         None if cuda.cuDriverGetVersion(ctypes.byref(number)) else (number.value // 1000, number.value % 1000 // 10)
     )
     status = cuda.cuInit(0)
+    if status == STUB:
+        return Driver(kernel, False, version, gpus=tuple(map(Gpu, names)))
     if status:
         why = "cuInit answers {}: {}".format(status, REFUSALS.get(status, "see cuda.h"))
         return Driver(kernel, True, version, runs, tuple(map(Gpu, names)), why)

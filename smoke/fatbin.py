@@ -89,6 +89,13 @@ class Coverage(NamedTuple):
         return wholly, partly
 
 
+def unserved(capabilities: Iterable[str]) -> str:
+    """In words, from which compute capability on there is no code, where only these are served; empty if none is."""
+    known = ["{}.{}".format(*one) for one in CAPABILITIES]
+    after = max((known.index(one) for one in capabilities), default=-1) + 1
+    return f"no code for compute capability {known[after]} and later" if after < len(known) else ""
+
+
 def coverage(path: Path) -> Coverage:
     """A library's coverage; one without a fat binary has no containers. Raises NotElf, NotFatbin, OSError."""
     with path.open("rb") as file:

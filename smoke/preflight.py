@@ -213,7 +213,8 @@ def judge_coverage(driver: Driver, covered: Path) -> Finding:
         lacking = ", ".join(_dotted(one) for one in sorted(answers) if answers[one] == answer)
         if lacking:
             return _lacking(state, lacking, words, served, facts, kept)
-    return Finding("coverage", OK, f"code for compute capability {served}", facts=facts)
+    beyond = "; " + kept.unserved() if kept.unserved() else ""
+    return Finding("coverage", OK, f"code for compute capability {served}{beyond}", facts=facts)
 
 
 def _lacking(state: str, lacking: str, words: str, served: str, facts: Mapping[str, Any], kept: Kept) -> Finding:

@@ -69,7 +69,15 @@ def load(found: Survey) -> dict[Path, Outcome]:
     """Loads the survey's libraries; paths to outcomes."""
     chosen = [one.path for one in found.libraries if not one.damage]
     shared = {name: paths[0] for name, paths in found.shared.items()}
-    return {Path(one.path): one for one in closure.load_all(chosen, shared)}
+    outcomes = {Path(one.path): one for one in closure.load_all(chosen, shared)}
+    return {one.path: _told(one, outcomes[one.path]) for one in found.libraries if one.path in outcomes}
+
+
+def _told(library: Library, outcome: Outcome) -> Outcome:
+    """The outcome with a version of the CUDA runtime in any case: CUDA 11's tells it only where there is a driver."""
+    if not outcome.loaded or outcome.version or not library.soname.startswith("libcudart.") or not library.owner:
+        return outcome
+    return outcome._replace(version=".".join(library.owner.version.split(".")[:2]))
 
 
 def judge_closure(found: Survey, outcomes: Mapping[Path, Outcome], label: str, device: str) -> Result:
@@ -158,7 +166,7 @@ def _majors(found: Survey, outcomes: Mapping[Path, Outcome], label: str) -> Iter
 def majors_of(library: Library, outcome: Optional[Outcome]) -> set[int]:
     """The majors of CUDA that a library says it is of: by its own answer, its runtime, and its package's name."""
     said = {outcome.cuda.split(".", maxsplit=1)[0]} if outcome and outcome.cuda else set()
-    said |= {name.rpartition(".")[2] for name in library.names.needed if name.startswith("libcudart.so.")}
+    said |= {name.split(".")[2] for name in library.names.needed if name.startswith("libcudart.so.")}
     suffix = re.search(r"-cu(\d\d)\d*$", library.owner.name) if library.owner and library.nvidia else None
     said |= {suffix.group(1)} if suffix else set()
     return {int(one) for one in said if one.isdigit()}
@@ -196,7 +204,7 @@ def facts(found: Survey, outcomes: Mapping[Path, Outcome]) -> dict[str, Any]:
         "libraries": {name: version for name, version in sorted(versions.items()) if version},
         "waiting": {path.name: one.lacks for path, one in sorted(outcomes.items()) if one.lacks},
         "coverage": code,
-        "served": {"wholly": wholly, "partly": partly},
+        "served": {"wholly": wholly, "partly": partly, "unserved": fatbin.unserved(wholly + partly)},
         "least_driver": least_driver(runtime),
     }
 
@@ -266,9 +274,11 @@ def judge_coverage(found: Survey, gpus: Sequence[tuple[int, int]]) -> Result:
     for major, minor in sorted(set(gpus)):
         if f"{major}.{minor}" not in wholly + partly:
             wrong.append(f"this GPU has compute capability {major}.{minor}, and the framework has no code for it")
+    latest = max(wholly + partly, key=numbers, default="0")
     metrics = [
         metric("libraries", sum(bool(one.code.containers) for one in found.libraries), "1", ">="),
         metric("served", len(wholly), "1", ">="),
+        metric("latest", latest),
         metric("partly", len(partly)),
     ]
     serves = ", ".join(wholly) or "none"

@@ -1,7 +1,7 @@
-"""Images broken on purpose, and the static check that catches each: none may get through.
+"""Images broken on purpose, and the check that catches each: none may get through.
 
-They stand on a real image with PyTorch, two mutants to several faults each, so that the table takes a minute and not
-five; what tells the faults apart is the reason, which must name the culprit.
+They stand on a real image with the framework that the fault is about, one mutant to several faults, so that the table
+takes a minute and not five; what tells the faults apart is the reason, which must name the culprit.
 """
 
 from __future__ import annotations
@@ -23,17 +23,42 @@ from assay.images import tag
 
 pytestmark = pytest.mark.engine
 
-FRAMEWORK = "torch"
 SITE = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
 PIP = "python -m pip install --quiet --no-deps --no-index --no-compile --root-user-action=ignore"
-# With PyTorch 2.15 both resolve to the newest, and one is for CUDA 13.2, the other for 13.0.
-WHEELS = ("torchaudio==2.11.0", "nvidia-cuda-runtime-cu12==12.9.79", "numpy==2.3.5")
-STEPS = {
-    "none": "",
-    "files": f"rm {SITE}/nvidia/cudnn/lib/libcudnn_engines_precompiled.so.*; "
-    f"echo '# changed' >> {SITE}/torch/nn/functional.py; "
-    f"touch {SITE}/sitecustomize.py",
-    "packages": f"{PIP} /run/wheels/torchaudio* /run/wheels/nvidia*; {PIP} --force-reinstall /run/wheels/numpy*",
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """An image with this framework, and what is done to it; ``wheels`` are at hand, ``only`` is what is checked."""
+
+    framework: str
+    step: str = ""
+    wheels: tuple[str, ...] = ()
+    only: tuple[str, ...] = ("static",)
+
+
+MUTANTS = {
+    "none": Mutant("torch"),
+    "files": Mutant(
+        "torch",
+        f"rm {SITE}/nvidia/cudnn/lib/libcudnn_engines_precompiled.so.*; "
+        f"echo '# changed' >> {SITE}/torch/nn/functional.py; "
+        f"touch {SITE}/sitecustomize.py",
+    ),
+    # With PyTorch 2.15 both resolve to the newest, and one is for CUDA 13.2, the other for 13.0.
+    "packages": Mutant(
+        "torch",
+        f"{PIP} /run/wheels/torchaudio* /run/wheels/nvidia*; {PIP} --force-reinstall /run/wheels/numpy*",
+        ("torchaudio==2.11.0", "nvidia-cuda-runtime-cu12==12.9.79", "numpy==2.3.5"),
+    ),
+    # MXNet's own metadata allows any NumPy below 2.
+    "numpy": Mutant(
+        "mxnet",
+        f"{PIP} --force-reinstall /run/wheels/numpy*; "
+        "cp --dereference /usr/lib/libcuda.so.1 /usr/lib/x86_64-linux-gnu/libcuda.so.1",
+        ("numpy==1.24.4",),
+        ("static", "imports"),
+    ),
 }
 
 
@@ -49,6 +74,7 @@ class Mutation:
 
 LIE = {"labels": {"cuda": "12.9"}}
 LOCKED = {"packages": {"torchaudio": "2.11.0"}}
+NEWER = {"packages": {"numpy": "1.24.4"}}
 TABLE = {
     "a cuDNN sub-library deleted": Mutation("files", "static.closure", "libcudnn_engines_precompiled"),
     "and its file is missed": Mutation("files", "static.packages", "libcudnn_engines_precompiled"),
@@ -60,6 +86,10 @@ TABLE = {
     ),
     "a second CUDA major": Mutation("packages", "static.closure", "libcudart.so.12 is of CUDA 12", LOCKED),
     "a NumPy that is not the locked one": Mutation("packages", "static.packages", "numpy", LOCKED),
+    "a NumPy too new for MXNet, though locked": Mutation("numpy", "imports.framework", "no attribute 'bool'", NEWER),
+    "and nothing trains with it": Mutation("numpy", "static.loaded", "no attribute 'bool'", NEWER),
+    "and it is not the locked one": Mutation("numpy", "static.packages", "numpy 1.23.5 is locked, 1.24.4 is"),
+    "a stub before the driver": Mutation("numpy", "static.contract", "may be found before it"),
     "a label that lies: the runtime": Mutation("none", "static.closure", "and CUDA 12.9 is promised", LIE),
     "a label that lies: what is loaded": Mutation("none", "static.loaded", "and CUDA 12.9 is promised", LIE),
 }
@@ -68,55 +98,65 @@ TABLE = {
 class Mutants:
     """Builds and runs each mutant once for each plan."""
 
-    def __init__(self, root: Path, running: engine.Engine, image: Image, scratch: Path) -> None:
-        self.root, self.engine, self.image, self.scratch = root, running, image, scratch
+    def __init__(self, root: Path, running: engine.Engine, scratch: Path) -> None:
+        self.root, self.engine, self.scratch = root, running, scratch
+        self.catalog = catalog.load(root)
         self.reports: dict[str, dict[str, Any]] = {}
         self.built: list[str] = []
 
-    def report(self, mutant: str, plan: dict[str, dict[str, str]]) -> dict[str, Any]:
-        """The mutant's report."""
-        key = mutant + json.dumps(plan, sort_keys=True)
+    def report(self, name: str, plan: dict[str, dict[str, str]]) -> dict[str, Any]:
+        """The mutant's report; skips where no image with its framework is built."""
+        key = name + json.dumps(plan, sort_keys=True)
         if key not in self.reports:
-            self.reports[key] = self._run(self._build(mutant), plan, self.scratch / f"run{len(self.reports)}")
+            image = self._image(MUTANTS[name].framework)
+            built = self._build(name, MUTANTS[name], image)
+            self.reports[key] = self._run(MUTANTS[name], built, image, plan)
         return self.reports[key]
 
-    def _build(self, mutant: str) -> str:
-        parent = tag(self.image.name, "latest")
-        if not STEPS[mutant]:
+    def _image(self, framework: str) -> Image:
+        images = [one for one in self.catalog.frameworks() if one.framework and one.framework.name == framework]
+        able = [one for one in images if self.engine.digest(tag(one.name, "latest"))]
+        if not able:
+            pytest.skip(f"no image with {framework} is built: run `assay build` first")
+        return able[0]
+
+    def _build(self, name: str, mutant: Mutant, image: Image) -> str:
+        parent = tag(image.name, "latest")
+        if not mutant.step:
             return parent
-        name = f"trial/{mutant}:mutant"
-        if name in self.built:
-            return name
-        folder = self.scratch / mutant
-        folder.mkdir()
+        made = f"trial/{name}:mutant"
+        if made in self.built:
+            return made
+        folder = self.scratch / name
+        folder.mkdir(exist_ok=True)
         dockerfile = folder / "Dockerfile"
         mount = "--mount=type=bind,from=wheels,target=/run/wheels"
-        dockerfile.write_text(f"FROM {parent}\nUSER 0\nRUN {mount} set -eu; {STEPS[mutant]}\nUSER 1000:1000\n")
-        wheels = {"wheels": str(self._wheels())}
-        self.engine.build(BuildRequest(name, dockerfile, folder, contexts=wheels), lambda _: None)
-        self.built.append(name)
-        return name
+        dockerfile.write_text(f"FROM {parent}\nUSER 0\nRUN {mount} set -eu; {mutant.step}\nUSER 1000:1000\n")
+        wheels = {"wheels": str(self._wheels(folder / "wheels", mutant, image))}
+        self.engine.build(BuildRequest(made, dockerfile, folder, contexts=wheels), lambda _: None)
+        self.built.append(made)
+        return made
 
-    def _wheels(self) -> Path:
-        folder = self.scratch / "wheels"
-        if not folder.is_dir():
-            folder.mkdir()
-            python = ("--python-version", self.image.labels["python"], "--only-binary", ":all:")
+    def _wheels(self, folder: Path, mutant: Mutant, image: Image) -> Path:
+        folder.mkdir(exist_ok=True)
+        if mutant.wheels and not list(folder.iterdir()):
+            python = ("--python-version", image.labels["python"], "--only-binary", ":all:")
             platforms = ("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
             argv = [sys.executable, "-m", "pip", "download", "--no-deps", *python, *platforms, "--dest", str(folder)]
-            asked = subprocess.run([*argv, *WHEELS], capture_output=True, text=True, check=False)
+            asked = subprocess.run([*argv, *mutant.wheels], capture_output=True, text=True, check=False)
             if asked.returncode:
                 pytest.skip(f"the wheels of the mutants cannot be had: {asked.stderr.strip().splitlines()[-1]}")
         return folder
 
-    def _run(self, name: str, changes: dict[str, dict[str, str]], shared: Path) -> dict[str, Any]:
+    def _run(self, mutant: Mutant, name: str, image: Image, changes: dict[str, dict[str, str]]) -> dict[str, Any]:
+        shared = self.scratch / f"run{len(self.reports)}"
         shared.mkdir()
         shared.chmod(0o777)
-        plan: dict[str, Any] = dict(planning.plan(self.image))
+        plan: dict[str, Any] = dict(planning.plan(image))
         for key, change in changes.items():
             plan[key] = {**plan[key], **change}
         (shared / "plan.json").write_text(json.dumps(plan))
-        options = ("--plan", "/run/assay/plan.json", "--report", "/run/assay/report.json", "--only", "static")
+        options = ("--plan", "/run/assay/plan.json", "--report", "/run/assay/report.json", "--only", *mutant.only)
         mounts = {shared: "/run/assay", self.root / "smoke": "/opt/assay/smoke"}
         ran = self.engine.run(RunRequest(name, ("smoke", *options), mounts=mounts, seconds=300))
         assert ran.exit_code == 0, ran.output
@@ -127,12 +167,7 @@ class Mutants:
 @pytest.fixture(scope="module")
 def mutants(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mutants]:
     running = engine.find()
-    images = [one for one in catalog.load(root).images.values() if one.framework and one.framework.name == FRAMEWORK]
-    able = [one for one in images if running.digest(tag(one.name, "latest"))]
-    if not able:
-        running.close()
-        pytest.skip("no image with PyTorch is built: run `assay build` first")
-    found = Mutants(root, running, able[0], tmp_path_factory.mktemp("mutants"))
+    found = Mutants(root, running, tmp_path_factory.mktemp("mutants"))
     yield found
     for name in found.built:
         running.remove(name)

@@ -54,6 +54,13 @@ def test_capabilities_in_order_with_a_star_for_those_in_part(tmp_path: Path) -> 
     assert row.served == "7.5*, 8.0, 9.0a, 12.0"
 
 
+def test_where_the_machine_code_ends_is_said(tmp_path: Path) -> None:
+    served = {"wholly": ["8.0"], "partly": [], "unserved": "no code for compute capability 9.0 and later"}
+    kept(tmp_path, "one", stack={"framework": "mxnet 1", "served": served})
+    (row,) = table.rows(tmp_path, reports.KNOWN)
+    assert row.served == "8.0; no code for compute capability 9.0 and later"
+
+
 def test_what_is_no_certificate_is_said(tmp_path: Path) -> None:
     kept(tmp_path, "one").write_text("{")
     with pytest.raises(UsageError, match="no certificate"):

@@ -102,6 +102,12 @@ def test_a_capability_is_served_only_if_every_container_serves_it() -> None:
     assert Coverage(()).served() == ([], [])
 
 
+def test_what_no_code_serves_is_said_in_words() -> None:
+    assert fatbin.unserved(["5.0", "8.9"]) == "no code for compute capability 9.0 and later"
+    assert fatbin.unserved([]) == "no code for compute capability 3.5 and later"
+    assert fatbin.unserved(["12.1"]) == ""
+
+
 def test_padding_between_containers_and_unknown_kinds_are_passed_over() -> None:
     data = container(entry(2, 80), entry(16, 99)) + b"\0" * 24 + container(entry(1, 120, flags=0x200011))
     assert read(data) == [frozenset({Code(False, 8, 0)}), frozenset({Code(True, 12, 0, "f")})]

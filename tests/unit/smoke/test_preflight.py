@@ -225,6 +225,10 @@ def test_cuda_that_refuses_says_why(tmp_path):
     assert not found.gpus
 
 
+def test_a_stub_of_libcuda_is_no_driver(tmp_path):
+    assert ask(tmp_path, loader(libcuda=FakeCuda(init=34))) == Driver()
+
+
 def test_a_driver_that_crashes_or_hangs_is_an_answer_too(tmp_path):
     def crash(name):
         os.kill(os.getpid(), signal.SIGSEGV)

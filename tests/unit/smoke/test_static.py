@@ -274,6 +274,17 @@ def test_the_gpu_that_is_there_must_be_served(env: Environment) -> None:
     assert "compute capability 9.0" in static.judge_coverage(found, [(9, 0)]).reason
 
 
+def test_the_certificate_says_from_where_on_there_is_no_code(env: Environment) -> None:
+    found = covered(env, Code(False, 8, 0))
+    assert static.facts(found, {})["served"] == {
+        "wholly": ["8.0", "8.6", "8.9"],
+        "partly": [],
+        "unserved": "no code for compute capability 9.0 and later",
+    }
+    latest = {one.name: one.value for one in static.judge_coverage(found, []).metrics}["latest"]
+    assert latest == "8.9"
+
+
 def test_nvidia_s_code_does_not_stand_in_for_the_framework_s(env: Environment) -> None:
     assert static.judge_coverage(covered(env, Code(True, 7, 0), nvidia=True), []).state == "fail"
 
@@ -289,6 +300,39 @@ def test_the_least_driver_comes_from_the_runtime_s_major(runtime: str, least: st
     assert static.least_driver(runtime) == least
     outcomes = {Path("libcudart.so.13"): Outcome("", True, version=runtime)}
     assert static.judge_driver(outcomes, None).state == ("pass" if least else "fail")
+
+
+class Runtime:
+    """CUDA's runtime, as far as it is asked for its version."""
+
+    def __init__(self, status: int, version: int = 0) -> None:
+        self.status, self.version = status, version
+
+    def cudaRuntimeGetVersion(self, out: object) -> int:
+        out._obj.value = self.version  # type: ignore[attr-defined]
+        return self.status
+
+
+def test_cuda_11_s_runtime_does_not_tell_its_version_without_a_driver() -> None:
+    assert closure.versions("libcudart.so.11.0", Runtime(0, 11080)) == ("11.8", "11.8")
+    assert closure.versions("libcudart.so.11.0", Runtime(35)) == ("", "")
+    with pytest.raises(closure.VersionRefused, match="error 3"):
+        closure.versions("libcudart.so.11.0", Runtime(3))
+
+
+def test_then_its_package_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = Environment(tmp_path)
+    files = {"nvidia/cuda_runtime/lib/libcudart.so.11.0": library("libcudart.so.11.0")}
+    env.add("nvidia-cuda-runtime-cu11", "11.8.89", files)
+    env.add("framework", "1.0", {"framework/lib.so": library("", ("libcudart.so.11.0",))})
+    monkeypatch.setattr(closure, "load_all", lambda paths, _: [Outcome(str(path), True) for path in paths])
+    found = survey(env.site)
+    outcomes = static.load(found)
+    assert static.runtime_of(outcomes) == "11.8"
+    assert static.judge_closure(found, outcomes, "11.8", "cpu").state == "pass"
+    assert "the CUDA runtime says" in static.judge_closure(found, outcomes, "11.7", "cpu").reason
+    monkeypatch.setattr(closure, "load_all", lambda paths, _: [Outcome(str(path), False) for path in paths])
+    assert static.runtime_of(static.load(found)) == ""
 
 
 def test_an_old_driver_fails() -> None:
@@ -421,6 +465,55 @@ def test_a_stub_in_the_loader_s_way_is_told_and_a_driver_is_not(now: Surrounding
     (folder / "libcuda.so.1").symlink_to("libcuda.so.580.65.06")
     assert contract.broken(now, LABELS, "gpu") == []
     assert contract.broken(dataclasses.replace(now, driver="575.57.08"), LABELS, "gpu") != []
+
+
+STUB = {**LABELS, "libcuda": "stub"}
+
+
+@pytest.fixture
+def stubbed(now: Surroundings) -> Surroundings:
+    """A stub in the last folder, under another soname, and in no cache."""
+    (folder,) = now.loader_folders
+    folder.mkdir()
+    (folder / "libcuda-stub.so").write_bytes(library("libcuda-stub.so"))
+    (folder / "libcuda.so.1").symlink_to("libcuda-stub.so")
+    return dataclasses.replace(now, last_folder=folder)
+
+
+def test_a_declared_stub_that_yields_keeps_the_contract(stubbed: Surroundings) -> None:
+    assert contract.broken(stubbed, STUB, "cpu") == []
+    assert "is not the driver's" in contract.broken(stubbed, LABELS, "cpu")[0][0]
+
+
+def test_a_declared_stub_must_be_there(now: Surroundings) -> None:
+    assert contract.broken(now, STUB, "cpu")[0][0] == "a stub of libcuda is promised, and there is none"
+
+
+@pytest.mark.parametrize("soname", ["libcuda.so.1", "libcuda.so", "", "no library"])
+def test_a_stub_that_ldconfig_would_take_for_a_driver_does_not_yield(stubbed: Surroundings, soname: str) -> None:
+    data = b"\x7fELF" if soname == "no library" else library(soname)
+    (stubbed.last_folder / "libcuda-stub.so").write_bytes(data)
+    assert "may be found before it" in contract.broken(stubbed, STUB, "cpu")[0][0]
+
+
+def test_a_stub_elsewhere_or_in_the_cache_does_not_yield(stubbed: Surroundings, tmp_path: Path) -> None:
+    stub = stubbed.last_folder / "libcuda.so.1"
+    named = {**stubbed.environment, "LD_LIBRARY_PATH": f"/a:{stubbed.last_folder}"}
+    for changed in (
+        dataclasses.replace(stubbed, last_folder=tmp_path / "other"),
+        dataclasses.replace(stubbed, cached=frozenset({stub})),
+        dataclasses.replace(stubbed, environment=named),
+    ):
+        assert "may be found before it" in contract.broken(changed, STUB, "cpu")[0][0]
+
+
+def test_beside_a_driver_the_stub_may_stay(stubbed: Surroundings, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / "libcuda.so.580.65.06").write_bytes(b"driver")
+    (first / "libcuda.so.1").symlink_to("libcuda.so.580.65.06")
+    beside = dataclasses.replace(stubbed, loader_folders=(first, *stubbed.loader_folders), driver="580.65.06")
+    assert contract.broken(beside, STUB, "gpu") == []
 
 
 def test_the_loader_s_configuration_is_followed(tmp_path: Path) -> None:
