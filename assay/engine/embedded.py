@@ -153,8 +153,9 @@ class EmbeddedEngine:
             "bridge": "none",
             "iptables": False,
             "ip6tables": False,
-            # An image's local manifest digest is then the digest that gets published.
-            "features": {"containerd-snapshotter": True},
+            # An image's local manifest digest is then the digest that gets published. CDI is how containers are
+            # handed GPUs; before Docker 28 it has to be turned on.
+            "features": {"containerd-snapshotter": True, "cdi": True},
             "builder": {"gc": {"enabled": True, "defaultKeepStorage": "30GB"}},
         }
 

@@ -213,7 +213,7 @@ def test_one_command_at_a_time(private: Private) -> None:
 def test_the_daemon_touches_no_network_of_the_host(private: Private) -> None:
     settings = private._settings()
     assert (settings["bridge"], settings["iptables"], settings["ip6tables"]) == ("none", False, False)
-    assert settings["features"] == {"containerd-snapshotter": True}
+    assert settings["features"] == {"containerd-snapshotter": True, "cdi": True}
     assert settings["hosts"] == [f"unix://{private.socket}"]
     assert str(settings["data-root"]).startswith(str(private.home))
 
