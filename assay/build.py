@@ -222,7 +222,7 @@ def _tools_context(run: _Run, image: Image) -> Iterator[dict[str, str]]:
         yield {}
         return
     tar = _rootfs(run, image.build_tools, image.name)
-    # On the disk of the tar: what is large is a hard link.
+    # It is as large as the tar, and so in the cache folder.
     with tempfile.TemporaryDirectory(prefix="layout-", dir=tar.parent) as folder:
         digest = oci.layout(tar, Path(folder))
         yield {"tools": f"oci-layout://{folder}@{digest}"}
@@ -268,7 +268,7 @@ def _base_context(run: _Run, image: Image, folder: Path) -> Path:
     """A folder with a base's root file system in it."""
     tar = _rootfs(run, image, image.name)
     folder.mkdir()
-    oci.link(tar, folder / "rootfs.tar")
+    _link(tar, folder / "rootfs.tar")
     return folder
 
 
@@ -443,6 +443,14 @@ def _check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Buil
             f"{needed / 1e9:.0f} GB are needed below {root} and {free / 1e9:.0f} GB are free",
             "Make room (`assay engine prune` drops the build cache), or build fewer images at a time.",
         )
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the two are on different disks."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 @contextlib.contextmanager
