@@ -40,7 +40,7 @@ def run(process: str, bench: Bench) -> Iterator[Result]:
     gates = bench.gates["checkpoint"]
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     metrics = [metric("weights", weights, gates["weights"]), metric("loss", loss, gates["loss"])]
-    yield judged(ID, "checkpoint", [*metrics, metric("bytes", size, "1", ">=")], remedy=REMEDY)
+    yield judged(ID, "checkpoint", [*metrics, metric("bytes", size, gates["bytes"], ">=")], remedy=REMEDY)
 
 
 def _difference(found: object, right: np.ndarray) -> float:

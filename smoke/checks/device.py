@@ -19,14 +19,11 @@ REMEDY = "The framework did not compute on the declared device: see its own log 
 def run(_process: str, bench: Bench) -> Iterator[Result]:
     """One result: the evidence for the declared device."""
     declared = bench.plan.device
-    yield judge(declared, bench.framework.device_evidence(declared))
+    yield judge(declared, bench.framework.device_evidence(declared), bench.gates["device"])
 
 
-def judge(declared: str, evidence: Mapping[str, Any]) -> Result:
+def judge(declared: str, evidence: Mapping[str, Any], gates: Mapping[str, Mapping[str, str]]) -> Result:
     """The verdict on evidence: the result's device, and on a GPU memory and kernels too."""
-    gate = "1" if declared == "gpu" else None
-    metrics = [
-        metric("bytes", evidence["bytes"], gate, ">="),
-        metric("kernels", evidence["kernels"], gate, ">="),
-    ]
-    return judged("device.evidence", "device", metrics, declared, evidence["device"], REMEDY)
+    held = gates.get(declared, {})
+    metrics = [metric(name, evidence[name], held.get(name), ">=") for name in ("bytes", "kernels")]
+    return judged("device." + declared, "device", metrics, declared, evidence["device"], REMEDY)

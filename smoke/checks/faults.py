@@ -48,8 +48,8 @@ def run(_process: str, bench: Bench) -> Iterator[Union[Fault, Result]]:
     faults = [*_trainings(bench), _fallback(bench)]
     yield from faults
     missed = [one.id for one in faults if one.state != "fail"]
-    missed += sorted(set(bench.gates["faults"]) - {one.id for one in faults})
-    result = judged("P4.faults", "faults", [metric("let_through", len(missed), "0")])
+    missed += sorted(set(bench.gates["faults"]["put_in"]) - {one.id for one in faults})
+    result = judged("P4.faults", "faults", [metric("let_through", len(missed), bench.gates["faults"]["let_through"])])
     yield dataclasses.replace(result, reason="let through: " + ", ".join(missed)) if missed else result
 
 
@@ -65,5 +65,5 @@ def _trainings(bench: Bench) -> Iterator[Fault]:
 
 def _fallback(bench: Bench) -> Fault:
     """Computes on the CPU and claims that it was a GPU."""
-    verdict = device.judge("gpu", bench.framework.device_evidence("cpu"))
+    verdict = device.judge("gpu", bench.framework.device_evidence("cpu"), bench.gates["device"])
     return Fault("cpu-fallback", verdict.id, verdict.state, verdict.metrics, verdict.reason)

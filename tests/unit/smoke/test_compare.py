@@ -129,7 +129,7 @@ def test_another_device_is_the_same_image():
 
 def test_a_part_of_the_plan_has_no_new_failures_and_says_what_was_left_out():
     def part(report):
-        report.update(results=report["results"][:1], faults=[], complete=False)
+        report.update(results=report["results"][-1:], faults=[], complete=False)
         report["stack"].pop("framework")
 
     found = compare.compare(parsed(REPORT), changed(part))
@@ -243,8 +243,9 @@ def ran(monkeypatch):
 
 @pytest.fixture
 def plan(tmp_path):
+    """The recorded plan, for the framework that its own, which only the integration tests have, is a copy of."""
     path = tmp_path / "plan.json"
-    path.write_text(json.dumps(REPORT["plan"]))
+    path.write_text(json.dumps({**REPORT["plan"], "framework": {"name": "autograd", "module": "autograd"}}))
     return str(path)
 
 

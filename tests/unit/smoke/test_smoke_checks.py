@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from smoke import data, loading, reference
+from smoke import data, gates, loading, reference
 from smoke.bench import Bench
 from smoke.checks import (
     checkpoint,
@@ -135,16 +135,16 @@ def test_all_faults_are_caught(tmp_path):
 @pytest.mark.parametrize("blind", ["loss", "grad", "dW"])
 def test_one_blind_metric_alone_lets_no_fault_through(tmp_path, blind):
     seeing = bench(tmp_path)
-    gates = {**seeing.gates["parity"]["f32"], blind: "inf"}
-    seeing.gates = {**seeing.gates, "parity": {**seeing.gates["parity"], "f32": gates}}
+    loosened = {**seeing.gates["parity"]["f32"], blind: "inf"}
+    seeing.gates = {**seeing.gates, "parity": {**seeing.gates["parity"], "f32": loosened}}
     *_, verdict = faults.run("main", seeing)
     assert verdict.state == "pass"
 
 
 def test_a_blind_check_is_found_out(tmp_path):
     blind = bench(tmp_path)
-    gates = dict.fromkeys(("loss", "grad", "dW"), "1e9")
-    blind.gates = {**blind.gates, "parity": {**blind.gates["parity"], "f32": gates}}
+    loosened = dict.fromkeys(("loss", "grad", "dW"), "1e9")
+    blind.gates = {**blind.gates, "parity": {**blind.gates["parity"], "f32": loosened}}
     *found, verdict = faults.run("main", blind)
     assert {one.id for one in found if one.state == "pass"} == set(faults.TRAININGS)
     assert verdict.state == "fail"
@@ -169,7 +169,7 @@ def test_a_framework_that_ignores_a_fault_is_found_out(tmp_path):
     ],
 )
 def test_device_evidence(declared, evidence, state):
-    assert device.judge(declared, evidence).state == state
+    assert device.judge(declared, evidence, gates.load()["device"]).state == state
 
 
 @pytest.mark.parametrize(
