@@ -431,12 +431,13 @@ def _check_built(run: _Run, image: Image, built: Built, parent: Built | None) ->
 
 
 def _check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Built]) -> None:
-    """Refuse to begin what the disk cannot hold."""
+    """Refuse to begin what the disk cannot hold; what an image has from its parent is counted there."""
     root = engine.data_root()
     if not root.is_dir():
         return  # an engine on another machine
-    absent = [image for image in order if image.name not in known]
-    needed = sum(image.size_gb or 0 for image in absent) * ROOM_FACTOR * 1e9
+    limits = {image.name: image.size_gb or 0.0 for image in order}
+    own = [limits[image.name] - limits.get(image.parent or "", 0.0) for image in order if image.name not in known]
+    needed = sum(max(size, 0.0) for size in own) * ROOM_FACTOR * 1e9
     free = shutil.disk_usage(root).free
     if free < needed:
         raise BuildFailed(
