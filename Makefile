@@ -23,10 +23,10 @@ $(READY): pyproject.toml requirements-dev.lock
 	@touch $@
 
 build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they stand on)
-	@$(VENV)/bin/assay build $(IMAGES)
+	@$(VENV)/bin/assay build --pack $(IMAGES)
 
 smoke: $(READY) ## Train in every built image and write its certificate
-	@$(VENV)/bin/assay smoke $(IMAGES)
+	@$(VENV)/bin/assay smoke --pack $(IMAGES)
 
 publish: $(READY) ## Push certified images, signed: REGISTRY=host/path (KEY=assay.key, from `assay keygen`)
 	@test -n "$(REGISTRY)" || { echo "error: no registry is named"; echo "  make publish REGISTRY=host/path"; exit 2; } >&2

@@ -67,11 +67,13 @@ class View(Protocol):
 class Options:
     """How to build. ``suffix`` sets the names of a trial build apart; it leaves no trace in images.json.
 
-    Without the cache the base is bootstrapped anew too, unless ``keep_base``.
+    Without the cache the base is bootstrapped anew too, unless ``keep_base``. With ``pack`` the embedded engine holds
+    framework images compressed only, from when they are built to when they are run.
     """
 
     no_cache: bool = False
     keep_base: bool = False
+    pack: bool = False
     suffix: str = ""
 
 
@@ -167,6 +169,10 @@ def _one(run: _Run, image: Image) -> Built:
         if not run.options.suffix:
             write_images(run.catalog.root, run.built)
     _forget_older(run, image, parent, digest)
+    if run.options.pack:
+        run.engine.tidy()
+        if image.framework:
+            run.engine.pack(run.engine.tags(tag(image.name, "", run.options.suffix).rstrip(":")))
     run.view.done(image.name, built, fresh=True)
     return built
 

@@ -49,6 +49,9 @@ def repository() -> Path:
     raise UsageError(f"{here} is in no checkout of Assay", "Run this in a clone of the repository.")
 
 
+pack_option = click.option(
+    "--pack", is_flag=True, help="Keep images compressed until they are run: half the room (embedded engine only)."
+)
 images_argument = click.argument("images", nargs=-1, metavar="[IMAGE]...")
 
 
@@ -61,12 +64,13 @@ def cli() -> None:
 @cli.command("build")
 @images_argument
 @click.option("--no-cache", is_flag=True, help="Build every step anew, the base too.")
-def build_command(images: tuple[str, ...], no_cache: bool) -> None:
+@pack_option
+def build_command(images: tuple[str, ...], no_cache: bool, pack: bool) -> None:
     """Build images (all, unless named) and what they stand on."""
     known = catalog.load(repository())
     known.order(images)
     with engine.find() as found, view.BuildView() as watching:
-        build.build(known, found, images, watching, build.Options(no_cache=no_cache))
+        build.build(known, found, images, watching, build.Options(no_cache=no_cache, pack=pack))
 
 
 @cli.command()
@@ -97,9 +101,16 @@ def reproduce(images: tuple[str, ...], smallest: bool) -> None:
 @click.option("--again", is_flag=True, help="Certify again what already has a certificate.")
 @click.option("--memory", metavar="SIZE", help="Bound each container's memory, for instance 8g.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@pack_option
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML for a CI system.")
 def smoke_command(
-    images: tuple[str, ...], device: str, again: bool, memory: str | None, as_json: bool, junit: Path | None
+    images: tuple[str, ...],
+    device: str,
+    again: bool,
+    memory: str | None,
+    as_json: bool,
+    pack: bool,
+    junit: Path | None,
 ) -> None:
     """Train in the built images (all, unless named) and write their certificates."""
     known = catalog.load(repository())
@@ -107,7 +118,8 @@ def smoke_command(
         known.get(name)
     if junit and not junit.absolute().parent.is_dir():
         raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
-    options = smoke.Options(device=device, again=again, memory_bytes=parse_size(memory) if memory else None)
+    bound = parse_size(memory) if memory else None
+    options = smoke.Options(device=device, again=again, memory_bytes=bound, pack=pack)
     watching = view.SmokeView(quiet=as_json)
     with engine.find() as found, watching:
         outcomes = smoke.smoke(known, found, images, options, watching.start, watching.done)

@@ -30,11 +30,15 @@ SECONDS = 1200
 
 @dataclass(frozen=True)
 class Options:
-    """What to run: the device, whether to certify again what has a certificate, and a memory bound in bytes."""
+    """What to run: the device, whether to certify again what has a certificate, and a memory bound in bytes.
+
+    With ``pack`` the embedded engine holds an image compressed only, once it has been run.
+    """
 
     device: str = "cpu"
     again: bool = False
     memory_bytes: int | None = None
+    pack: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def smoke(
             outcome = _one(cat, engine, image, built.get(image.name), known, options)
         except (UsageError, VerificationFailed, CertificateFailed) as error:
             outcome = Outcome(image.name, options.device, error=error)
+        if options.pack:
+            engine.pack(engine.tags(tag(image.name, "").rstrip(":")))
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes

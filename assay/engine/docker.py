@@ -10,7 +10,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -248,11 +248,8 @@ class Engine:
 
     def _manifest(self, digest: str, reference: str) -> dict[str, Any]:
         """The manifest's JSON: from containerd where we may ask it, else out of ``docker save``."""
-        socket = self.environment.get("ASSAY_CONTAINERD")
-        if socket:
-            asked = process.run(
-                ["ctr", "--address", socket, "--namespace", "moby", "content", "get", digest], env=self.environment
-            )
+        if self.environment.get("ASSAY_CONTAINERD"):
+            asked = self._ctr("content", "get", digest)
             if asked.returncode == 0:
                 return cast("dict[str, Any]", json.loads(asked.stdout))
         for _, blob in self.content(reference, [digest]):
@@ -266,10 +263,9 @@ class Engine:
         Raises `EngineMissing` for what the engine has not, or not whole.
         """
         left = set(digests)
-        socket = self.environment.get("ASSAY_CONTAINERD")
-        for digest in sorted(left) if socket else ():
+        for digest in sorted(left) if "ASSAY_CONTAINERD" in self.environment else ():
             with tempfile.TemporaryFile() as file:
-                argv = ["ctr", "--address", str(socket), "--namespace", "moby", "content", "get", digest]
+                argv = self._ctr_argv("content", "get", digest)
                 if process.run_into(argv, file, env=self.environment).returncode == 0:
                     yield digest, _whole(file, digest)
                     left.discard(digest)
@@ -323,6 +319,31 @@ class Engine:
         if self.kind == "embedded":
             self.prune_build_cache()
             self._client.images.prune({"dangling": True})
+
+    @_answered
+    def pack(self, references: Iterable[str]) -> None:
+        """Of the embedded engine: keep these images compressed only, until they are run again.
+
+        containerd holds an unpacked layer for as long as the config of an image names it. Without that its garbage
+        collector takes it, unless another image or a container stands on it; a run unpacks it again.
+        """
+        if self.kind != "embedded":
+            return
+        for reference in references:
+            digest = self.digest(reference)
+            if digest is not None:
+                config = str(self._manifest(digest, reference)["config"]["digest"])
+                self._ctr("content", "label", config, "containerd.io/gc.ref.snapshot.overlayfs=")
+        # Ending a lease in step is how one asks for the collection.
+        self._ctr("leases", "create", "--id", "assay-pack")
+        self._ctr("leases", "rm", "--sync", "assay-pack")
+
+    def _ctr(self, *arguments: str) -> process.Completed:
+        """Ask the embedded engine's containerd."""
+        return process.run(self._ctr_argv(*arguments), env=self.environment, timeout=300)
+
+    def _ctr_argv(self, *arguments: str) -> list[str]:
+        return ["ctr", "--address", self.environment["ASSAY_CONTAINERD"], "--namespace", "moby", *arguments]
 
     @_answered
     def prune_build_cache(self) -> int:

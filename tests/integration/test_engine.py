@@ -125,6 +125,27 @@ def test_a_container_that_hangs_is_ended(running: engine.Engine, newcomer: objec
     assert ran.exit_code == 124
 
 
+def test_a_packed_image_is_unpacked_again_when_it_is_run(running: engine.Engine, newcomer: object) -> None:
+    if running.kind != "embedded":
+        pytest.skip("only the embedded engine packs")
+    request = RunRequest("assay/newcomer:latest", ("python", "-c", "print('here')"))
+    assert running.run(request).exit_code == 0
+    unpacked = snapshots(running)
+    running.tidy()
+    running.pack(running.tags("assay/newcomer"))
+    packed = snapshots(running)
+    assert packed < unpacked
+    assert running.run(request).exit_code == 0
+    assert snapshots(running) > packed
+
+
+def snapshots(running: engine.Engine) -> int:
+    """How many layers are unpacked."""
+    asked = running._ctr("snapshots", "ls")
+    assert asked.returncode == 0, asked.stderr
+    return asked.stdout.count("Committed")
+
+
 def test_an_image_that_is_not_there_is_a_usage_error(running: engine.Engine) -> None:
     with pytest.raises(UsageError, match="not built"):
         running.run(RunRequest("assay/no-such-image:latest", ("true",)))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from assay.build import Options
 from assay.engine import BuildRequest, ImageFacts, Step, process
 from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
 from assay.images import Built, read_images, tag, write_images
-from tests.unit.repository import repository
+from tests.unit.repository import STACK, repository
 
 ORDER = ["base/trixie", "cuda/1.0", "plain", "tensory", "torchy"]
 
@@ -39,6 +39,7 @@ class Engine:
         self.foreign: set[str] = set()  # images that ignore their parent
         self.lock = threading.Lock()
         self.tidied = 0
+        self.packed: list[str] = []
 
     def build(self, request: BuildRequest, on_step: Callable[[Step], None]) -> str:
         with self.lock:
@@ -68,7 +69,7 @@ class Engine:
             self.names[name] = self.names[reference]
 
     def tags(self, repository: str) -> list[str]:
-        return [name for name in self.names if name.rpartition(":")[0] == repository]
+        return [name for name in list(self.names) if name.rpartition(":")[0] == repository]
 
     def remove(self, reference: str) -> None:
         self.names.pop(reference, None)
@@ -81,6 +82,9 @@ class Engine:
 
     def tidy(self) -> None:
         self.tidied += 1
+
+    def pack(self, references: Iterable[str]) -> None:
+        self.packed += references
 
     @property
     def built(self) -> list[str]:
@@ -379,6 +383,22 @@ def test_room_is_looked_for_first(place: Place, monkeypatch: pytest.MonkeyPatch,
         place.build()
     assert len(str(caught.value).splitlines()) == 2
     assert place.engine.built == []
+
+
+def test_room_for_a_stack_is_counted_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write("images/cuda/1.0/image.toml", STACK + "[limits]\nsize_gb = 1.5\n")
+    usage = shutil.disk_usage(place.root)
+    # 2 for plain, 1.5 for the stack, 0.5 each for the two above it
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: type(usage)(10**12, 0, int(4.5 * 1.6e9)))
+    place.build()
+
+
+def test_packed_are_framework_images_and_only_when_asked_for(place: Place) -> None:
+    place.build("plain")
+    assert place.engine.packed == []
+    place.build("torchy", options=Options(pack=True))
+    assert {name.rpartition(":")[0] for name in place.engine.packed} == {"assay/torchy"}
+    assert set(place.engine.packed) == set(place.engine.tags("assay/torchy"))
 
 
 def test_room_is_needed_for_what_is_not_there_yet(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

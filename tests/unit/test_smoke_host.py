@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -33,6 +33,13 @@ class Engine:
         self.names: dict[str, str] = {}
         self.gpu: str | None = None
         self.on_run: dict[str, Callable[[Path], RunResult | None]] = {}
+        self.packed: list[str] = []
+
+    def tags(self, repository: str) -> list[str]:
+        return [name for name in self.names if name.rpartition(":")[0] == repository]
+
+    def pack(self, references: Iterable[str]) -> None:
+        self.packed += references
 
     def digest(self, reference: str) -> str | None:
         return self.names.get(reference)
@@ -372,6 +379,13 @@ def test_a_failed_run_is_not_kept(place: Place) -> None:
     assert len(place.engine.requests) == 2
 
 
+def test_packed_is_what_was_run_and_only_when_asked_for(place: Place) -> None:
+    place.smoke("plain")
+    assert place.engine.packed == []
+    place.smoke("tensory", pack=True)
+    assert place.engine.packed == ["assay/tensory:latest"]
+
+
 # ---- for programs ------------------------------------------------------------------------------------
 
 
@@ -401,7 +415,8 @@ def test_junit(place: Place) -> None:
     assert "crashed with exit code 1" in plain[0][0].get("message", "")
     names = [case.get("name") for case in tensory]
     assert {"fault lr-1.001", "P2.train.f32"} <= set(names)
-    assert tensory.get("failures") == str(len(reports.FAULTS))
+    faults = reports.GATES["faults"]
+    assert tensory.get("failures") == str(len(faults["put_in"]) + len(faults["put_in_cuda"]))
     assert int(tensory.get("skipped", "0")) > 0
     assert (torchy.get("errors"), torchy.get("failures")) == ("1", "1")
     assert torchy.find("testcase/error").get("message") == "it broke [1m <&>"  # type: ignore[union-attr]
