@@ -96,7 +96,8 @@ def rootfs(image: Image, on_step: Callable[[str], None], *, fresh: bool = False)
         made.unlink()
         raise BuildFailed(
             f"{image.name} cannot be made as it was locked: {problem}",
-            f"Put a kept copy at {kept}, or point apt at a snapshot of the archive, or `assay lock {image.name}`.",
+            f"Put a kept copy at {kept}, or name an archive that has them in ASSAY_DEBIAN_SOURCES, "
+            f"or `assay lock {image.name}`.",
         )
     return Path(shutil.move(made, kept))
 
@@ -203,7 +204,14 @@ _SOURCES = (
 
 
 def _sources(image: Image) -> list[str]:
-    """The host's mirror, where the host is a Debian; otherwise none, and mmdebstrap takes its default."""
+    """Where the suite is to come from, as lines of apt's.
+
+    That is what ``ASSAY_DEBIAN_SOURCES`` says, for a suite that the mirrors no longer have; else the host's own
+    mirror, where the host is a Debian; else nothing, and mmdebstrap takes its default.
+    """
+    chosen = os.environ.get("ASSAY_DEBIAN_SOURCES")
+    if chosen:
+        return _chosen_sources(Path(chosen), image)
     components = " ".join(image.tools.components if image.tools else ("main",))
     kinds = ("deb", "deb-src") if image.tools and image.tools.sources else ("deb",)
     codename = apt.host_codename()
@@ -215,6 +223,23 @@ def _sources(image: Image) -> list[str]:
         for address, pocket, component in apt.host_sources()
         if component == "main" and (pocket == codename or pocket.startswith(f"{codename}-"))
     ]
+
+
+_SOURCE = re.compile(r"deb(-src)?\s+(\[[^\]]*\]\s+)?\S+\s+(?P<suite>\S+)(\s+\S+)+")
+
+
+def _chosen_sources(path: Path, image: Image) -> list[str]:
+    """The lines of a sources.list, one-line style, that are for the image's suite."""
+    todo = f"Write lines for {image.suite} there, as in apt's sources.list: deb ADDRESS {image.suite} main"
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"ASSAY_DEBIAN_SOURCES: {path} cannot be read: {error}", todo) from None
+    suites = [(line, found["suite"]) for line in lines for found in [_SOURCE.fullmatch(line)] if found]
+    fitting = [line for line, suite in suites if suite.partition("-")[0].partition("/")[0] == image.suite]
+    if not fitting:
+        raise UsageError(f"ASSAY_DEBIAN_SOURCES: {path} has no line for {image.suite}", todo)
+    return fitting
 
 
 def _tools() -> Path:
@@ -251,7 +276,8 @@ def _run(name: str, argv: list[str], on_step: Callable[[str], None]) -> None:
         reason = f"the archive no longer has {vanished[2]} {vanished[1]}"
     raise BuildFailed(
         f"{name} cannot be bootstrapped: {reason or (said or ['mmdebstrap said nothing'])[-1]}",
-        f"Check that the package archive answers; `assay lock {name}` resolves the base anew.",
+        "Check that the package archive answers, or name one that has the suite in ASSAY_DEBIAN_SOURCES; "
+        f"`assay lock {name}` resolves the base anew.",
     )
 
 

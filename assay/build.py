@@ -316,9 +316,13 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
 
 
 def smallest(cat: Catalog) -> str:
-    """The built framework image that takes the least room."""
+    """The built framework image that takes the least room; of those alone that are not compiled, if there are any."""
     built = read_images(cat.root).images
-    sizes = {image.name: built[image.name].uncompressed_bytes for image in cat.frameworks() if image.name in built}
+    sizes = {
+        image.name: (image.build_tools is not None, built[image.name].uncompressed_bytes)
+        for image in cat.frameworks()
+        if image.name in built
+    }
     if not sizes:
         raise UsageError("no framework image is built", "Run `assay build` first.")
     return min(sizes, key=lambda name: sizes[name])
