@@ -33,7 +33,7 @@ from assay import (
 from assay.certificate import LEVELS, Known
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, BuildFailed, UsageError
-from assay.images import Built, read_images
+from assay.images import Built, read_images, registry_bytes
 from assay.registry import Reference
 from assay.signing import PrivateKey, PublicKey
 
@@ -185,6 +185,14 @@ def images_command(as_json: bool) -> None:
         )
     columns = ("image", "on", "version", "compressed", "on disk", "digest", "what")
     view.out.print(view.table(columns, rows, right=("compressed", "on disk")))
+    frameworks = [built[image.name] for image in known.frameworks() if image.name in built]
+    if len(frameworks) > 1:
+        together, alone = registry_bytes(frameworks)
+        view.out.print(
+            f"The {len(frameworks)} framework images take {view.size(together)} in a registry, "
+            f"where shared layers are kept once; each alone, {view.size(alone)}.",
+            markup=False,
+        )
 
 
 def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -56,6 +56,13 @@ def write_images(root: Path, built: Mapping[str, Built]) -> None:
     partial = path.with_suffix(".partial")
     partial.write_bytes(text + b"\n")
     partial.replace(path)
+
+
+def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
+    """What these images take in a registry together, where each layer is kept once, and the sum of each alone."""
+    images = list(built)
+    layers = {digest: size for image in images for digest, size in image.layers}
+    return sum(layers.values()), sum(size for image in images for _, size in image.layers)
 
 
 def tag(name: str, version: str, suffix: str = "") -> str:

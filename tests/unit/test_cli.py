@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -267,6 +268,15 @@ def test_images(assay_: Callable[..., Ran]) -> None:
         "uncompressed_bytes": 4 * 10**9,
     }
     assert rows[0]["digest"] is None
+
+
+def test_images_says_what_sharing_saves_in_a_registry(assay_: Callable[..., Ran]) -> None:
+    stack = ("sha256:stack", 2_000_000_000)
+    layers = {"torchy": (stack, ("sha256:t", 500_000_000)), "tensory": (stack, ("sha256:u", 250_000_000))}
+    write_images(Path.cwd(), {name: msgspec.structs.replace(BUILT, layers=own) for name, own in layers.items()})
+    said = " ".join(assay_("images").out.split())
+    assert "The 2 framework images take 2.75 GB in a registry" in said
+    assert said.endswith("each alone, 4.75 GB.")
 
 
 def test_the_command_works_below_the_top_of_the_checkout(
