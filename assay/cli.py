@@ -24,6 +24,7 @@ from assay import (
     paths,
     planning,
     publish,
+    rebuild,
     signing,
     smoke,
     table,
@@ -292,6 +293,23 @@ def verify_command(
     else:
         view.show_verdict(found)
     verify.require_passed(found)
+
+
+@cli.command("rebuild")
+@click.argument("reference")
+@key_option
+@plain_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) -> None:
+    """Build a published image again from its provenance, and compare; in a clone that has its commit."""
+    named, public, root = Reference.parse(reference), PublicKey.read(key), repository()
+    with engine.find() as found, view.BuildView() as watching:
+        result = rebuild.rebuild(root, named, public, found, watching, plain_http=plain_http)
+    if as_json:
+        click.echo(json.dumps(rebuild.as_json(result), indent=1))
+    else:
+        view.show_rebuilt(result)
+    rebuild.require_same(result)
 
 
 @cli.command("table")

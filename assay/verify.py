@@ -375,23 +375,33 @@ def _check_layers(
             found.problems.append(f"the layer {layer.digest[:19]} unpacks to other content than certified")
 
 
-def _diff_id(chunks: Iterator[bytes], media_type: str) -> str:
-    """The hash of a layer unpacked. What cannot be unpacked is read to its end all the same: it may be truncated."""
-    digest, count = hashlib.sha256(), 0
-    unpack = _unpacker(media_type)
+def unpacked(chunks: Iterator[bytes], media_type: str) -> Iterator[bytes]:
+    """A layer's tar, in pieces that are never empty. Raises `VerificationFailed` for what cannot be unpacked."""
+    unpack, count = _unpacker(media_type), 0
     try:
         for chunk in chunks:
             for piece in unpack(chunk):
-                digest.update(piece)
                 count += len(piece)
                 if count > LARGEST_LAYER:
                     raise VerificationFailed(
                         f"a layer unpacks to more than {LARGEST_LAYER >> 30} GiB", "Do not use the image."
                     )
+                if piece:
+                    yield piece
     except (zstandard.ZstdError, zlib.error) as error:
+        raise VerificationFailed(f"a layer cannot be unpacked: {error}", "Do not use the image.") from None
+
+
+def _diff_id(chunks: Iterator[bytes], media_type: str) -> str:
+    """The hash of a layer unpacked. What cannot be unpacked is read to its end all the same: it may be truncated."""
+    digest = hashlib.sha256()
+    try:
+        for piece in unpacked(chunks, media_type):
+            digest.update(piece)
+    except VerificationFailed:
         for _ in chunks:
             pass
-        raise VerificationFailed(f"a layer cannot be unpacked: {error}", "Do not use the image.") from None
+        raise
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -20,6 +20,7 @@ from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
 from assay.images import Built
 from assay.publish import Published
+from assay.rebuild import Rebuilt
 from assay.smoke import Outcome
 
 # Where nobody looks (a pipe, a log) lines are as long as they need to be.
@@ -299,6 +300,20 @@ def show_verdict(verdict: verify.Verdict) -> None:
         out.print(Text(f"  WRONG        {plain(text)}", "bold red"))
     if verdict.passed:
         out.print(Text(f"  holds: {plain(verdict.image)}, {verdict.level}", "bold green"))
+
+
+def show_rebuilt(found: Rebuilt) -> None:
+    """Whether the same bits came out, and where not."""
+    out.print(Text(plain(f"{found.reference}  commit {found.commit[:12]}"), "bold"))
+    out.print(f"  published  {found.published}\n  rebuilt    {found.rebuilt}", markup=False)
+    for layer in found.layers:
+        out.print(Text(f"  layer {layer.number}: {layer.count} files differ", "bold red"))
+        for one in layer.files:
+            out.print(Text(plain(f"    {one.path}: {one.what}")))
+    for name in found.configuration:
+        out.print(Text(plain(f"  configuration: {name}"), "bold red"))
+    if found.same:
+        out.print(Text("  the same, bit for bit", "bold green"))
 
 
 def show_error(error: AssayError) -> None:
