@@ -7,8 +7,10 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
+import py_compile
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -538,6 +540,20 @@ def test_every_change_after_installation_is_found(env: Environment) -> None:
     assert "has 0 bytes" in packages.changed(found.distributions)[0]
     path.unlink()
     assert "cannot be read: No such file" in packages.changed(found.distributions)[0]
+
+
+def test_byte_code_from_a_wheel_may_be_made_anew_from_its_source_only(env: Environment) -> None:
+    code = f"brings/__pycache__/it.{sys.implementation.cache_tag}.pyc"
+    env.add("brings", "1", {"brings/it.py": b"x = 1\n", code: b"byte code of the wheel's own"})
+    found, source = survey(env.site).distributions, env.site / "brings/it.py"
+    assert packages.changed(found) == []
+    py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    assert packages.changed(found) == []
+    source.write_bytes(b"x = 2\n")
+    assert [line.partition(" ")[0] for line in packages.changed(found)] == [str(source), str(env.site / code)][::-1]
+    source.write_bytes(b"x = 1\n")
+    (env.site / code).write_bytes(b"byte code of another make   ")
+    assert "is not as it was installed" in packages.changed(found)[0]
 
 
 def test_a_file_that_no_record_lists_is_found(env: Environment) -> None:
