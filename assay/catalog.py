@@ -43,6 +43,7 @@ class Framework:
     name: str  # smoke/frameworks/<name>.py
     module: str  # what is imported
     distribution: str | None = None  # the package that brings it, where its name is another one
+    backends: tuple[str, ...] = ()  # what computes for it, where it leaves that to others: each is certified
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,10 @@ _Line = Annotated[str, msgspec.Meta(pattern=r"^\S([^\r\n]*\S)?\Z")]
 _Module = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")]
 
 
+# The last word of the ids of what is found with it.
+_Backend = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\Z")]
+
+
 class _ImageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary: _Line
     parent: str | None = None
@@ -179,6 +184,7 @@ class _FrameworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_]*\Z")]
     module: _Module
     distribution: _Word | None = None
+    backends: tuple[_Backend, ...] = ()
 
 
 class _LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -311,7 +317,7 @@ def _image(root: Path, name: str, file: _File, known: Mapping[str, Image]) -> Im
         dockerfile=folder / "Dockerfile" if file.tools else _dockerfile(folder, root),
         parent=file.image.parent,
         summary=file.image.summary,
-        framework=Framework(made.name, made.module, made.distribution) if made else None,
+        framework=Framework(made.name, made.module, made.distribution, made.backends) if made else None,
         workloads=file.image.workloads,
         labels=_labels(name, file.labels, parent),
         size_gb=file.limits.size_gb,
@@ -360,6 +366,8 @@ def _check_kind(name: str, file: _File) -> None:
         raise UsageError(f"{where}: image.workloads without [framework]", "Remove one or add the other.")
     if len(set(file.image.workloads)) != len(file.image.workloads):
         raise UsageError(f"{where}: image.workloads names one twice", "Name each workload once.")
+    if file.framework and len(set(file.framework.backends)) != len(file.framework.backends):
+        raise UsageError(f"{where}: framework.backends names one twice", "Name each backend once.")
 
 
 def _sources(name: str, own: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:

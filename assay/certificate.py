@@ -40,6 +40,7 @@ LEVELS = {
 # one of ALLOWED_ABSENT, with the reason; nothing else may be missing.
 STATIC = ("static.contract", "static.packages")
 STATIC_CUDA = ("static.closure", "static.coverage", "static.loaded", "static.driver")
+LOADED = ("static.loaded",)  # with each backend, if the plan names backends, as all of TRAINING and NUMERICS
 TRAINING = (
     "imports",
     "device",
@@ -339,10 +340,25 @@ def _promises_cuda(report: Report) -> bool:
     return isinstance(labels, Mapping) and bool(labels.get("cuda"))
 
 
+def _backends(report: Report) -> tuple[str, ...]:
+    """The backends that the plan names; without a name the one of a framework that computes by itself."""
+    framework = report.plan.get("framework")
+    named = framework.get("backends") if isinstance(framework, Mapping) else None
+    return tuple(str(one) for one in named) if isinstance(named, list) and named else ("",)
+
+
+def _named(identity: str, backend: str) -> str:
+    """An id as the suite gives it to what it finds with a backend."""
+    return f"{identity}.{backend}" if backend else identity
+
+
 def _fault_problems(report: Report, gates: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A certificate is void if a fault got through, or was never put in."""
     put_in = {fault.id for fault in report.faults}
-    for name in (*gates.get("faults", ()), *(gates.get("cuda_faults", ()) if _promises_cuda(report) else ())):
+    for name in (
+        *(_named(name, backend) for backend in _backends(report) for name in gates.get("faults", ())),
+        *(gates.get("cuda_faults", ()) if _promises_cuda(report) else ()),
+    ):
         if name not in put_in:
             yield f"fault {name}", "was not put in"
     for fault in report.faults:
@@ -368,17 +384,25 @@ def _level(report: Report, bad: set[str], device: str) -> str:
         return "E0"  # a fault got through, or a part is missing: nothing above what was built counts
     if not _all_passed(report, (*STATIC, *(STATIC_CUDA if _promises_cuda(report) else ())), bad):
         return "E0"
-    if not _all_passed(report, TRAINING, bad) or bad:
+    if _promises_cuda(report) and not _with_each(report, LOADED, bad):
+        return "E0"
+    if not _with_each(report, TRAINING, bad) or bad:
         return "E1"
     if device != "gpu":
         return "E2"
-    return "E4" if _all_passed(report, NUMERICS, bad) else "E3"
+    return "E4" if _with_each(report, NUMERICS, bad) else "E3"
 
 
-def _all_passed(report: Report, needed: Iterable[str], bad: set[str]) -> bool:
-    """Whether each needed part has a result that passed, and none that did not."""
+def _with_each(report: Report, needed: Iterable[str], bad: set[str]) -> bool:
+    """Whether all of it passed with every backend."""
+    return all(_all_passed(report, needed, bad, backend) for backend in _backends(report))
+
+
+def _all_passed(report: Report, needed: Iterable[str], bad: set[str], backend: str = "") -> bool:
+    """Whether each needed part has a result (with this backend) that passed, and none that did not."""
+    with_it = [one for one in report.results if one.id.endswith(_named("", backend))]
     for prefix in needed:
-        of_it = [one for one in report.results if one.id == prefix or one.id.startswith(f"{prefix}.")]
+        of_it = [one for one in with_it if one.id == prefix or one.id.startswith(f"{prefix}.")]
         if not any(one.state == "pass" for one in of_it) or any(one.id in bad for one in of_it):
             return False
     return True

@@ -14,11 +14,12 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     """What the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
+    backends = {"backends": list(image.framework.backends)} if image.framework.backends else {}
     return {
         "schema": 1,
         "image": image.name,
         "device": device,
-        "framework": {"name": image.framework.name, "module": image.framework.module},
+        "framework": {"name": image.framework.name, "module": image.framework.module, **backends},
         "workloads": list(image.workloads),
         "labels": dict(image.labels),
         "packages": packages(image),

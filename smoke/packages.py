@@ -6,8 +6,10 @@ import base64
 import hashlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Optional
 
@@ -16,6 +18,15 @@ from smoke.survey import Distribution, File, Survey
 BLOCK = 1 << 20
 # What making a virtual environment puts beside the packages, and no RECORD lists.
 OF_THE_ENVIRONMENT = ("_virtualenv.py", "_virtualenv.pth")
+
+
+def oldest(package: str, needed: str) -> str:
+    """The oldest version of ``needed`` that an installed package's own metadata asks for; empty if it names none."""
+    for line in metadata.requires(package) or ():
+        name, _, rest = line.partition(";")[0].partition(">=")
+        if re.split(r"[<>=!~ (]", name, maxsplit=1)[0] == needed:
+            return rest.split(",")[0].strip(" )")
+    return ""
 
 
 def changed(distributions: Iterable[Distribution]) -> list[str]:

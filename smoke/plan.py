@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ class PlanError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """One image's plan, schema 1. ``packages`` holds name -> version of every distribution in its lock."""
+    """One image's plan, schema 1. ``packages`` holds name -> version of every distribution in its lock.
+
+    ``backends`` are those of a framework that leaves the computing to others: it is checked with each of them.
+    """
 
     image: str
     device: str
@@ -38,14 +41,16 @@ class Plan:
     labels: Mapping[str, str]
     packages: Mapping[str, str]
     seconds_per_check: int
+    backends: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is written in a file."""
+        backends = {"backends": list(self.backends)} if self.backends else {}
         return {
             "schema": SCHEMA,
             "image": self.image,
             "device": self.device,
-            "framework": {"name": self.framework, "module": self.module},
+            "framework": {"name": self.framework, "module": self.module, **backends},
             "workloads": list(self.workloads),
             "labels": dict(self.labels),
             "packages": dict(self.packages),
@@ -73,16 +78,17 @@ def from_json(data: Any) -> Plan:
             "the plan has schema {!r}, this suite reads {}".format(data["schema"], SCHEMA),
             "Write the plan with the host tool that this suite belongs to.",
         )
-    _keys(data["framework"], {"name", "module"}, "framework")
+    _keys(data["framework"], {"name", "module"}, "framework", optional={"backends"})
     plan = Plan(
         image=_text(data["image"], "image"),
         device=device(data["device"]),
         framework=_text(data["framework"]["name"], "framework.name"),
         module=_text(data["framework"]["module"], "framework.module"),
-        workloads=_workloads(data["workloads"]),
+        workloads=_names(data["workloads"], "workloads"),
         labels=_texts(data["labels"], "labels"),
         packages=_texts(data["packages"], "packages"),
         seconds_per_check=_seconds(data["seconds_per_check"]),
+        backends=_backends(data["framework"]),
     )
     _check_known(plan)
     return plan
@@ -98,6 +104,11 @@ def device(name: Any) -> str:
 def frameworks() -> tuple[str, ...]:
     """The names of the frameworks that this suite can check, from the folder."""
     return tuple(sorted(path.stem for path in FRAMEWORKS.glob("*.py") if path.stem != "__init__"))
+
+
+def backend_environment(framework: str, backend: str) -> dict[str, str]:
+    """What tells a framework which backend to import: KERAS_BACKEND=jax, say. Nothing where it has none."""
+    return {framework.upper() + "_BACKEND": backend} if backend else {}
 
 
 def declared(framework: str, constant: str) -> Any:
@@ -125,12 +136,12 @@ def _check_known(plan: Plan) -> None:
             )
 
 
-def _keys(data: Any, known: set[str], where: str) -> None:
+def _keys(data: Any, known: set[str], where: str, optional: Collection[str] = ()) -> None:
     if not isinstance(data, dict):
         raise PlanError(f"{where} is not an object", "Write it as a JSON object.")
     for key in sorted(known - set(data)):
         raise PlanError(f"{where} has no {key!r}", f"Add the key {key!r}.")
-    for key in sorted(set(data) - known):
+    for key in sorted(set(data) - known - set(optional)):
         raise PlanError(f"{where} has an unknown key {key!r}", f"Remove the key {key!r}.")
 
 
@@ -146,12 +157,21 @@ def _texts(value: Any, where: str) -> Mapping[str, str]:
     return {key: _text(one, f"{where}.{key}") for key, one in value.items()}
 
 
-def _workloads(value: Any) -> tuple[str, ...]:
+def _names(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise PlanError("workloads is not a list", "Write workloads as a list of names.")
-    names = tuple(_text(one, "a workload") for one in value)
+        raise PlanError(f"{where} is not a list", f"Write {where} as a list of names.")
+    names = tuple(_text(one, f"one of {where}") for one in value)
     if len(set(names)) != len(names):
-        raise PlanError("a workload is named twice", "Name each workload once.")
+        raise PlanError(f"one of {where} is named twice", "Name each once.")
+    return names
+
+
+def _backends(framework: Mapping[str, Any]) -> tuple[str, ...]:
+    if "backends" not in framework:
+        return ()
+    names = _names(framework["backends"], "framework.backends")
+    if not names or not all(name.isidentifier() for name in names):  # each becomes a part of ids, and a folder's name
+        raise PlanError(f"framework.backends is {framework['backends']!r}", "Name each backend by its module.")
     return names
 
 

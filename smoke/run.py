@@ -6,6 +6,7 @@ process go on in a new one.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -16,15 +17,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Optional
 
 from smoke import host
 from smoke.checks import FAMILIES, LANES, Family
-from smoke.plan import Plan, declared
+from smoke.plan import Plan, backend_environment, declared
 from smoke.report import SUITE, Fault, Report, Result, fault_from, not_run, result_from
 
 KEPT_OUTPUT = 4096
@@ -44,28 +46,47 @@ def wanted(plan: Plan, only: Sequence[str] = ()) -> list[Family]:
 def run(plan: Plan, only: Sequence[str] = ()) -> Report:
     """Runs the plan and returns the report; what goes wrong in a check is in it. Raises OSError without scratch."""
     scratch = Path(tempfile.mkdtemp(prefix="smoke-"))
-    runner = Runner(plan, wanted(plan, only), scratch)
+    runners = [Runner(plan, *part, scratch) for part in parts(plan, wanted(plan, only))]
     try:
-        runner.run()
+        run_lanes(runners)
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
-    found = runner.found
     order = [one.name for one in FAMILIES]
-    results = [one for one in found.results if not only or any(_touches(prefix, one.id) for prefix in only)]
+    results = [one for runner in runners for one in runner.results()]
     return Report(
         image=plan.image,
         plan=plan.as_json(),
         host=host.describe(plan.device),
-        stack={**found.stack, **found.facts},
-        results=tuple(sorted(results, key=lambda one: order.index(one.family))),
-        faults=tuple(found.faults),
+        stack=_stack(runners),
+        results=tuple(
+            sorted(
+                (one for one in results if not only or any(_touches(prefix, one.id) for prefix in only)),
+                key=lambda one: order.index(one.family),
+            )
+        ),
+        faults=tuple(one for runner in runners for one in runner.faults()),
         complete=not only,
     )
 
 
-def _stack(details: dict[str, Any]) -> dict[str, Any]:
-    framework = "{name} {version}".format_map(details)
-    return {"python": platform.python_version(), "framework": framework, "details": details}
+def parts(plan: Plan, families: list[Family]) -> list[tuple[str, list[Family]]]:
+    """The families of a run by backend: with each backend those about the framework, with "" what is run once."""
+    if not plan.backends:
+        return [("", families)]
+    once = [one for one in families if one.once]
+    rest = [one for one in families if not one.once]
+    return [("", once), *((backend, rest) for backend in plan.backends)]
+
+
+def _stack(runners: Sequence[Runner]) -> dict[str, Any]:
+    """What was loaded, in the framework's own words: ``details``, or ``backends`` with the words of each."""
+    told = {one.backend: one.found.stack for one in runners if one.found.stack}
+    facts = {name: value for one in runners for name, value in one.found.facts.items()}
+    if not told:
+        return facts
+    framework = "{name} {version}".format_map(next(iter(told.values())))
+    words = {"details": told[""]} if "" in told else {"backends": told}
+    return {"python": platform.python_version(), "framework": framework, **words, **facts}
 
 
 def _touches(prefix: str, check_id: str) -> bool:
@@ -89,7 +110,7 @@ class Findings:
         elif "fault" in line:
             self.faults.append(fault_from(line["fault"]))
         elif "stack" in line:
-            self.stack = self.stack or _stack(line["stack"])
+            self.stack = self.stack or line["stack"]
         elif "facts" in line:
             self.facts.update(line["facts"])
 
@@ -108,37 +129,58 @@ def _is_import_failure(one: Result) -> bool:
     return one.state == "error" or (one.id == "imports.framework" and one.state != "pass")
 
 
+def run_lanes(runners: Sequence[Runner]) -> None:
+    """Runs all lanes to their end, one runner after the other in each. If told to end, so are the children."""
+    side_by_side = len(LANES) if runners[0].plan.device == "cpu" else 1
+    stop = threading.Event()
+
+    def lane(processes: Sequence[str]) -> None:
+        for runner in runners:
+            runner.lane(processes, stop)
+
+    with ThreadPoolExecutor(side_by_side) as pool:
+        lanes = [pool.submit(lane, processes) for processes in LANES]
+        try:
+            for one in lanes:
+                one.result()
+        except BaseException:
+            stop.set()
+            raise
+
+
 class Runner:
-    """One run of a plan: its processes in their lanes, and what they found."""
+    """One run of families with one backend ("" where the framework has none): its processes, and what they found."""
 
-    def __init__(self, plan: Plan, families: list[Family], scratch: Path) -> None:
+    def __init__(self, plan: Plan, backend: str, families: list[Family], scratch: Path) -> None:
         self.plan = plan
+        self.backend = backend
         self.families = families
-        self.scratch = scratch
+        self.scratch = scratch / backend
+        self.scratch.mkdir(exist_ok=True)
         self.found = Findings()
-        self._stop = threading.Event()
 
-    def run(self) -> None:
-        """Runs all lanes to their end. If this process is told to end, so are its children."""
-        side_by_side = len(LANES) if self.plan.device == "cpu" else 1
-        with ThreadPoolExecutor(side_by_side) as pool:
-            lanes = [pool.submit(self._lane, processes) for processes in LANES]
-            try:
-                for lane in lanes:
-                    lane.result()
-            except BaseException:
-                self._stop.set()
-                raise
+    def results(self) -> list[Result]:
+        """What was found, under ids that name the backend."""
+        return [dataclasses.replace(one, id=self._named(one.id)) for one in self.found.results]
 
-    def _lane(self, processes: Sequence[str]) -> None:
+    def faults(self) -> list[Fault]:
+        """The faults that were put in, under ids that name the backend."""
+        named = self._named
+        return [dataclasses.replace(one, id=named(one.id), check=named(one.check)) for one in self.found.faults]
+
+    def _named(self, check_id: str) -> str:
+        return f"{check_id}.{self.backend}" if self.backend else check_id
+
+    def lane(self, processes: Sequence[str], stop: threading.Event) -> None:
+        """Runs one lane's processes, one after the other."""
         for process in processes:
             left = [one for one in self.families if process in one.processes and one.name not in self.found.over]
-            while left and not self._stop.is_set():
+            while left and not stop.is_set():
                 if self.found.lacks_framework():
                     for one in left:
                         self._refuse(one)
                     break
-                ended = self._process(process, [one.name for one in left])
+                ended = self._process(process, [one.name for one in left], stop)
                 left = [one for one in left if one.name not in ended]
 
     def _refuse(self, family: Family) -> None:
@@ -146,13 +188,14 @@ class Runner:
         reason = "the framework cannot be imported, see imports"
         self.found.results.append(not_run(family.prefix, family.name, reason))
 
-    def _process(self, process: str, names: list[str]) -> set[str]:
+    def _process(self, process: str, names: list[str], stop: threading.Event) -> set[str]:
         """Runs one process to its end and takes its findings in; returns the families that need no other try."""
         out, plan_file = self.scratch / (process + ".jsonl"), self.scratch / (process + ".plan.json")
         out.write_text("")
         plan_file.write_text(json.dumps(self.plan.as_json()))
         argv = [sys.executable, "-m", "smoke.child", process, ",".join(names), str(plan_file), str(out)]
-        ending = bounded(argv, self.scratch, out, self.plan.seconds_per_check, self._stop)
+        chosen = backend_environment(self.plan.framework, self.backend)
+        ending = bounded(argv, self.scratch, out, self.plan.seconds_per_check, stop, chosen)
         began, ended = _take_all(out, self.found)
         if ending.reason or not ended:
             name = _blamed(names, began, ended)
@@ -204,10 +247,17 @@ class Exit:
         return "\nlast output: " + self.output.strip()[-KEPT_OUTPUT:] if self.output.strip() else ""
 
 
-def bounded(argv: Sequence[str], scratch: Path, out: Path, seconds: float, stop: threading.Event) -> Exit:
+def bounded(
+    argv: Sequence[str],
+    scratch: Path,
+    out: Path,
+    seconds: float,
+    stop: threading.Event,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Exit:
     """Runs ``argv`` in a process group of its own until it ends, or ``stop`` is set.
 
-    It is ended, too, if it writes nothing to ``out`` for ``seconds``.
+    It is ended, too, if it writes nothing to ``out`` for ``seconds``. ``variables`` are added to its environment.
     """
     child = subprocess.Popen(
         list(argv),
@@ -215,7 +265,7 @@ def bounded(argv: Sequence[str], scratch: Path, out: Path, seconds: float, stop:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=str(scratch),
-        env=_environment(scratch),
+        env={**_environment(scratch), **variables},
         start_new_session=True,
     )
     tail = _Tail(child.stdout)

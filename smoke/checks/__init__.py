@@ -18,16 +18,20 @@ DETERMINISTIC = ("first", "second")
 
 
 class Family(NamedTuple):
-    """A check family: its file, what its result ids begin with, its processes, and if a plan must ask for it."""
+    """A check family: its file, what its result ids begin with, its processes, and if a plan must ask for it.
+
+    ``once``: where a plan names backends, it is about the image and not run again with each.
+    """
 
     name: str
     prefix: str
     processes: tuple[str, ...] = ("main",)
     optional: bool = False
+    once: bool = False
 
 
 FAMILIES = (
-    Family("static", "static"),
+    Family("static", "static", once=True),
     Family("imports", "imports"),
     Family("device", "device"),
     Family("exact", "P0"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from smoke import closure, contract, fatbin, host, packages
+from smoke import plan as plans
 from smoke.bench import Bench
 from smoke.checks import imports
 from smoke.closure import Outcome
@@ -45,7 +47,8 @@ def run(_process: str, bench: Bench) -> Iterator[Union[Result, Fault]]:
         yield judge_coverage(found, _gpu_capabilities(bench.plan.device))
         yield judge_driver(outcomes, host.describe(bench.plan.device)["driver"])
         bench.facts.update(facts(found, outcomes))
-        yield _loaded(found, bench)
+        for backend in bench.plan.backends or ("",):
+            yield _loaded(found, bench, backend)
     else:
         for name in ("closure", "coverage", "driver", "loaded"):
             yield not_run("static." + name, "static", NO_CUDA)
@@ -346,19 +349,28 @@ def numbers(version: str) -> tuple[int, ...]:
 # What is loaded
 
 
-def _loaded(found: Survey, bench: Bench) -> Result:
+def _loaded(found: Survey, bench: Bench, backend: str) -> Result:
+    """In a process of its own with this backend, whose name ends the id: none sees what another has loaded."""
+    result = _loaded_here(found, bench, backend)
+    return dataclasses.replace(result, id=f"{result.id}.{backend}") if backend else result
+
+
+def _loaded_here(found: Survey, bench: Bench, backend: str) -> Result:
     out, plan, log = (bench.scratch / name for name in ("loaded.json", "loaded-plan.json", "loaded.log"))
     plan.write_text(json.dumps(bench.plan.as_json()))
     argv = [sys.executable, "-m", "smoke.loaded", str(plan), str(out), *companions(found, bench.plan.module)]
+    env = {**os.environ, **plans.backend_environment(bench.plan.framework, backend)}
     with log.open("wb") as said:
-        code = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=said, timeout=LONGEST, check=False).returncode
+        code = subprocess.run(
+            argv, stdout=subprocess.DEVNULL, stderr=said, timeout=LONGEST, check=False, env=env
+        ).returncode
     if code:
         lines = log.read_text(encoding="utf-8", errors="replace").strip()
         wrong = [f"a training step ended with exit code {code}: {lines[-1500:]}"]
         return judge("static.loaded", wrong, (), REBUILD)
     told = json.loads(out.read_text(encoding="utf-8"))
     cuda = {Path(name).name: (said or [""])[0] for name, said in told["maps"].items() if _is_cuda(name)}
-    bench.facts["loaded"] = cuda
+    bench.facts["loaded"] = {**bench.facts.get("loaded", {}), **cuda}
     return judge_loaded(told, found, bench.plan.labels["cuda"], bench.plan.packages)
 
 
@@ -383,8 +395,10 @@ def judge_loaded(told: Mapping[str, Any], found: Survey, label: str, locked: Map
             wrong.append(f"{path.name} is of CUDA {major}, and CUDA {label} is promised")
         if path.name.startswith("libcudart.") and version and not _same(version, label):
             wrong.append(f"the CUDA runtime that is loaded is {version}, and CUDA {label} is promised")
-    built = str((told["described"] or {}).get("cuda") or "")
-    wrong += _built(built, label)
+    described = told["described"] or {}
+    built = str(described.get("cuda") or "")
+    wrong += _built(built, str(described.get("cuda_oldest") or built), label)
+    wrong += _cudnn(str(described.get("cudnn_oldest") or ""), cuda)
     if not built and not cuda:
         wrong.append(
             "CUDA is promised; the framework has loaded none of it, and does not say that it was built for it"
@@ -394,11 +408,19 @@ def judge_loaded(told: Mapping[str, Any], found: Survey, label: str, locked: Map
     return judge("static.loaded", wrong, metrics, "Let the locks bring one CUDA, the label's, and nothing else it.")
 
 
-def _built(built: str, label: str) -> list[str]:
-    """A framework runs on the CUDA that it was built for, or a later minor of the same major."""
-    if not built or (numbers(built)[:1] == numbers(label)[:1] and numbers(built)[:2] <= numbers(label)[:2]):
+def _built(built: str, oldest: str, label: str) -> list[str]:
+    """A framework runs on the major of CUDA that it was built for, from that minor on or the oldest that it names."""
+    if not built or (numbers(built)[:1] == numbers(label)[:1] and numbers(oldest)[:2] <= numbers(label)[:2]):
         return []
-    return [f"the framework was built for CUDA {built}, and CUDA {label} is promised"]
+    named = f", and runs from {oldest} on" if oldest != built else ""
+    return [f"the framework was built for CUDA {built}{named}, and CUDA {label} is promised"]
+
+
+def _cudnn(oldest: str, cuda: Mapping[Path, Sequence[str]]) -> Iterator[str]:
+    """The cuDNN that is loaded is not older than the oldest that the framework names."""
+    for path, (version, _) in sorted(cuda.items()):
+        if oldest and path.name.startswith("libcudnn.") and numbers(version)[:3] < numbers(oldest)[:3]:
+            yield f"cuDNN {version or 'of no version'} is loaded, and the framework asks for {oldest} or later"
 
 
 def _misplaced(path: Path, found: Survey, locked: Mapping[str, str]) -> list[str]:

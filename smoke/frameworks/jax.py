@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 from jax import lax
+from jax._src.lib import cuda_versions  # it has no public name; JAX's plug-in asks it before it starts on a GPU
 
-from smoke import loading, xplane
+from smoke import loading, pjrt, xplane
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import Problem
@@ -38,6 +39,7 @@ def describe() -> dict[str, Any]:
     told: dict[str, Any] = {"name": "jax", "version": jax.__version__, "jaxlib": jaxlib.__version__}
     device = jax.devices()[0]
     told["backend"] = device.client.platform_version
+    told.update(pjrt.cuda(cuda_versions))
     if device.platform == "gpu":
         told["gpu"], told["capability"] = device.device_kind, str(device.compute_capability)
     return told

@@ -126,6 +126,45 @@ def test_a_result_that_says_it_failed_is_believed(prefix: str, state: str) -> No
     assert not verdict.passed
 
 
+def with_backends(*names: str) -> dict[str, Any]:
+    """The report as if each family had been run with each of these backends."""
+    data = whole(cuda=True)
+    data["plan"]["framework"]["backends"] = list(names)
+    once = [one for one in data["results"] if one["family"] == "static" and one["id"] != "static.loaded"]
+    rest = [one for one in data["results"] if one not in once]
+    data["results"] = once + [{**copy.deepcopy(one), "id": f"{one['id']}.{name}"} for name in names for one in rest]
+    data["faults"] = [
+        {**copy.deepcopy(one), "id": f"{one['id']}.{name}", "check": f"{one['check']}.{name}"}
+        for name in names
+        for one in data["faults"]
+    ]
+    return data
+
+
+def test_a_level_is_reached_with_every_backend() -> None:
+    verdict = judged(with_backends("one", "two"))
+    assert (verdict.level, verdict.problems) == ("E2", ())
+
+
+@pytest.mark.parametrize("prefix", [*certificate.LOADED, *certificate.TRAINING])
+def test_a_family_that_one_backend_lacks_drops_the_level(prefix: str) -> None:
+    data = with_backends("one", "two")
+    kept = [one for one in data["results"] if not (one["id"].startswith(prefix) and one["id"].endswith(".two"))]
+    assert len(kept) < len(data["results"])
+    data["results"] = kept
+    assert judged(data).level == ("E0" if prefix.startswith("static") else "E1")
+
+
+def test_the_gates_and_the_faults_hold_for_each_backend() -> None:
+    data = with_backends("one", "two")
+    metric(data, "P2.train.f32.two", "dW")["value"] = "1"
+    assert [name for name, _ in judged(data).problems] == ["P2.train.f32.two"]
+    assert judged(data).level == "E1"
+    data = with_backends("one", "two")
+    data["faults"] = [one for one in data["faults"] if one["id"] != "lr-1.001.two"]
+    assert judged(data).problems == (("fault lr-1.001.two", "was not put in"),)
+
+
 def test_an_image_without_cuda_needs_no_checks_of_cuda() -> None:
     data = whole()
     assert judged(data).level == "E2"

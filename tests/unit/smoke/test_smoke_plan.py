@@ -28,6 +28,14 @@ def test_a_plan_survives_the_round_trip(tmp_path):
     assert plans.read(path).as_json() == GOOD
 
 
+def test_backends_survive_the_round_trip_and_are_told_to_the_framework():
+    data = {**GOOD, "framework": {**GOOD["framework"], "backends": ["jax", "torch"]}}
+    plan = plans.from_json(data)
+    assert (plan.backends, plan.as_json()) == (("jax", "torch"), data)
+    assert plans.backend_environment("keras", "jax") == {"KERAS_BACKEND": "jax"}
+    assert plans.backend_environment("torch", "") == {}
+
+
 @pytest.mark.parametrize("key", sorted(GOOD))
 def test_each_key_is_needed(key):
     with pytest.raises(PlanError, match=f"no '{key}'"):
@@ -45,6 +53,10 @@ def test_each_key_is_needed(key):
         ({"framework": {"name": "autograd"}}, "framework has no 'module'"),
         ({"framework": {"name": "torhc", "module": "torch"}}, "no framework 'torhc'"),
         ({"framework": {"name": "../plan", "module": "x"}}, "no framework '../plan'"),
+        ({"framework": {**GOOD["framework"], "backends": []}}, "framework.backends is"),
+        ({"framework": {**GOOD["framework"], "backends": "jax"}}, "framework.backends is not a list"),
+        ({"framework": {**GOOD["framework"], "backends": ["jax", "jax"]}}, "twice"),
+        ({"framework": {**GOOD["framework"], "backends": ["../jax"]}}, "framework.backends is"),
         ({"workloads": ["telepathy"]}, "no workload 'telepathy'"),
         ({"workloads": ["torchvision"]}, "no workload 'torchvision' for autograd"),
         ({"workloads": ["digits", "digits"]}, "twice"),

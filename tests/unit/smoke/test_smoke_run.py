@@ -179,6 +179,40 @@ def test_the_suite_as_it_is(copy):
     assert "5 of 5 faults caught" in done.stdout
 
 
+def test_with_backends_each_check_is_run_with_each_of_them(copy):
+    change(
+        copy,
+        "frameworks/autograd.py",
+        '"version": ',
+        '"backend": __import__("os").environ["AUTOGRAD_BACKEND"], "version": ',
+    )
+    change(
+        copy,
+        "checks/precision.py",
+        "    for precision in PRECISIONS:\n",
+        "    import os\n"
+        "    if os.environ['AUTOGRAD_BACKEND'] == 'two':\n"
+        "        os._exit(7)\n"
+        "    for precision in PRECISIONS:\n",
+    )
+    plan = {**PLAN, "framework": {**PLAN["framework"], "backends": ["one", "two"]}}
+    _, found = smoke(copy, plan, "--only", "static", "P1", "P3", "P4", "checkpoint")
+    results = by_id(found)
+    assert results["P1.matmul.f32.one"]["state"] == "pass"
+    assert results["P1.two"]["state"] == "error"  # and no other backend pays for it
+    assert [one for one in results if one.startswith("P1")][-1] == "P1.two"
+    for name in ("P3.determinism", "checkpoint.f32", "P4.faults"):
+        assert {results[f"{name}.{backend}"]["state"] for backend in ("one", "two")} == {"pass"}
+    assert [one["id"] for one in found["faults"]].count("lr-1.001.two") == 1
+    assert {one["check"] for one in found["faults"]} >= {"P2.train.f32.one", "P2.train.f32.two"}
+    assert [one for one in results if one.startswith("static.contract")] == ["static.contract"]
+    assert {name: told["backend"] for name, told in found["stack"]["backends"].items()} == {
+        "one": "one",
+        "two": "two",
+    }
+    assert found["stack"]["framework"].startswith("autograd ")
+
+
 @pytest.mark.parametrize(
     ("crash", "said"),
     [

@@ -364,6 +364,32 @@ def test_what_is_loaded_is_as_the_lock_and_the_label_say(env: Environment) -> No
     assert "and 13.2.85 is locked" in static.judge_loaded(told(env), found, "13.2", other).reason
 
 
+def test_the_oldest_cuda_that_a_framework_names_counts(env: Environment) -> None:
+    found, later = survey(env.site), told(env)
+    for built, oldest, state in (
+        ("13.4", "13.4", "fail"),
+        ("13.4", "13.1.9", "pass"),
+        ("13.4", "13.3.1", "fail"),
+        ("12.9", "12.1", "fail"),
+    ):
+        later["described"] = {"cuda": built, "cuda_oldest": oldest}
+        assert static.judge_loaded(later, found, "13.2", LOCKED).state == state, (built, oldest)
+
+
+@pytest.mark.parametrize(("oldest", "state"), [("9.26.0.51", "pass"), ("9.10.2.21", "pass"), ("9.27", "fail")])
+def test_the_cudnn_that_is_loaded_is_not_too_old(env: Environment, oldest: str, state: str) -> None:
+    later = told(env, **{str(env.site / "nvidia/cudnn/lib/libcudnn.so.9"): ["9.26.0", "13.2"]})
+    later["described"] = {"cuda": "13.0", "cudnn_oldest": oldest}
+    assert static.judge_loaded(later, survey(env.site), "13.2", LOCKED).state == state
+
+
+def test_the_oldest_version_is_read_from_the_metadata(tmp_path, monkeypatch) -> None:
+    lines = ["nvidia-cudnn-cu12<10.0,>=9.10.2.21; extra == 'with-cuda'", "nvidia-cudnn-cu12-more>=1", "jax==1"]
+    monkeypatch.setattr(packages.metadata, "requires", lambda package: lines if package == "plugin" else None)
+    assert packages.oldest("plugin", "nvidia-cudnn-cu12") == "9.10.2.21"
+    assert (packages.oldest("plugin", "jax"), packages.oldest("other", "jax")) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
