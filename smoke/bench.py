@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Optional
 
 from smoke import gates
-from smoke.plan import Plan
+from smoke.plan import Plan, chosen_backend
 
 PRECISIONS = ("f64", "f32", "tf32", "fp16", "bf16")
 LOW = ("tf32", "fp16", "bf16")
@@ -24,6 +24,7 @@ class Bench:
         self.plan = plan
         self.scratch = scratch
         self.gates: Mapping[str, Any] = gates.load()
+        self.backend = chosen_backend(plan.framework)
         self.notes: dict[str, float] = {}
         self.facts: dict[str, Any] = {}
         self._deterministic = deterministic
@@ -60,11 +61,13 @@ class Bench:
     def cannot(self, family: str, check_id: str = "") -> str:
         """The reason why a family, or one result of it, is not run here; empty if it is to be run.
 
-        The framework's file may give one for the family, for the check_id, or for a class of numbers ("bf16").
+        The framework's file may give one for the family, for the check_id, or for a class of numbers ("bf16"); each
+        also for one backend only ("bf16.jax").
         """
         reasons: Mapping[str, str] = self.load().CANNOT
         precision = check_id.rpartition(".")[2]
-        for name in (family, check_id, precision):
+        names = (family, check_id, precision)
+        for name in (*names, *(f"{one}.{self.backend}" for one in names)):
             if name in reasons:
                 return reasons[name]
         if precision in LOW and self.plan.device == "cpu":

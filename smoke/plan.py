@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,11 @@ def frameworks() -> tuple[str, ...]:
 def backend_environment(framework: str, backend: str) -> dict[str, str]:
     """What tells a framework which backend to import: KERAS_BACKEND=jax, say. Nothing where it has none."""
     return {framework.upper() + "_BACKEND": backend} if backend else {}
+
+
+def chosen_backend(framework: str) -> str:
+    """The backend that this process was told to use; empty where there is none to choose."""
+    return os.environ.get(framework.upper() + "_BACKEND", "")
 
 
 def declared(framework: str, constant: str) -> Any:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import keras
 import numpy as np
@@ -26,7 +26,10 @@ from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import NAMES, Problem
 
-CANNOT: dict[str, str] = {}
+CANNOT = {
+    "f64.jax": "Keras makes float32 of float64 on JAX (keras.backend.result_type), to be aligned with its default",
+    "f64.torch": "Keras makes float32 of float64 on PyTorch (keras.backend.result_type), as it does on JAX",
+}
 COMPILERS = ("jit_compile",)
 WORKLOADS = ()
 
@@ -242,7 +245,7 @@ def _rounded(x: Any) -> Any:
     return x + ops.stop_gradient(ops.view(bits, "float32") - x)
 
 
-def _parity(problem: Problem, precision: str, fault: str, jit_compile: bool = False) -> Any:
+def _parity(problem: Problem, precision: str, fault: str, jit_compile: Union[bool, str] = "auto") -> Any:
     """The parity problem's network with its weights; float16 and bfloat16 by Keras's policies for mixed precision."""
     conv, dense = (_RoundedConv, _RoundedDense) if fault == "inputs-tf32" else (layers.Conv2D, layers.Dense)
     filters, channels, *_ = problem.weights["conv.w"].shape
@@ -484,7 +487,8 @@ class _Torch:
                 self.torch.zeros(1, device="cuda")
             except (RuntimeError, AssertionError) as why:  # AssertionError: a build without CUDA
                 raise DeviceMissing(str(why)) from why
-        self.scope.enter_context(keras.device(device + ":0"))  # Keras takes a GPU wherever torch has one
+        # Keras takes a GPU wherever torch has one. Of "cpu:0" it makes copies, which get no gradients.
+        self.scope.enter_context(keras.device("gpu:0" if device == "gpu" else "cpu"))
 
     @contextlib.contextmanager
     def products(self, precision: str) -> Iterator[None]:
