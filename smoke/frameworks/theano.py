@@ -24,11 +24,12 @@ from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
-    "tf32": "Theano asks cuBLAS for float32 products, and has no way to ask for tf32",
-    "fp16": "Theano stores float16 and has no mixed training: its float16 convolutions are those of a cuDNN before 8",
+    "tf32": "Theano has no way to ask for products in this class",
+    "fp16": "Theano has no mixed training in float16",
     "bf16": "Theano has no bfloat16",
 }
-# Theano compiles whatever it runs, by default operation by operation. This is the other way: a step as one C program.
+# Theano compiles whatever it runs, operation by operation, and its C virtual machine calls them. (Its linker "c", for
+# which a step is one C program, wants a BLAS to link: without one Dot22 has no C code.)
 COMPILERS = ("cvm",)
 WORKLOADS = ("keras",)
 
