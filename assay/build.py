@@ -117,7 +117,9 @@ def _graph(run: _Run, order: tuple[Image, ...]) -> None:
     sorter.prepare()
     broken: set[str] = set()
     failures: list[AssayError] = []
-    pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="build")
+    # To pack is to drop the build cache after each image, which would pull it away from under another build.
+    workers = 1 if run.options.pack else SIDE_BY_SIDE
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="build")
     pending: dict[Future[Built], str] = {}
     try:
         while sorter.is_active():
