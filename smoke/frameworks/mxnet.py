@@ -36,6 +36,7 @@ WORKLOADS = ("kvstore", "capi")
 _DTYPES = {"f64": "float64", "fp16": "float16"}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
 _C_PROGRAM = Path(__file__).with_suffix(".c")
+_profiled_devices: dict[int, str] = {}  # what the profiler's process numbers stand for
 _context = mx.cpu()
 
 
@@ -156,22 +157,23 @@ def device_evidence(device: str) -> dict[str, Any]:
         result = _conv(nd.dot(a, a).reshape((1, 1, 256, 256)), nd.ones((1, 1, 3, 3), ctx=where))
         nd.waitall()
         mx.profiler.set_state("stop")
-        mx.profiler.dump()
-        kernels, allocated = _profiled(json.loads(profile.read_text()), "gpu/0")
+        mx.profiler.dump(finished=False)
+        kernels, allocated = _profiled(profile.read_text(), "gpu/0")
     return {"device": _kind(result), "name": str(result.context), "bytes": allocated, "kernels": kernels}
 
 
-def _profiled(profile: dict[str, Any], device: str) -> tuple[int, int]:
+def _profiled(part: str, device: str) -> tuple[int, int]:
     """The operators that a profile shows on a device, and the most bytes that were allocated there at a time.
 
-    MXNet's profiler shows no single kernels; an operator of a GPU is one at least.
+    MXNet's profiler shows no single kernels; an operator of a GPU is one at least. It finishes one profile a process:
+    what it writes is the next part of that one, and the first alone opens the list and names the devices.
     """
-    events = profile["traceEvents"]
+    events = json.loads("[" + (part.partition('"traceEvents": [')[2] or part).strip().strip(",") + "]")
     named = (one for one in events if one["ph"] == "M" and one["name"] == "process_name")
-    processes = [one["pid"] for one in named if one["args"]["name"] == device]
-    memory = "Memory: " + device
-    counts = [int(value) for one in events if one["name"] == memory for value in one["args"].values()]
-    return sum(one["ph"] == "B" and one["pid"] in processes for one in events), max(counts, default=0)
+    _profiled_devices.update({one["pid"]: one["args"]["name"] for one in named})
+    memory = [value for one in events if one["name"] == "Memory: " + device for value in one["args"].values()]
+    operators = sum(one["ph"] == "B" and _profiled_devices.get(one["pid"]) == device for one in events)
+    return operators, max((int(value) for value in memory), default=0)
 
 
 def _cuda() -> str:
