@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -163,6 +164,7 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], work: Path) -> list[str]:
         f"--customize-hook=chroot $1 apt-cache dumpavail > {work}/available",
         f"--customize-hook=chroot $1 dpkg-query -W -f '${{Package}} ${{Version}}\\n' > {work}/installed",
         *(_extras(image.tools, pins, work) if image.tools else []),
+        f"--customize-hook={_byte_code(image)}",
         f"--customize-hook={_SOURCES}",
         image.suite,
         str(work / "rootfs.tar"),
@@ -191,6 +193,15 @@ def _extras(tools: Tools, pins: Mapping[str, str], work: Path) -> list[str]:
             f"mkdir -p $1/usr/src/debian && cp --preserve=timestamps {work}/sources/* $1/usr/src/debian",
         ]
     return options
+
+
+def _byte_code(image: Image) -> str:
+    """Compile Python's modules anew: up to Python 3.10, what a maintainer script compiles differs from run to run."""
+    script = image.folder.parents[image.name.count("/")] / "common" / "byte-compile"
+    return (
+        "if [ -x $1/usr/bin/python3 ]; then cd $1; for folder in usr/lib/python3*; do "
+        f"PYTHONHASHSEED=0 chroot . /usr/bin/python3 - /$folder < {shlex.quote(str(script))} || exit 1; done; fi"
+    )
 
 
 # The mirror that this host happens to use has no business in an image: it gets the suite's own sources, as

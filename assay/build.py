@@ -36,6 +36,8 @@ from assay.images import Built, Images, read_images, short, tag, write_images
 
 # Content and snapshot of an image, against its uncompressed size: measured 1.55 for PyTorch.
 ROOM_FACTOR = 1.6
+# The content alone, which is all that is kept of a framework image that is packed.
+PACKED_FACTOR = 0.6
 SIDE_BY_SIDE = 2
 # Raise it when this file changes what goes into an image in a way that no input shows.
 RECIPE = 1
@@ -87,7 +89,13 @@ class _Run:
     options: Options
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    # To pack is to drop the build cache after each image, which would pull it away from under another's build.
+    turn: threading.Lock = field(default_factory=threading.Lock)
     fresh: bool = False
+
+    def alone(self) -> contextlib.AbstractContextManager[object]:
+        """Of those that pack, one at a time is in here; bases and build tools are made meanwhile."""
+        return self.turn if self.options.pack else contextlib.nullcontext()
 
 
 def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
@@ -101,7 +109,7 @@ def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, option
     with _locked(cat.root, view):
         known = read_images(cat.root).images if not options.suffix else {}
         run.built.update(known)
-        _check_room(engine, order, known)
+        _check_room(engine, order, known, pack=options.pack)
         try:
             _graph(run, order)
         finally:
@@ -117,9 +125,7 @@ def _graph(run: _Run, order: tuple[Image, ...]) -> None:
     sorter.prepare()
     broken: set[str] = set()
     failures: list[AssayError] = []
-    # To pack is to drop the build cache after each image, which would pull it away from under another build.
-    workers = 1 if run.options.pack else SIDE_BY_SIDE
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="build")
+    pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="build")
     pending: dict[Future[Built], str] = {}
     try:
         while sorter.is_active():
@@ -172,9 +178,10 @@ def _one(run: _Run, image: Image) -> Built:
             write_images(run.catalog.root, run.built)
     _forget_older(run, image, parent, digest)
     if run.options.pack:
-        run.engine.tidy()
-        if image.framework:
-            run.engine.pack(run.engine.tags(tag(image.name, "", run.options.suffix).rstrip(":")))
+        with run.alone():
+            run.engine.tidy()
+            if image.framework:
+                run.engine.pack(run.engine.tags(tag(image.name, "", run.options.suffix).rstrip(":")))
     run.view.done(image.name, built, fresh=True)
     return built
 
@@ -204,7 +211,8 @@ def _build_one(run: _Run, image: Image, parent: Built | None, name: str) -> str:
                 environment = _environment(run, image, parent, request, on_step)
                 contexts = {**request.contexts, ENVIRONMENT: f"docker-image://{environment}"}
                 request = dataclasses.replace(request, contexts=contexts)
-            return run.engine.build(request, on_step)
+            with run.alone():
+                return run.engine.build(request, on_step)
 
 
 def _environment(
@@ -219,7 +227,8 @@ def _environment(
             request = dataclasses.replace(
                 request, tag=name, target=ENVIRONMENT, args=args, labels={}, contexts=contexts
             )
-            run.engine.build(request, on_step)
+            with run.alone():
+                run.engine.build(request, on_step)
     return name
 
 
@@ -442,14 +451,17 @@ def _check_built(run: _Run, image: Image, built: Built, parent: Built | None) ->
         )
 
 
-def _check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Built]) -> None:
+def _check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Built], *, pack: bool) -> None:
     """Refuse to begin what the disk cannot hold; what an image has from its parent is counted there."""
     root = engine.data_root()
     if not root.is_dir():
         return  # an engine on another machine
     limits = {image.name: image.size_gb or 0.0 for image in order}
-    own = [limits[image.name] - limits.get(image.parent or "", 0.0) for image in order if image.name not in known]
-    needed = sum(max(size, 0.0) for size in own) * ROOM_FACTOR * 1e9
+    needed = 0.0
+    for image in order:
+        if image.name not in known:
+            own = limits[image.name] - limits.get(image.parent or "", 0.0)
+            needed += max(own, 0.0) * (PACKED_FACTOR if pack and image.framework else ROOM_FACTOR) * 1e9
     free = shutil.disk_usage(root).free
     if free < needed:
         raise BuildFailed(
