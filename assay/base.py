@@ -196,10 +196,11 @@ def _extras(tools: Tools, pins: Mapping[str, str], work: Path) -> list[str]:
 
 
 def _byte_code(image: Image) -> str:
-    """Compile Python's modules anew: up to Python 3.10, what a maintainer script compiles differs from run to run."""
+    """Compile Python's modules anew where Python is older than 3.11: what its maintainer script compiles varies."""
     script = image.folder.parents[image.name.count("/")] / "common" / "byte-compile"
     return (
-        "if [ -x $1/usr/bin/python3 ]; then cd $1; for folder in usr/lib/python3*; do "
+        'cd $1; if chroot . /usr/bin/python3 -c "import sys; sys.exit(sys.version_info >= (3, 11))"; then '
+        "for folder in usr/lib/python3*; do "
         f"PYTHONHASHSEED=0 chroot . /usr/bin/python3 - /$folder < {shlex.quote(str(script))} || exit 1; done; fi"
     )
 
