@@ -143,10 +143,12 @@ def with_backends(*names: str) -> dict[str, Any]:
     once = [one for one in data["results"] if one["family"] == "static" and one["id"] != "static.loaded"]
     rest = [one for one in data["results"] if one not in once]
     data["results"] = once + [{**copy.deepcopy(one), "id": f"{one['id']}.{name}"} for name in names for one in rest]
-    data["faults"] = [
+    hidden = [one for one in data["faults"] if one["check"] == "static.closure"]
+    data["faults"] = hidden + [
         {**copy.deepcopy(one), "id": f"{one['id']}.{name}", "check": f"{one['check']}.{name}"}
         for name in names
         for one in data["faults"]
+        if one not in hidden
     ]
     return data
 
