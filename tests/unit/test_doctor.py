@@ -265,7 +265,7 @@ def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
     published.put(fake.host, made)
     (facts,), unusable = asked(fake)
     assert not unusable
-    assert (facts.image, facts.digest, facts.levels) == ("pytorch", made.digest, {"cpu": "E2"})
+    assert (facts.image, facts.digest, facts.levels) == (published.name(), made.digest, {"cpu": "E2"})
     assert facts.reference == f"{fake.host}/team/pytorch@{made.digest}"
 
 
@@ -273,7 +273,7 @@ def test_what_is_signed_with_another_key_says_nothing(fake: FakeRegistry) -> Non
     published.put(fake.host, published.image())
     images, ((name, problem),) = asked(fake, which=2)
     assert not images
-    assert name == f"{fake.host}/team/pytorch:{published.TAG}"
+    assert name == f"{fake.host}/team/{published.name()}:{published.TAG}"
     assert "signed with another key" in problem
 
 
