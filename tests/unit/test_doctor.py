@@ -266,7 +266,7 @@ def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
     (facts,), unusable = asked(fake)
     assert not unusable
     assert (facts.image, facts.digest, facts.levels) == (published.name(), made.digest, {"cpu": "E2"})
-    assert facts.reference == f"{fake.host}/team/pytorch@{made.digest}"
+    assert facts.reference == f"{fake.host}/team/{published.name()}@{made.digest}"
 
 
 def test_what_is_signed_with_another_key_says_nothing(fake: FakeRegistry) -> None:
