@@ -107,7 +107,7 @@ def statement(commit: str | None = COMMIT, **inputs: str) -> dict[str, Any]:
 
 
 def test_what_the_provenance_names() -> None:
-    assert rebuild.source_of(statement()) == Source("pytorch", COMMIT, {"images/x": "a" * 64})
+    assert rebuild.source_of(statement()) == Source(published.name(), COMMIT, {"images/x": "a" * 64})
 
 
 def test_a_provenance_without_a_commit_cannot_be_rebuilt() -> None:
