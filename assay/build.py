@@ -209,7 +209,11 @@ def _build_one(run: _Run, image: Image, parent: Built | None, name: str) -> str:
 
             if has_environment(image):
                 environment = _environment(run, image, parent, request, on_step)
-                contexts = {**request.contexts, ENVIRONMENT: f"docker-image://{environment}"}
+                kept = {ENVIRONMENT: f"docker-image://{environment}"}
+                if image.build_tools:
+                    # BuildKit looks up what every FROM names, also where no stage that is needed begins with it.
+                    kept["tools"] = kept[ENVIRONMENT]
+                contexts = {**request.contexts, **kept}
                 request = dataclasses.replace(request, contexts=contexts)
             with run.alone():
                 return run.engine.build(request, on_step)

@@ -736,7 +736,7 @@ def test_tools_go_into_the_environments_build_and_nowhere_else(with_tools: Place
     folder, _, digest = told["environment"]["tools"].removeprefix("oci-layout://").partition("@")
     assert digest.startswith("sha256:")
     assert not Path(folder).exists(), "the layout is there for the build only"
-    assert "tools" not in told[None]
+    assert told[None]["tools"] == told[None]["environment"], "looked up, and not used"
     others = [request for request in with_tools.engine.requests if "torchy" not in request.tag]
     assert others
     assert all("tools" not in request.contexts for request in others)
