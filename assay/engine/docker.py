@@ -225,7 +225,11 @@ class Engine:
         digest = str(seen["Id"])
         manifest = self._manifest(digest, reference)
         config = seen.get("Config") or {}
-        history = found.history()
+        try:
+            history = found.history()
+        except docker.errors.NotFound:  # packed: the sizes are those of what is unpacked
+            self._client.containers.create(reference, ["true"]).remove()
+            history = found.history()
         return ImageFacts(
             digest=digest,
             config_digest=str(manifest["config"]["digest"]),

@@ -135,6 +135,11 @@ def test_a_packed_image_is_unpacked_again_when_it_is_run(running: engine.Engine,
     running.pack(running.tags("assay/newcomer"))
     packed = snapshots(running)
     assert packed < unpacked
+    facts = running.image("assay/newcomer:latest")
+    assert facts is not None
+    assert facts.uncompressed_bytes > 0
+    running.pack(running.tags("assay/newcomer"))
+    assert snapshots(running) == packed
     assert running.run(request).exit_code == 0
     assert snapshots(running) > packed
 
