@@ -32,7 +32,7 @@ from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
 from assay.errors import AssayError, BuildFailed, UsageError
-from assay.images import Built, Images, read_images, short, tag, write_images
+from assay.images import Built, Images, read_images, repository, short, tag, write_images
 
 # Content and snapshot of an image, against its uncompressed size: measured 1.55 for PyTorch.
 ROOM_FACTOR = 1.6
@@ -181,7 +181,7 @@ def _one(run: _Run, image: Image) -> Built:
         with run.alone():
             run.engine.tidy()
             if image.framework:
-                run.engine.pack(run.engine.tags(tag(image.name, "", run.options.suffix).rstrip(":")))
+                run.engine.pack(run.engine.tags(repository(image.name, run.options.suffix)))
     run.view.done(image.name, built, fresh=True)
     return built
 
@@ -191,7 +191,7 @@ def _forget_older(run: _Run, image: Image, parent: Built | None, digest: str) ->
     suffix = run.options.suffix
     current = {tag(image.name, name, suffix) for name in ("latest", short(digest))}
     current.add(environment_tag(run.catalog, image, parent.digest if parent else None, suffix))
-    for other in run.engine.tags(tag(image.name, "", suffix).rstrip(":")):
+    for other in run.engine.tags(repository(image.name, suffix)):
         if other not in current:
             run.engine.remove(other)
 
@@ -324,7 +324,7 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
         again = build(cat, engine, names, view, trial).images
     finally:
         for image in reversed(order):
-            for name in engine.tags(tag(image.name, "", trial.suffix).rstrip(":")):
+            for name in engine.tags(repository(image.name, trial.suffix)):
                 engine.remove(name)
         engine.tidy()
     return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]

@@ -65,9 +65,14 @@ def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
     return sum(layers.values()), sum(size for image in images for _, size in image.layers)
 
 
+def repository(name: str, suffix: str = "") -> str:
+    """What an image's local names begin with."""
+    return f"{PREFIX}{suffix}/{name}"
+
+
 def tag(name: str, version: str, suffix: str = "") -> str:
-    """The local name of an image."""
-    return f"{PREFIX}{suffix}/{name}:{version}"
+    """A local name of an image."""
+    return f"{repository(name, suffix)}:{version}"
 
 
 def short(digest: str) -> str:

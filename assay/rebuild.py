@@ -24,7 +24,7 @@ from assay.attestations import PROVENANCE
 from assay.build import Options, View
 from assay.engine import Engine, process
 from assay.errors import UsageError, VerificationFailed
-from assay.images import tag
+from assay.images import repository, tag
 from assay.registry import LARGEST_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Reference, Repository
 from assay.signing import PublicKey
 
@@ -104,7 +104,7 @@ def rebuild(
                 return compared(found, there, engine, name)
         finally:
             for image in reversed(order):
-                for each in engine.tags(tag(image.name, "", SUFFIX).rstrip(":")):
+                for each in engine.tags(repository(image.name, SUFFIX)):
                     engine.remove(each)
             engine.tidy()
 

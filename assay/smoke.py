@@ -20,7 +20,7 @@ from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
-from assay.images import Built, read_images, tag
+from assay.images import Built, read_images, repository, tag
 
 MOUNT = "/run/assay"
 UID = 12345
@@ -84,7 +84,7 @@ def smoke(
         except (UsageError, VerificationFailed, CertificateFailed) as error:
             outcome = Outcome(image.name, options.device, error=error)
         if options.pack:
-            engine.pack(engine.tags(tag(image.name, "").rstrip(":")))
+            engine.pack(engine.tags(repository(image.name)))
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes

@@ -22,7 +22,7 @@ from pathlib import Path
 from assay import base, build, catalog, engine, network, view
 from assay.catalog import Catalog, Image
 from assay.engine import Engine, process
-from assay.images import read_images, tag
+from assay.images import read_images, repository, tag
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 # What most people would write, on the same base and lock; the mounts only hand over this host's index and CA.
@@ -77,7 +77,7 @@ def run(root: Path, *arguments: str) -> None:
 def cold(root: Path, known: Catalog, found: Engine, rows: list[tuple[str, str]]) -> None:
     """Everything from nothing: no image, no build cache, no kept base."""
     for image in known.images.values():
-        for name in found.tags(tag(image.name, "").rstrip(":")):
+        for name in found.tags(repository(image.name)):
             found.remove(name)
     found.prune_build_cache()
     shutil.rmtree(base.kept_copy("").parent, ignore_errors=True)
@@ -108,7 +108,7 @@ def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[
         options = build.Options(no_cache=True, suffix="-bench", keep_base=True)
         build.build(known, found, [image.name], watching, options)
     for other in (image, *known.ancestors(image)):
-        for name in found.tags(tag(other.name, "", "-bench").rstrip(":")):
+        for name in found.tags(repository(other.name, "-bench")):
             found.remove(name)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

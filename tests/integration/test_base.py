@@ -19,7 +19,7 @@ from assay.build import Options
 from assay.catalog import Catalog, Image
 from assay.engine import apt
 from assay.errors import BuildFailed
-from assay.images import tag
+from assay.images import repository
 from tests.integration.conftest import Quiet
 
 pytestmark = [
@@ -62,7 +62,7 @@ def test_a_kept_base_needs_no_archive(
     try:
         again = build.build(known, running, [oldest.name], Quiet(), trial).images[oldest.name]
     finally:
-        for name in running.tags(tag(oldest.name, "", trial.suffix).rstrip(":")):
+        for name in running.tags(repository(oldest.name, trial.suffix)):
             running.remove(name)
     assert again.digest == first.digest
 
