@@ -89,13 +89,16 @@ class _Run:
     options: Options
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    # To pack is to drop the build cache after each image, which would pull it away from under another's build.
-    turn: threading.Lock = field(default_factory=threading.Lock)
     fresh: bool = False
 
-    def alone(self) -> contextlib.AbstractContextManager[object]:
-        """Of those that pack, one at a time is in here; bases and build tools are made meanwhile."""
-        return self.turn if self.options.pack else contextlib.nullcontext()
+    def building(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
+        return _engine_turn(lambda text: self.view.step(name, text), alone=self.options.pack)
+
+    def tidy(self) -> None:
+        """Drop the build cache, once nothing on the engine is being built from it."""
+        with _engine_turn(lambda text: self.view.step("", text), alone=True):
+            self.engine.tidy()
 
 
 def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
@@ -114,7 +117,7 @@ def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, option
             _graph(run, order)
         finally:
             if run.fresh and engine.answers():
-                engine.tidy()
+                run.tidy()
         return Images(images=dict(sorted(run.built.items())))
 
 
@@ -178,7 +181,7 @@ def _one(run: _Run, image: Image) -> Built:
             write_images(run.catalog.root, run.built)
     _forget_older(run, image, parent, digest)
     if run.options.pack:
-        with run.alone():
+        with run.building(image.name):
             run.engine.tidy()
             if image.framework:
                 run.engine.pack(run.engine.tags(repository(image.name, run.options.suffix)))
@@ -215,7 +218,7 @@ def _build_one(run: _Run, image: Image, parent: Built | None, name: str) -> str:
                     kept["tools"] = kept[ENVIRONMENT]
                 contexts = {**request.contexts, **kept}
                 request = dataclasses.replace(request, contexts=contexts)
-            with run.alone():
+            with run.building(image.name):
                 return run.engine.build(request, on_step)
 
 
@@ -231,7 +234,7 @@ def _environment(
             request = dataclasses.replace(
                 request, tag=name, target=ENVIRONMENT, args=args, labels={}, contexts=contexts
             )
-            with run.alone():
+            with run.building(image.name):
                 run.engine.build(request, on_step)
     return name
 
@@ -326,7 +329,8 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
         for image in reversed(order):
             for name in engine.tags(repository(image.name, trial.suffix)):
                 engine.remove(name)
-        engine.tidy()
+        with _engine_turn(lambda text: view.step("", text), alone=True):
+            engine.tidy()
     return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
 
 
@@ -493,4 +497,18 @@ def _locked(root: Path, view: View) -> Iterator[None]:
         except BlockingIOError:
             view.step("", "waiting for another build in this checkout")
             fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _engine_turn(tell: Callable[[str], None], *, alone: bool) -> Iterator[None]:
+    """Keep builds, of this checkout and of others, from losing the build cache to one that drops it."""
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    with (paths.cache() / "builds.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell("waiting for another build on this engine")
+            fcntl.flock(handle, kind)
         yield
