@@ -1,4 +1,4 @@
-"""domain: what the framework's own companion libraries train (TorchVision, say), on shipped digits or speeches."""
+"""domain: what the framework's own companions train (TorchVision, Caffe's command), on shipped digits or speeches."""
 
 from __future__ import annotations
 

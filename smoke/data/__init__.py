@@ -42,6 +42,12 @@ def digits() -> Digits:
     return Digits(images[~test], labels[~test], images[test], labels[test])
 
 
+def picture(image: np.ndarray) -> bytes:
+    """One of the digits, (1, 8, 8), as an 8-bit grey picture (PGM) of its own whole numbers from 0 to 16."""
+    height, width = image.shape[-2:]
+    return b"P5 %d %d 255\n" % (width, height) + (image * 16).astype(np.uint8).tobytes()
+
+
 @dataclass(frozen=True)
 class TextBatch:
     """Lines of about one length, each array (lines, time): inputs, targets int64; mask float32, 0 past the end.

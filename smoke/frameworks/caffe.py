@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import tempfile
 import time
 from importlib import metadata
@@ -17,7 +18,7 @@ from caffe import layers as L
 from caffe import params as P
 from caffe.proto import caffe_pb2
 
-from smoke import cupti, loading
+from smoke import cupti, data, loading, programs
 from smoke.data import Digits, Lines
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import NAMES, Problem
@@ -32,7 +33,7 @@ CANNOT: dict[str, str] = {
     "compile": "Caffe has no compiler: its layers are compiled already",
 }
 COMPILERS = ()
-WORKLOADS = ()
+WORKLOADS = ("lmdb",)
 
 _QUIET = 2  # glog's ERROR
 _device = "cpu"
@@ -102,12 +103,7 @@ def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
     spec = caffe.NetSpec()
     spec.data = L.Input(shape={"dim": [size, *digits.test_images.shape[1:]]})
     spec.label = L.Input(shape={"dim": [size]})
-    he = {"type": "msra"}
-    x = L.ReLU(L.Convolution(spec.data, num_output=16, kernel_size=3, pad=1, weight_filler=he))
-    x = L.Pooling(x, pool=P.Pooling.MAX, kernel_size=2, stride=2)
-    x = L.ReLU(L.Convolution(x, num_output=32, kernel_size=3, pad=1, weight_filler=he))
-    spec.scores = L.InnerProduct(x, num_output=10, weight_filler=he)
-    spec.loss = L.SoftmaxWithLoss(spec.scores, spec.label)
+    _classify(spec)
     solver = _solver(spec, lr=0.1, momentum=0.9, seed=seed)
     net = solver.net
     losses: list[float] = []
@@ -133,7 +129,8 @@ def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
 
 
 def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
-    raise Cannot("Caffe has no companion libraries here")
+    with tempfile.TemporaryDirectory() as folder:
+        return {"lmdb": _train_lmdb}[name](digits, seed, Path(folder))
 
 
 def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
@@ -183,6 +180,95 @@ def device_evidence(device: str) -> dict[str, Any]:
 
 def _set_mode(device: str) -> None:
     (caffe.set_mode_gpu if device == "gpu" else caffe.set_mode_cpu)()
+
+
+def _classify(spec: Any) -> None:
+    """Puts a small CNN for digits, its scores and its loss, on top of a net's data and labels."""
+    he = {"type": "msra"}
+    x = L.ReLU(L.Convolution(spec.data, num_output=16, kernel_size=3, pad=1, weight_filler=he))
+    x = L.Pooling(x, pool=P.Pooling.MAX, kernel_size=2, stride=2)
+    x = L.ReLU(L.Convolution(x, num_output=32, kernel_size=3, pad=1, weight_filler=he))
+    spec.scores = L.InnerProduct(x, num_output=10, weight_filler=he)
+    spec.loss = L.SoftmaxWithLoss(spec.scores, spec.label)
+
+
+def _train_lmdb(digits: Digits, seed: int, folder: Path) -> dict[str, Any]:
+    """Trains as Caffe's users do, by its commands: pictures become databases, `caffe train` reads those and writes a
+    snapshot, another `caffe train` goes on from it, and the weights that it leaves behind name the digits.
+    """
+    order = np.random.RandomState(seed).permutation(len(digits.train_labels))
+    _write_lmdb(folder, "train", digits.train_images[order], digits.train_labels[order])
+    _write_lmdb(folder, "test", digits.test_images, digits.test_labels)
+    programs.said("compute_image_mean", folder / "train", folder / "mean.binaryproto")
+    _write_net(folder, "train", 32)
+    _write_net(folder, "test", len(digits.test_labels))
+    half, steps = 180, 360
+    start = time.perf_counter()
+    log = _run_solver(folder, seed, half)
+    log += _run_solver(folder, seed, steps, "-snapshot", folder / f"digits_iter_{half}.solverstate")
+    seconds = (time.perf_counter() - start) / steps
+    net = caffe.Net(str(folder / "test.prototxt"), str(folder / f"digits_iter_{steps}.caffemodel"), caffe.TEST)
+    net.forward()
+    predictions = net.blobs["scores"].data.argmax(1)
+    told, found = float(_logged(": accuracy", log)[-1]), float(np.mean(predictions == digits.test_labels))
+    if abs(told - found) > 1e-4:  # the log has six digits
+        raise RuntimeError(f"caffe train found an accuracy of {told}, and what it saved has {found}")
+    return {"predictions": predictions, "losses": _logged(", loss", log), "seconds_per_step": seconds}
+
+
+def _write_lmdb(folder: Path, name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Pictures and the list that names them, converted to a database of Caffe's Datums in the list's order."""
+    pictures = folder / f"{name}-pictures"
+    pictures.mkdir()
+    for number, image in enumerate(images):
+        (pictures / f"{number}.pgm").write_bytes(data.picture(image))
+    listed = folder / f"{name}.txt"
+    listed.write_text("".join(f"{number}.pgm {label}\n" for number, label in enumerate(labels)))
+    programs.said("convert_imageset", "-gray", "-backend=lmdb", f"{pictures}/", listed, folder / name)
+
+
+def _write_net(folder: Path, name: str, size: int) -> None:
+    """A net that reads a database, and for tests tells its accuracy."""
+    spec = caffe.NetSpec()
+    spec.data, spec.label = L.Data(
+        source=str(folder / name),
+        backend=P.Data.LMDB,
+        batch_size=size,
+        transform_param={"mean_file": str(folder / "mean.binaryproto"), "scale": 1 / 16},
+        ntop=2,
+    )
+    _classify(spec)
+    if name == "test":
+        spec.accuracy = L.Accuracy(spec.scores, spec.label)
+    (folder / f"{name}.prototxt").write_text(str(spec.to_proto()))
+
+
+def _run_solver(folder: Path, seed: int, steps: int, *options: Any) -> str:
+    """What `caffe train` logs until it has done that many steps, tested and saved its weights."""
+    solver = caffe_pb2.SolverParameter(
+        train_net=str(folder / "train.prototxt"),
+        test_net=[str(folder / "test.prototxt")],
+        test_iter=[1],
+        test_interval=steps,
+        base_lr=0.1,
+        lr_policy="inv",
+        gamma=1e-3,
+        power=0.75,
+        momentum=0.9,
+        weight_decay=5e-4,
+        max_iter=steps,
+        display=20,
+        snapshot_prefix=str(folder / "digits"),
+        solver_mode=caffe_pb2.SolverParameter.GPU if _device == "gpu" else caffe_pb2.SolverParameter.CPU,
+        random_seed=seed,
+    )
+    (folder / "solver.prototxt").write_text(str(solver))
+    return programs.said("caffe", "train", "-solver", folder / "solver.prototxt", *options)
+
+
+def _logged(name: str, log: str) -> list[float]:
+    """The values of a number in a solver's log; what stands before its name tells a step's loss from a test's."""
+    return [float(value) for value in re.findall(rf"{name} = (\S+)", log)]
 
 
 class _Parity:

@@ -9,10 +9,8 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 
-from smoke import data
+from smoke import data, programs
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import DeviceMissing
 from smoke.reference import Problem
@@ -393,13 +391,11 @@ def _train_capi(digits: Digits, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         program = folder / "digits"
-        _said(
-            [
-                *(shutil.which("gcc") or "gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"),
-                *("-o", program, _C_PROGRAM, f"-isystem{package}/include", package / "libmxnet.so"),
-                # What the library itself needs is found when the program runs.
-                *(f"-Wl,-rpath,{package}", "-Wl,--allow-shlib-undefined", "-lm"),
-            ]
+        programs.said(
+            *(shutil.which("gcc") or "gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"),
+            *("-o", program, _C_PROGRAM, f"-isystem{package}/include", package / "libmxnet.so"),
+            # What the library itself needs is found when the program runs.
+            *(f"-Wl,-rpath,{package}", "-Wl,--allow-shlib-undefined", "-lm"),
         )
         for part, images, labels in (
             ("train", digits.train_images, digits.train_labels),
@@ -407,15 +403,7 @@ def _train_capi(digits: Digits, seed: int) -> dict[str, Any]:
         ):
             (folder / part).write_bytes(images.astype("<f4").tobytes() + labels.astype("<f4").tobytes())
         counts = [len(digits.train_labels), len(digits.test_labels)]
-        _said([program, _context.device_type, *counts, seed, folder / "train", folder / "test", folder / "found"])
+        files = (folder / name for name in ("train", "test", "found"))
+        programs.said(program, _context.device_type, *counts, seed, *files)
         found = json.loads((folder / "found").read_text())
     return {**found, "predictions": np.array(found["predictions"], np.int64)}
-
-
-def _said(command: Iterable[Any]) -> None:
-    """Runs a command. Raises RuntimeError with its last words if it fails."""
-    words = [str(word) for word in command]
-    ended = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=240)
-    if ended.returncode:
-        said = ended.stdout.decode("utf-8", "replace").strip()[-1500:]
-        raise RuntimeError(f"{Path(words[0]).name} ended with {ended.returncode}: {said}")

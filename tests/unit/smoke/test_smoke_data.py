@@ -32,6 +32,13 @@ def test_an_epoch_shows_each_image_at_most_once_in_the_seeds_order():
     assert not np.array_equal(one, other)
 
 
+def test_a_digit_is_the_same_as_a_picture():
+    for image in data.digits().test_images[:20]:
+        header, _, pixels = data.picture(image).partition(b"\n")
+        assert header == b"P5 8 8 255"
+        assert np.array_equal(np.frombuffer(pixels, np.uint8).reshape(1, 8, 8) / 16, image)
+
+
 def test_batches_of_lines_hold_each_character_once():
     lines = data.lines()
     batches = list(lines.epoch(32, 1))
