@@ -370,7 +370,7 @@ class Repository:
         response = self._send("PATCH", location, data=_Counted(source, size - at, self), headers=headers)
         if response.status_code in {*PASSING, 404, 416}:
             raise _Passing(f"HTTP {response.status_code}")
-        self._require(response, 201, 202)
+        self._require(response, 201, 202, 204)  # 202 by the specification, 204 by go-containerregistry
         return self._location(response)
 
     def _finish(self, location: str, digest: str, size: int) -> bool:

@@ -24,6 +24,7 @@ from assay.errors import RegistryFailed, VerificationFailed
 from assay.registry import (
     LARGEST_CONFIG,
     LARGEST_MANIFEST,
+    OCI_EMPTY,
     Descriptor,
     ImageManifest,
     NotThere,
@@ -225,7 +226,7 @@ def _summed_up(found: Verdict, policy: Policy) -> None:
 
 def _signed(there: Repository, found: Verdict, key: PublicKey) -> Iterator[_Statement]:
     """The statements about this image that are signed with this key."""
-    attached = [one for one in there.referrers(found.digest) if BUNDLE_TYPES.fullmatch(one.artifact_type or "")]
+    attached = [one for one in there.referrers(found.digest) if _may_be_bundle(one)]
     if len(attached) > MOST_ATTACHED:
         raise VerificationFailed(
             f"{len(attached)} bundles are attached, and at most {MOST_ATTACHED} are read", "Ask whoever runs it."
@@ -237,11 +238,19 @@ def _signed(there: Repository, found: Verdict, key: PublicKey) -> Iterator[_Stat
             found.ignored.append(f"{one.digest[7:19]}: {error.what}")
 
 
+def _may_be_bundle(listed: Descriptor) -> bool:
+    """Whether the list calls it a bundle, or does not tell: some registries give its config's type for its own."""
+    return listed.artifact_type in {None, "", OCI_EMPTY} or bool(BUNDLE_TYPES.fullmatch(listed.artifact_type or ""))
+
+
 def _opened(there: Repository, listed: Descriptor, digest: str, key: PublicKey) -> _Statement:
     manifest = there.manifest(listed.digest, LARGEST_MANIFEST)
     artifact = manifest.image()
     if artifact.subject is None or artifact.subject.digest != digest:
         raise VerificationFailed("it is attached to another image", "Do not use it.")
+    kind = artifact.artifact_type or artifact.config.media_type
+    if not BUNDLE_TYPES.fullmatch(kind):
+        raise VerificationFailed(f"it is no bundle of a signature but {kind[:60]!r}", "Do not use it.")
     if len(artifact.layers) != 1:
         raise VerificationFailed(f"it has {len(artifact.layers)} layers in place of one bundle", "Do not use it.")
     payload = key.open(there.blob(artifact.layers[0], LARGEST_BUNDLE))

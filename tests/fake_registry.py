@@ -32,9 +32,13 @@ class Answer:
 
 @dataclass
 class FakeRegistry:
-    """Content by repository, and a log of (method, path)."""
+    """Content by repository, and a log of (method, path).
+
+    ``lists_configs``: as go-containerregistry, it gives the type of an artifact's config for that of the artifact.
+    """
 
     referrers: bool = True
+    lists_configs: bool = False
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     manifests: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
@@ -221,6 +225,9 @@ class _Handler(BaseHTTPRequestHandler):
             if content.get("subject", {}).get("digest") == wanted:
                 one = {"mediaType": media_type, "digest": name, "size": len(data)}
                 one |= {key: content[key] for key in ("artifactType", "annotations") if key in content}
+                if self.fake.lists_configs:
+                    one["artifactType"] = content["config"]["mediaType"]
+                    one.pop("annotations", None)
                 listed.append(one)
         body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}).encode()
         self._say(200, body, Content_Type=INDEX)

@@ -30,18 +30,38 @@ from tests.integration.conftest import Newcomer, assay
 pytestmark = pytest.mark.engine
 
 PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"), apt.Wanted("oras"))
+GO = tuple(apt.Wanted(f"golang-{name}") for name in ("1.24-go", "1.24-src", "github-google-go-containerregistry-dev"))
 PASSWORD = {"ASSAY_PASSWORD": "a password"}
 
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
-    """Debian's registry, cosign and oras, unpacked as the embedded engine is."""
+    """Debian's registry, cosign and oras."""
+    return unpacked(PACKAGES) / "usr/bin"
+
+
+def unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
+    """Debian's packages, unpacked as the embedded engine is."""
     if not apt.available():
         pytest.skip("unpacking Debian's packages needs Linux, root and apt")
-    folder = paths.cache() / "tools" / f"debian-{apt.key_of(PACKAGES)}"
+    folder = paths.cache() / "tools" / f"debian-{apt.key_of(wanted)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    apt.unpack(PACKAGES, folder)
-    return folder / "usr/bin"
+    apt.unpack(wanted, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def referrers_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The registry of go-containerregistry, compiled: of the programs among Debian's none has the referrers API."""
+    there, made = unpacked(GO), tmp_path_factory.mktemp("registry") / "registry"
+    root = there / "usr/lib/go-1.24"
+    settings = {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "CGO_ENABLED": "0"}
+    folders = {"GOROOT": root, "GOPATH": there / "usr/share/gocode", "GOCACHE": made.with_name("cache")}
+    environment = {**os.environ, **settings, **{name: str(path) for name, path in folders.items()}}
+    source = Path(__file__).with_name("registry.go")
+    argv = [root / "bin/go", "build", "-o", made, source]
+    subprocess.run(argv, env=environment, check=True, capture_output=True, timeout=300)
+    return made
 
 
 @dataclass
@@ -62,14 +82,17 @@ class Registry:
     def storage(self) -> Path:
         return self.folder / "storage/docker/registry/v2"
 
-    def start(self) -> None:
+    def argv(self) -> list[Path | str]:
         config = self.folder / "config.yml"
         config.write_text(
             f'version: 0.1\nstorage: {{filesystem: {{rootdirectory: "{self.folder}/storage"}}}}\n'
             f'http: {{addr: "{self.host}", secret: "of the tests"}}\n{self.auth}'
         )
+        return [self.program, "serve", config]
+
+    def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([self.program, "serve", config], stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.argv(), stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
@@ -90,12 +113,30 @@ class Registry:
             return []
 
 
-@pytest.fixture
-def registry(programs: Path, tmp_path: Path) -> Iterator[Registry]:
+class ReferrersRegistry(Registry):
+    """One that answers the referrers API."""
+
+    def argv(self) -> list[Path | str]:
+        return [self.program, self.host, self.folder]
+
+
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    found = Registry(programs / "docker-registry", tmp_path, port)
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def registry(programs: Path, tmp_path: Path) -> Iterator[Registry]:
+    found = Registry(programs / "docker-registry", tmp_path, free_port())
+    found.start()
+    yield found
+    found.kill()
+
+
+@pytest.fixture
+def referrers_registry(referrers_program: Path, tmp_path: Path) -> Iterator[Registry]:
+    found = ReferrersRegistry(referrers_program, tmp_path, free_port())
     found.start()
     yield found
     found.kill()
@@ -214,6 +255,31 @@ def test_what_is_published(
     changed = verify(installed, f"{reference}:latest", public, "--layers")
     assert changed.returncode == 5
     assert "changed" in changed.stderr
+
+
+def test_what_is_published_where_the_registry_has_the_referrers_api(
+    certified: Newcomer, referrers_registry: Registry, key: Path, programs: Path, installed: Path, tmp_path: Path
+) -> None:
+    registry, public = referrers_registry, key.with_suffix(".pub")
+    (first,) = publish(certified, registry, key)
+    assert first["attached"] == 4
+    assert registry.tags("team/newcomer") == sorted(first["tags"]), "the fallback tag is for others"  # type: ignore[call-overload]
+    (again,) = publish(certified, registry, key)
+    assert (again["bytes_sent"], again["attached"]) == (0, 0)
+
+    reference = f"{registry.host}/team/newcomer"
+    with urllib.request.urlopen(
+        f"http://{registry.host}/v2/team/newcomer/referrers/{certified.built.digest}"
+    ) as answer:
+        assert len(json.load(answer)["manifests"]) == 4
+    kinds = (certificate.PREDICATE_TYPE, attestations.PROVENANCE, attestations.SBOM, attestations.TEST_RESULT)
+    for kind in kinds:
+        seen = cosign(programs, f"{reference}:latest", public, kind, tmp_path)
+        assert seen.returncode == 0, seen.stderr
+    assert cosign(programs, f"{reference}:latest", key.with_name("other.pub"), kinds[0], tmp_path).returncode != 0
+    done = verify(installed, f"{reference}:latest", public, "--layers")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["level"] == "E2"
 
 
 def test_the_engine_pulls_the_certified_digest(

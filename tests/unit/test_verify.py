@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from assay import verify
 from assay.errors import RegistryFailed, VerificationFailed
-from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
+from assay.registry import OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
 from assay.signing import BUNDLE_TYPE
 from assay.verify import Policy, Verdict
 from tests.fake_registry import Answer, FakeRegistry, serving
@@ -29,9 +29,11 @@ from tests.published import CONTENT, NOW, TAG, Image, image, key, known, name, p
 REPOSITORY = f"team/{name()}"
 
 
-@pytest.fixture(params=[True, False], ids=["referrers-api", "fallback-tag"])
+@pytest.fixture(
+    params=[(True, False), (True, True), (False, False)], ids=["referrers-api", "of-configs", "fallback-tag"]
+)
 def either(request: pytest.FixtureRequest) -> Iterator[FakeRegistry]:
-    with serving(FakeRegistry(referrers=request.param)) as running:
+    with serving(FakeRegistry(*request.param)) as running:
         yield running
 
 
@@ -316,6 +318,19 @@ def test_a_bundle_that_is_too_large_is_not_read(fake: FakeRegistry) -> None:
             )
         )
     assert "at most" in problems(fake)
+
+
+def test_what_is_attached_and_is_no_bundle(fake: FakeRegistry) -> None:
+    made = image()
+    put(fake.host, made)
+    with Repository(reference(fake.host), pause=0.001) as there:
+        config = there.ensure_empty()
+        subject = Descriptor(OCI_MANIFEST, made.digest, len(made.manifest.data))
+        for kind in (None, "application/vnd.example"):
+            there.attach(ImageManifest(config=config, layers=(config,), artifact_type=kind, subject=subject))
+    found = ask(fake)
+    assert found.passed
+    assert [one.partition(": ")[2] for one in found.ignored] == [f"it is no bundle of a signature but '{OCI_EMPTY}'"]
 
 
 def test_more_bundles_than_are_read(fake: FakeRegistry) -> None:
