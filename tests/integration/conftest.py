@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from assay import build, catalog, engine
+from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.images import Built
+from tests import registries
+from tests.registries import ReferrersRegistry, Registry
 
 NEWCOMER = Path(__file__).parent / "newcomer"
+PASSWORD = {"ASSAY_PASSWORD": "a password"}
 ASSAY = str(Path(sys.executable).parent / "assay")
 
 
@@ -121,3 +126,57 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         (cache / "base").symlink_to(usual.home.parent / "base")
     yield own
     own.down()
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """Debian's docker-registry, cosign and oras."""
+    _require_apt()
+    return registries.programs()
+
+
+def _require_apt() -> None:
+    if not apt.available():
+        pytest.skip("unpacking Debian's packages needs Linux, root and apt")
+
+
+@pytest.fixture
+def registry(programs: Path, tmp_path: Path) -> Iterator[Registry]:
+    """Debian's docker-registry, which lacks the referrers API."""
+    with Registry(programs / "docker-registry", tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def referrers_registry(tmp_path: Path) -> Iterator[Registry]:
+    """One that has the referrers API."""
+    _require_apt()
+    with ReferrersRegistry(registries.compiled(tmp_path / "registry"), tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    made = assay(folder, "keygen", **PASSWORD)
+    assert made.returncode == 0, made.stderr
+    assert assay(folder, "keygen", "--out", "other", **PASSWORD).returncode == 0
+    return folder / "assay.key"
+
+
+@pytest.fixture
+def certified(newcomer: Newcomer) -> Newcomer:
+    done = assay(newcomer.checkout, "smoke", "newcomer")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return newcomer
+
+
+def publish(certified: Newcomer, registry: Registry, key: Path) -> list[dict[str, object]]:
+    done = assay(
+        certified.checkout, "publish", "newcomer", "--registry", f"{registry.host}/team", "--key", str(key), "--json",
+        **PASSWORD,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return found

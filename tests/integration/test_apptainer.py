@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from assay import base, certificate, engine
+from assay import base, certificate
 from assay.engine import apt
-from tests.integration.conftest import Newcomer
+from tests.integration.conftest import Newcomer, assay, publish
+from tests.registries import Registry
 
 pytestmark = pytest.mark.engine
 
@@ -85,15 +86,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def box(cluster: Cluster, first_newcomer: Newcomer, running: engine.Engine) -> Cluster:
-    """The newcomer's image, unpacked by the user as `apptainer pull` would, without packing it again."""
-    archive = cluster.home / "newcomer.tar"
-    saved = ["docker", "save", "--output", str(archive), f"assay/newcomer@{first_newcomer.built.digest}"]
-    subprocess.run(saved, env=running.environment, check=True, capture_output=True, timeout=300)
-    archive.chmod(0o644)
-    done = cluster.run("apptainer build --sandbox box oci-archive:newcomer.tar")
-    assert done.returncode == 0, done.stderr
-    archive.unlink()
+def box(
+    cluster: Cluster, first_newcomer: Newcomer, key: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Cluster:
+    """The newcomer's image as published, which the user has pulled from the registry and unpacked."""
+    done = assay(first_newcomer.checkout, "smoke", "newcomer")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Registry(programs / "docker-registry", tmp_path_factory.mktemp("registry")) as registry:
+        (made,) = publish(first_newcomer, registry, key)
+        done = cluster.run(f"apptainer build --no-https --sandbox box docker://{made['reference']}")
+        assert done.returncode == 0, done.stderr
     return cluster
 
 

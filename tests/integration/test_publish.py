@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,147 +14,17 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from assay import attestations, certificate, engine, paths
-from assay.engine import apt
+from assay import attestations, certificate, engine
 from tests import published
 from tests.fake_registry import FakeRegistry, serving
-from tests.integration.conftest import Newcomer, assay
+from tests.integration.conftest import PASSWORD, Newcomer, assay, publish
+from tests.registries import Registry
 
 pytestmark = pytest.mark.engine
-
-PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"), apt.Wanted("oras"))
-GO = tuple(apt.Wanted(f"golang-{name}") for name in ("1.24-go", "1.24-src", "github-google-go-containerregistry-dev"))
-PASSWORD = {"ASSAY_PASSWORD": "a password"}
-
-
-@pytest.fixture(scope="session")
-def programs() -> Path:
-    """Debian's registry, cosign and oras."""
-    return unpacked(PACKAGES) / "usr/bin"
-
-
-def unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
-    """Debian's packages, unpacked as the embedded engine is."""
-    if not apt.available():
-        pytest.skip("unpacking Debian's packages needs Linux, root and apt")
-    folder = paths.cache() / "tools" / f"debian-{apt.key_of(wanted)}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    apt.unpack(wanted, folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def referrers_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The registry of go-containerregistry, compiled: of the programs among Debian's none has the referrers API."""
-    there, made = unpacked(GO), tmp_path_factory.mktemp("registry") / "registry"
-    root = there / "usr/lib/go-1.24"
-    settings = {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "CGO_ENABLED": "0"}
-    folders = {"GOROOT": root, "GOPATH": there / "usr/share/gocode", "GOCACHE": made.with_name("cache")}
-    environment = {**os.environ, **settings, **{name: str(path) for name, path in folders.items()}}
-    source = Path(__file__).with_name("registry.go")
-    argv = [root / "bin/go", "build", "-o", made, source]
-    subprocess.run(argv, env=environment, check=True, capture_output=True, timeout=300)
-    return made
-
-
-@dataclass
-class Registry:
-    """A registry process that can be killed and started again."""
-
-    program: Path
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = field(default=None)
-    auth: str = ""
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def storage(self) -> Path:
-        return self.folder / "storage/docker/registry/v2"
-
-    def argv(self) -> list[Path | str]:
-        config = self.folder / "config.yml"
-        config.write_text(
-            f'version: 0.1\nstorage: {{filesystem: {{rootdirectory: "{self.folder}/storage"}}}}\n'
-            f'http: {{addr: "{self.host}", secret: "of the tests"}}\n{self.auth}'
-        )
-        return [self.program, "serve", config]
-
-    def start(self) -> None:
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self.argv(), stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
-                return
-            time.sleep(0.05)
-        raise AssertionError((self.folder / "log").read_text())
-
-    def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-
-    def tags(self, repository: str) -> list[str]:
-        try:
-            with urllib.request.urlopen(f"http://{self.host}/v2/{repository}/tags/list", timeout=10) as answer:
-                return sorted(json.load(answer)["tags"] or [])
-        except urllib.error.HTTPError:
-            return []
-
-
-class ReferrersRegistry(Registry):
-    """One that answers the referrers API."""
-
-    def argv(self) -> list[Path | str]:
-        return [self.program, self.host, self.folder]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture
-def registry(programs: Path, tmp_path: Path) -> Iterator[Registry]:
-    found = Registry(programs / "docker-registry", tmp_path, free_port())
-    found.start()
-    yield found
-    found.kill()
-
-
-@pytest.fixture
-def referrers_registry(referrers_program: Path, tmp_path: Path) -> Iterator[Registry]:
-    found = ReferrersRegistry(referrers_program, tmp_path, free_port())
-    found.start()
-    yield found
-    found.kill()
-
-
-@pytest.fixture(scope="session")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keys")
-    made = assay(folder, "keygen", **PASSWORD)
-    assert made.returncode == 0, made.stderr
-    assert assay(folder, "keygen", "--out", "other", **PASSWORD).returncode == 0
-    return folder / "assay.key"
-
-
-@pytest.fixture
-def certified(newcomer: Newcomer) -> Newcomer:
-    done = assay(newcomer.checkout, "smoke", "newcomer")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return newcomer
 
 
 @pytest.fixture(scope="session")
@@ -173,17 +42,6 @@ def installed(root: Path, first_newcomer: Newcomer, tmp_path_factory: pytest.Tem
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
-
-
-def publish(certified: Newcomer, registry: Registry, key: Path) -> list[dict[str, object]]:
-    done = assay(
-        certified.checkout, "publish", "newcomer", "--registry", f"{registry.host}/team", "--key", str(key), "--json",
-        **PASSWORD,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert isinstance(found, list)
-    return found
 
 
 def verify(site: Path, reference: str, key: Path, *options: str) -> subprocess.CompletedProcess[str]:

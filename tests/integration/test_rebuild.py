@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from assay import engine
-from tests.integration.conftest import Newcomer, assay
-from tests.integration.test_publish import Registry, certified, key, programs, publish, registry
+from tests.integration.conftest import Newcomer, assay, publish
+from tests.registries import Registry
 
-__all__ = ["certified", "key", "programs", "registry"]  # fixtures
 pytestmark = pytest.mark.engine
 
 

@@ -1,0 +1,115 @@
+"""Real registries on loopback: Debian's docker-registry, and one that has the referrers API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from assay import paths
+from assay.engine import apt
+
+PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"), apt.Wanted("oras"))
+GO = tuple(apt.Wanted(f"golang-{name}") for name in ("1.24-go", "1.24-src", "github-google-go-containerregistry-dev"))
+
+
+def programs() -> Path:
+    """The folder with docker-registry, cosign and oras, unpacked as the embedded engine is."""
+    return _unpacked(PACKAGES) / "usr/bin"
+
+
+def _unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
+    folder = paths.cache() / "tools" / f"debian-{apt.key_of(wanted)}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    apt.unpack(wanted, folder)
+    return folder
+
+
+def compiled(program: Path) -> Path:
+    """The registry of go-containerregistry: of the programs among Debian's packages none has the referrers API."""
+    there = _unpacked(GO)
+    root = there / "usr/lib/go-1.24"
+    settings = {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "CGO_ENABLED": "0"}
+    folders = {"GOROOT": root, "GOPATH": there / "usr/share/gocode", "GOCACHE": program.with_name("cache")}
+    environment = {**os.environ, **settings, **{name: str(path) for name, path in folders.items()}}
+    argv = [root / "bin/go", "build", "-o", program, Path(__file__).with_name("registry.go")]
+    subprocess.run(argv, env=environment, check=True, capture_output=True, timeout=300)
+    return program
+
+
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@dataclass
+class Registry:
+    """A registry process that can be killed and started again."""
+
+    program: Path
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = field(default=None)
+    auth: str = ""
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def storage(self) -> Path:
+        return self.folder / "storage/docker/registry/v2"
+
+    def argv(self) -> list[Path | str]:
+        config = self.folder / "config.yml"
+        config.write_text(
+            f'version: 0.1\nstorage: {{filesystem: {{rootdirectory: "{self.folder}/storage"}}}}\n'
+            f'http: {{addr: "{self.host}", secret: "of the tests"}}\n{self.auth}'
+        )
+        return [self.program, "serve", config]
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.argv(), stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def tags(self, repository: str) -> list[str]:
+        try:
+            with urllib.request.urlopen(f"http://{self.host}/v2/{repository}/tags/list", timeout=10) as answer:
+                return sorted(json.load(answer)["tags"] or [])
+        except urllib.error.HTTPError:
+            return []
+
+
+class ReferrersRegistry(Registry):
+    """One that answers the referrers API."""
+
+    def argv(self) -> list[Path | str]:
+        return [self.program, self.host, self.folder]
