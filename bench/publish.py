@@ -38,12 +38,12 @@ def assay(root: Path, *arguments: str) -> tuple[Any, float]:
 
 def pulls(root: Path) -> dict[str, str]:
     """What pulling each image costs, alone and where the first other one on its parent is there already."""
-    built, known = read_images(root).images, catalog.load(root)
-    rows = {}
-    for image in known.frameworks():
+    built, rows = read_images(root).images, {}
+    known = [image for image in catalog.load(root).frameworks() if image.name in built]
+    for image in known:
         layers = dict(built[image.name].layers)
         rows[image.name] = f"{sum(layers.values()) / 1e6:.0f} MB"
-        for other in [one.name for one in known.frameworks() if one.parent == image.parent and one != image][:1]:
+        for other in [one.name for one in known if one.parent == image.parent and one != image][:1]:
             left = sum(size for digest, size in layers.items() if digest not in dict(built[other].layers))
             rows[image.name] += f", after {other} {left / 1e6:.0f} MB"
     return rows

@@ -51,7 +51,6 @@ def run(plan: Plan, only: Sequence[str] = ()) -> Report:
         run_lanes(runners)
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
-    order = [one.name for one in FAMILIES]
     results = [one for runner in runners for one in runner.results()]
     return Report(
         image=plan.image,
@@ -61,7 +60,7 @@ def run(plan: Plan, only: Sequence[str] = ()) -> Report:
         results=tuple(
             sorted(
                 (one for one in results if not only or any(_touches(prefix, one.id) for prefix in only)),
-                key=lambda one: order.index(one.family),
+                key=_place,
             )
         ),
         faults=tuple(one for runner in runners for one in runner.faults()),
@@ -81,12 +80,21 @@ def parts(plan: Plan, families: list[Family]) -> list[tuple[str, list[Family]]]:
 def _stack(runners: Sequence[Runner]) -> dict[str, Any]:
     """What was loaded, in the framework's own words: ``details``, or ``backends`` with the words of each."""
     told = {one.backend: one.found.stack for one in runners if one.found.stack}
-    facts = {name: value for one in runners for name, value in one.found.facts.items()}
+    facts: dict[str, Any] = {}
+    for one in runners:
+        for name, value in one.found.facts.items():
+            facts[name] = {**facts.get(name, {}), **value} if isinstance(value, dict) else value
     if not told:
         return facts
     framework = "{name} {version}".format_map(next(iter(told.values())))
     words = {"details": told[""]} if "" in told else {"backends": told}
     return {"python": platform.python_version(), "framework": framework, **words, **facts}
+
+
+def _place(result: Result) -> int:
+    """Where a result stands in the report: with those whose ids begin as its own does."""
+    beginning = result.id.partition(".")[0]
+    return next(at for at, one in enumerate(FAMILIES) if one.prefix.partition(".")[0] == beginning)
 
 
 def _touches(prefix: str, check_id: str) -> bool:

@@ -44,6 +44,7 @@ FAMILIES = (
     Family("domain", "domain", optional=True),
     Family("loader", "loader"),
     Family("cost", "cost"),
+    Family("loaded", "static.loaded"),
     Family("determinism", "P3", ("first", "second")),
     Family("checkpoint", "checkpoint", ("first", "second")),
 )

@@ -1,14 +1,12 @@
-"""E1 static: the image is whole, found without a GPU or a driver. Six results, and a fault put in on purpose.
+"""E1 static: the image is whole, found without a GPU or a driver. Five results, and a fault put in on purpose.
 
 What is judged here is gathered elsewhere: ``smoke.survey`` (files), ``smoke.closure`` (libraries loaded, each in its
-own process), ``smoke.loaded`` (what a training process has mapped), ``smoke.contract`` and ``smoke.packages``.
+own process), ``smoke.contract`` and ``smoke.packages``. The sixth result is that of ``smoke.checks.loaded``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from smoke import closure, contract, fatbin, host, packages
-from smoke import plan as plans
 from smoke.bench import Bench
 from smoke.checks import imports
 from smoke.closure import Outcome
@@ -37,7 +34,7 @@ LONGEST = 240  # seconds for a process that this check starts
 
 
 def run(_process: str, bench: Bench) -> Iterator[Union[Result, Fault]]:
-    """The six results; those about CUDA only where it is promised."""
+    """The five results; those about CUDA only where it is promised."""
     found = survey(Path(sys.prefix))
     label = bench.plan.labels.get("cuda", "")
     if label:
@@ -47,18 +44,16 @@ def run(_process: str, bench: Bench) -> Iterator[Union[Result, Fault]]:
         yield judge_coverage(found, _gpu_capabilities(bench.plan.device))
         yield judge_driver(outcomes, host.describe(bench.plan.device)["driver"])
         bench.facts.update(facts(found, outcomes))
-        for backend in bench.plan.backends or ("",):
-            yield _loaded(found, bench, backend)
     else:
-        for name in ("closure", "coverage", "driver", "loaded"):
+        for name in ("closure", "coverage", "driver"):
             yield not_run("static." + name, "static", NO_CUDA)
     yield _contract(found, bench)
     yield _packages(found, bench)
 
 
-def judge(check: str, wrong: Sequence[str], metrics: Iterable[Metric], remedy: str) -> Result:
+def judge(check: str, wrong: Sequence[str], metrics: Iterable[Metric], remedy: str, family: str = "static") -> Result:
     """A result that passes if nothing is wrong and every metric holds; the reason names what is wrong."""
-    result = judged(check, "static", [metric("wrong", len(wrong), "0"), *metrics], remedy=remedy)
+    result = judged(check, family, [metric("wrong", len(wrong), "0"), *metrics], remedy=remedy)
     if not wrong:
         return result
     more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
@@ -159,9 +154,9 @@ def _majors(found: Survey, outcomes: Mapping[Path, Outcome], label: str) -> Iter
         for major in sorted(majors - {label.split(".", maxsplit=1)[0]}):
             yield f"{one.path.name} is of CUDA {major}, and CUDA {label} is promised"
         version = outcomes[one.path].version if one.path in outcomes else ""
-        if one.soname.startswith("libcudart.") and version and not _same(version, label):
+        if one.soname.startswith("libcudart.") and version and not same(version, label):
             yield f"the CUDA runtime says that it is {version}, and CUDA {label} is promised"
-    yield from _twice((one.path, one.soname) for one in found.libraries if one.nvidia)
+    yield from twice((one.path, one.soname) for one in found.libraries if one.nvidia)
     if not any(one.soname.startswith("libcudart.") for one in found.libraries):
         yield f"CUDA {label} is promised, and there is no CUDA runtime"
 
@@ -175,7 +170,7 @@ def majors_of(library: Library, outcome: Optional[Outcome]) -> set[int]:
     return {int(one) for one in said if one.isdigit()}
 
 
-def _twice(named: Iterable[tuple[Path, str]]) -> Iterator[str]:
+def twice(named: Iterable[tuple[Path, str]]) -> Iterator[str]:
     """CUDA libraries that are there in two versions, or in two places."""
     places: dict[str, dict[Path, str]] = {}
     for path, soname in named:
@@ -186,7 +181,7 @@ def _twice(named: Iterable[tuple[Path, str]]) -> Iterator[str]:
             yield "{} comes from {} places: {}".format(stem, len(where), ", ".join(sorted(str(one) for one in where)))
 
 
-def _same(version: str, label: str) -> bool:
+def same(version: str, label: str) -> bool:
     """True if the version begins with the label's parts."""
     parts = label.split(".")
     return version.split(".")[: len(parts)] == parts
@@ -344,103 +339,6 @@ def least_driver(runtime: str) -> str:
 def numbers(version: str) -> tuple[int, ...]:
     """A version as numbers, to be compared."""
     return tuple(int(one) for one in re.findall(r"\d+", version))
-
-
-# What is loaded
-
-
-def _loaded(found: Survey, bench: Bench, backend: str) -> Result:
-    """In a process of its own with this backend, whose name ends the id: none sees what another has loaded."""
-    result = _loaded_here(found, bench, backend)
-    return dataclasses.replace(result, id=f"{result.id}.{backend}") if backend else result
-
-
-def _loaded_here(found: Survey, bench: Bench, backend: str) -> Result:
-    out, plan, log = (bench.scratch / name for name in ("loaded.json", "loaded-plan.json", "loaded.log"))
-    plan.write_text(json.dumps(bench.plan.as_json()))
-    argv = [sys.executable, "-m", "smoke.loaded", str(plan), str(out), *companions(found, bench.plan.module)]
-    env = {**os.environ, **plans.backend_environment(bench.plan.framework, backend)}
-    with log.open("wb") as said:
-        code = subprocess.run(
-            argv, stdout=subprocess.DEVNULL, stderr=said, timeout=LONGEST, check=False, env=env
-        ).returncode
-    if code:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip()
-        wrong = [f"a training step ended with exit code {code}: {lines[-1500:]}"]
-        return judge("static.loaded", wrong, (), REBUILD)
-    told = json.loads(out.read_text(encoding="utf-8"))
-    cuda = {Path(name).name: (said or [""])[0] for name, said in told["maps"].items() if _is_cuda(name)}
-    bench.facts["loaded"] = {**bench.facts.get("loaded", {}), **cuda}
-    return judge_loaded(told, found, bench.plan.labels["cuda"], bench.plan.packages)
-
-
-def companions(found: Survey, module: str) -> list[str]:
-    """The modules of the packages beside the framework that have libraries for CUDA of their own."""
-    beside: set[str] = set()
-    for owner in {one.owner for one in found.libraries if not one.nvidia}:
-        files = owner.files or () if owner else ()
-        inits = [Path(file.path).parent for file in files if file.path.endswith("/__init__.py")]
-        modules = {one.name for one in inits if owner and one.parent == owner.site}
-        beside |= set() if module in modules else modules
-    return sorted(beside)
-
-
-def judge_loaded(told: Mapping[str, Any], found: Survey, label: str, locked: Mapping[str, str]) -> Result:
-    """What is mapped after a training step is of one CUDA, from one place each, and from locked packages."""
-    cuda = {Path(name): said or ["", ""] for name, said in told["maps"].items() if _is_cuda(name)}
-    wrong = list(_twice((path, path.name) for path in cuda))
-    for path, (version, major) in sorted(cuda.items()):
-        wrong += _misplaced(path, found, locked)
-        if major and major.split(".", maxsplit=1)[0] != label.split(".", maxsplit=1)[0]:
-            wrong.append(f"{path.name} is of CUDA {major}, and CUDA {label} is promised")
-        if path.name.startswith("libcudart.") and version and not _same(version, label):
-            wrong.append(f"the CUDA runtime that is loaded is {version}, and CUDA {label} is promised")
-    described = told["described"] or {}
-    built = str(described.get("cuda") or "")
-    wrong += _built(built, str(described.get("cuda_oldest") or built), label)
-    wrong += _cudnn(str(described.get("cudnn_oldest") or ""), cuda)
-    if not built and not cuda:
-        wrong.append(
-            "CUDA is promised; the framework has loaded none of it, and does not say that it was built for it"
-        )
-    wrong += [f"import {module} raised {why}" for module, why in sorted(told["imports"].items()) if why]
-    metrics = [metric("loaded", len(cuda)), metric("imported_beside", len(told["imports"]))]
-    return judge("static.loaded", wrong, metrics, "Let the locks bring one CUDA, the label's, and nothing else it.")
-
-
-def _built(built: str, oldest: str, label: str) -> list[str]:
-    """A framework runs on the major of CUDA that it was built for, from that minor on or the oldest that it names."""
-    if not built or (numbers(built)[:1] == numbers(label)[:1] and numbers(oldest)[:2] <= numbers(label)[:2]):
-        return []
-    named = f", and runs from {oldest} on" if oldest != built else ""
-    return [f"the framework was built for CUDA {built}{named}, and CUDA {label} is promised"]
-
-
-def _cudnn(oldest: str, cuda: Mapping[Path, Sequence[str]]) -> Iterator[str]:
-    """The cuDNN that is loaded is not older than the oldest that the framework names."""
-    for path, (version, _) in sorted(cuda.items()):
-        if oldest and path.name.startswith("libcudnn.") and numbers(version)[:3] < numbers(oldest)[:3]:
-            yield f"cuDNN {version or 'of no version'} is loaded, and the framework asks for {oldest} or later"
-
-
-def _misplaced(path: Path, found: Survey, locked: Mapping[str, str]) -> list[str]:
-    """A CUDA library that no locked package brought, or one of another version."""
-    if DRIVER.match(path.name):
-        return []  # the driver's come from the host
-    owners = {library.owner for library in found.libraries if library.path == path.resolve() or library.path == path}
-    if not owners or None in owners:
-        return [f"{path} is loaded, and no package brought it"]
-    pins = {imports.normal_name(name): imports.normal_version(version) for name, version in locked.items()}
-    wrong = []
-    for one in owners:
-        pin = pins.get(imports.normal_name(one.name), "none") if one else "none"
-        if one and pin != imports.normal_version(one.version):
-            wrong.append(f"{path.name} is loaded from {one.name} {one.version}, and {pin} is locked")
-    return wrong
-
-
-def _is_cuda(path: str) -> bool:
-    return bool(CUDA.match(Path(path).name))
 
 
 # Contract and packages

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,9 @@ from hypothesis import strategies as st
 
 from smoke import closure, contract, loaded, packages
 from smoke import survey as surveys
+from smoke.checks import loaded as loaded_check
 from smoke.checks import static
+from smoke.checks.loaded import companions, judge_loaded
 from smoke.closure import Outcome
 from smoke.contract import Surroundings
 from smoke.fatbin import Code, Coverage
@@ -157,7 +160,7 @@ def test_a_promise_of_cuda_with_no_library_fails(tmp_path: Path) -> None:
     assert static.judge_coverage(found, []).state == "fail"
     assert static.judge_driver({}, None).state == "fail"
     nothing = {"maps": {}, "described": {}, "imports": {}}
-    assert static.judge_loaded(nothing, found, "13.2", {}).state == "fail"
+    assert judge_loaded(nothing, found, "13.2", {}).state == "fail"
 
 
 def test_a_cut_library_is_damage(env: Environment) -> None:
@@ -355,13 +358,13 @@ def told(env: Environment, cuda: str = "13.2", **more: list[str]) -> dict[str, o
 
 def test_what_is_loaded_is_as_the_lock_and_the_label_say(env: Environment) -> None:
     found = survey(env.site)
-    assert static.judge_loaded(told(env), found, "13.2", LOCKED).state == "pass"
-    assert static.judge_loaded(told(env, cuda="13.0"), found, "13.2", LOCKED).state == "pass"
+    assert judge_loaded(told(env), found, "13.2", LOCKED).state == "pass"
+    assert judge_loaded(told(env, cuda="13.0"), found, "13.2", LOCKED).state == "pass"
     for label in ("13.1", "12.9", "13.3"):
-        assert static.judge_loaded(told(env), found, label, LOCKED).state == "fail"
-    assert "built for CUDA 12.8" in static.judge_loaded(told(env, cuda="12.8"), found, "13.2", LOCKED).reason
+        assert judge_loaded(told(env), found, label, LOCKED).state == "fail"
+    assert "built for CUDA 12.8" in judge_loaded(told(env, cuda="12.8"), found, "13.2", LOCKED).reason
     other = {**LOCKED, "nvidia-cuda-runtime": "13.2.85"}
-    assert "and 13.2.85 is locked" in static.judge_loaded(told(env), found, "13.2", other).reason
+    assert "and 13.2.85 is locked" in judge_loaded(told(env), found, "13.2", other).reason
 
 
 def test_the_oldest_cuda_that_a_framework_names_counts(env: Environment) -> None:
@@ -373,14 +376,14 @@ def test_the_oldest_cuda_that_a_framework_names_counts(env: Environment) -> None
         ("12.9", "12.1", "fail"),
     ):
         later["described"] = {"cuda": built, "cuda_oldest": oldest}
-        assert static.judge_loaded(later, found, "13.2", LOCKED).state == state, (built, oldest)
+        assert judge_loaded(later, found, "13.2", LOCKED).state == state, (built, oldest)
 
 
 @pytest.mark.parametrize(("oldest", "state"), [("9.26.0.51", "pass"), ("9.10.2.21", "pass"), ("9.27", "fail")])
 def test_the_cudnn_that_is_loaded_is_not_too_old(env: Environment, oldest: str, state: str) -> None:
     later = told(env, **{str(env.site / "nvidia/cudnn/lib/libcudnn.so.9"): ["9.26.0", "13.2"]})
     later["described"] = {"cuda": "13.0", "cudnn_oldest": oldest}
-    assert static.judge_loaded(later, survey(env.site), "13.2", LOCKED).state == state
+    assert judge_loaded(later, survey(env.site), "13.2", LOCKED).state == state
 
 
 def test_the_oldest_version_is_read_from_the_metadata(tmp_path, monkeypatch) -> None:
@@ -398,25 +401,39 @@ def test_the_oldest_version_is_read_from_the_metadata(tmp_path, monkeypatch) -> 
     ],
 )
 def test_a_library_from_elsewhere_is_found(env: Environment, path: str, reason: str) -> None:
-    result = static.judge_loaded(told(env, **{path: ["", ""]}), survey(env.site), "13.2", LOCKED)
+    result = judge_loaded(told(env, **{path: ["", ""]}), survey(env.site), "13.2", LOCKED)
     assert result.state == "fail"
     assert reason in result.reason
 
 
 def test_the_driver_s_own_library_comes_from_the_host(env: Environment) -> None:
     maps = told(env, **{"/usr/lib/x86_64-linux-gnu/libcuda.so.1": ["", ""]})
-    assert static.judge_loaded(maps, survey(env.site), "13.2", LOCKED).state == "pass"
+    assert judge_loaded(maps, survey(env.site), "13.2", LOCKED).state == "pass"
 
 
 def test_a_companion_that_cannot_be_imported_fails(env: Environment) -> None:
     maps = {**told(env), "imports": {"torchaudio": "RuntimeError: CUDA 13.2 against 13.0"}}
-    assert "import torchaudio raised" in static.judge_loaded(maps, survey(env.site), "13.2", LOCKED).reason
+    assert "import torchaudio raised" in judge_loaded(maps, survey(env.site), "13.2", LOCKED).reason
+
+
+def test_a_training_step_that_raises_is_a_failure() -> None:
+    def train_parity(*_: object) -> None:
+        raise RuntimeError("NumPy is too new")
+
+    plan = SimpleNamespace(labels={"cuda": "13.2"}, module="framework", packages={})
+    bench = SimpleNamespace(plan=plan, framework=SimpleNamespace(train_parity=train_parity))
+    (result,) = loaded_check.run("main", bench)
+    assert (result.id, result.state) == ("static.loaded", "fail")
+    assert "a training step raised RuntimeError: NumPy is too new" in result.reason
+    plan.labels = {}
+    (result,) = loaded_check.run("main", bench)
+    assert (result.id, result.state) == ("static.loaded", "not-run")
 
 
 def test_companions_are_packages_with_cuda_code_beside_the_framework(env: Environment) -> None:
     env.add("vision", "1", {"vision/__init__.py": b"", "vision/_C.so": library("", ("libcudart.so.13",))})
     env.add("pure", "1", {"pure/__init__.py": b""})
-    assert static.companions(survey(env.site), "framework") == ["vision"]
+    assert companions(survey(env.site), "framework") == ["vision"]
 
 
 @given(st.lists(st.text(max_size=80), max_size=20))
