@@ -59,12 +59,20 @@ def framework_version(image: Image) -> str | None:
 
 
 def inputs(cat: Catalog, image: Image) -> dict[str, str]:
-    """SHA-256 of each locked input of an image and of all that it stands on, by path in the repository."""
+    """SHA-256 of each input of an image and of all that it stands on, by path in the repository.
+
+    The locks, what a build does with them, and each image.toml. What a lock was resolved from is none: the lock is.
+    """
     members = (image, *cat.ancestors(image))
-    files = [
-        path
-        for member in (*members, *(one.build_tools for one in members if one.build_tools))
-        for path in (member.dockerfile, member.folder / "image.toml", member.lock, member.packages_lock)
-        if path is not None and (path != member.dockerfile or not member.tools)
-    ]
-    return {path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    tools = [one.build_tools for one in members if one.build_tools]
+    files = {one.dockerfile for one in members}
+    for folder in (*(one.folder for one in (*members, *tools)), cat.root / "images" / "common"):
+        files.update(path for path in folder.rglob("*") if path.is_file() and path.name not in _NO_INPUTS)
+    return {
+        path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+        if "__pycache__" not in path.parts
+    }
+
+
+_NO_INPUTS = ("requirements.in", "README.md")

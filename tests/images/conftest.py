@@ -11,7 +11,7 @@ import pytest
 from assay import catalog, engine
 from assay.catalog import Catalog, Image
 from assay.engine import ImageFacts, RunRequest, RunResult
-from assay.images import Built, read_images, tag
+from assay.images import Built, read_images, repository, tag
 from tests.conftest import ROOT
 
 CATALOG = catalog.load(ROOT)
@@ -46,15 +46,21 @@ def running() -> Iterator[engine.Engine]:
         yield found
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pack", action="store_true", help="As `assay build --pack`: compress each image when done.")
+
+
 @pytest.fixture(scope="session", params=[image.name for image in CATALOG.frameworks()])
-def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engine) -> Subject:
+def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engine) -> Iterator[Subject]:
     """Each framework image in turn."""
     name = str(request.param)
     built = read_images(ROOT).images.get(name)
     facts = running.image(tag(name, "latest")) if built else None
     if built is None or facts is None:
         pytest.skip(f"{name} is not built: run `make build-all`")
-    return Subject(known.get(name), built, facts, running)
+    yield Subject(known.get(name), built, facts, running)
+    if request.config.getoption("--pack"):
+        running.pack(running.tags(repository(name)))
 
 
 def certificate_path(root: Path, name: str) -> Path:

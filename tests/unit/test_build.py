@@ -788,6 +788,16 @@ def test_tools_are_among_the_locked_inputs(with_tools: Place) -> None:
     ]
 
 
+def test_what_a_build_does_with_the_locks_is_among_the_inputs(staged: Place) -> None:
+    before = planning.inputs(staged.catalog, staged.catalog.get("torchy"))
+    staged.write("images/torchy/make-wheel", "#!/usr/bin/python3")
+    staged.write("images/common/install-lock", "#!/bin/sh\n# another")
+    staged.write("images/torchy/README.md", "What it is.")
+    inputs = planning.inputs(staged.catalog, staged.catalog.get("torchy"))
+    assert inputs.keys() - before.keys() == {"images/torchy/make-wheel"}
+    assert {name for name in before if inputs[name] != before[name]} == {"images/common/install-lock"}
+
+
 def test_what_is_built_is_among_the_packages(place: Place) -> None:
     toml = place.root / "images/torchy/image.toml"
     toml.write_text(toml.read_text() + '[built]\nPy_Torch = "1.0+git1"\n')
