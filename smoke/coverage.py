@@ -100,11 +100,12 @@ def _code(name: str) -> Code:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Prints the file for the environment below a folder."""
-    from smoke.checks import static  # only here: whoever reads the file is in a hurry
+    from smoke import nvrtc  # only here: whoever reads the file is in a hurry
+    from smoke.checks import static
     from smoke.survey import survey
 
     root = Path((sys.argv[1:] if arguments is None else arguments)[0])
-    libraries = [(one.path, one.code) for one in static.own_libraries(survey(root))]
+    libraries = [(one.path, one.code) for one in static.own_libraries(nvrtc.with_run_time_code(survey(root)))]
     print(json.dumps(describe(root, libraries), separators=(",", ":")))
     return 0
 

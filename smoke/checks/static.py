@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from smoke import closure, contract, fatbin, host, packages
+from smoke import closure, contract, fatbin, host, nvrtc, packages
 from smoke.bench import Bench
 from smoke.checks import imports
 from smoke.closure import Outcome
@@ -35,7 +35,7 @@ LONGEST = 240  # seconds for a process that this check starts
 
 def run(_process: str, bench: Bench) -> Iterator[Union[Result, Fault]]:
     """The five results; those about CUDA only where it is promised."""
-    found = survey(Path(sys.prefix))
+    found = nvrtc.with_run_time_code(survey(Path(sys.prefix)))
     label = bench.plan.labels.get("cuda", "")
     if label:
         outcomes = load(found)

@@ -4,23 +4,25 @@
 # ruff: noqa: D103
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
+import pygpu.gpuarray
 import theano
 import theano.tensor as T
 from theano.gof import cmodule
 from theano.misc import pkl_utils
 from theano.tensor.signal.pool import pool_2d
 
-from smoke import loading
+from smoke import closure, cupti, loading
 from smoke.data import Digits, Lines, TextBatch
-from smoke.frameworks import Cannot, DeviceMissing
+from smoke.frameworks import DeviceMissing
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
@@ -36,17 +38,23 @@ WORKLOADS = ("keras",)
 Weights = dict[str, Any]
 
 _DTYPES = {"f64": "float64", "f32": "float32"}
+_counter: Optional[cupti.Counter] = None
 
 
 def describe() -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "name": "theano",
         "version": theano.__version__,
         "numpy": np.__version__,
+        "pygpu": pygpu.__version__,
+        "cuda": closure.versions("libnvrtc.so", ctypes.CDLL("libnvrtc.so.11.2"))[1],
+        "cudnn": None,
         "compiler": theano.config.cxx,
         "blas": theano.config.blas.ldflags or "NumPy's",
-        "device": theano.config.device,
     }
+    if _counter is not None:
+        told["gpu"] = _gpu().devname
+    return told
 
 
 def be_deterministic() -> None:
@@ -54,8 +62,19 @@ def be_deterministic() -> None:
 
 
 def use_device(device: str) -> None:
-    if device == "gpu":
-        raise DeviceMissing("this build of Theano has no GPU library")
+    global _counter  # noqa: PLW0603 -- Theano's device is global too
+    if device == "cpu" or _counter is not None:
+        return
+    from theano import gpuarray  # takes seconds
+
+    try:
+        if not pygpu.gpuarray.count_devices("cuda", 0):
+            raise DeviceMissing("libgpuarray counts no GPU")
+        _counter = cupti.Counter(cupti.library(Path(theano.__file__).parents[1]))
+        # From here on shared variables lie on the GPU, and what is compiled works there.
+        gpuarray.use("cuda")
+    except pygpu.gpuarray.GpuArrayException as why:
+        raise DeviceMissing(_said(why)) from None
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
@@ -149,19 +168,44 @@ def load_batches(count: int, workers: int) -> list[float]:
 
 
 def device_evidence(device: str) -> dict[str, Any]:
-    if device == "gpu":
-        raise Cannot("this build of Theano has no GPU library")
+    before = _kernels()
     result = theano.shared(np.zeros((1, 1, 254, 254), np.float32), broadcastable=(True, False, False, False))
     a = theano.shared(np.ones((256, 256), np.float32))
     w = theano.shared(np.ones((1, 1, 3, 3), np.float32))
     product = T.dot(a, a).dimshuffle("x", "x", 0, 1)
     theano.function([], updates=[(result, T.nnet.conv2d(product, w))])()
-    return {"device": _kind(result), "name": "cpu", "bytes": 0, "kernels": 0}
+    value = result.get_value(borrow=True, return_internal_type=True)
+    return {
+        "device": _kind(result),
+        "name": _gpu().devname if device == "gpu" else "cpu",
+        "bytes": value.size * value.itemsize if _kind(result) == "gpu" else 0,
+        "kernels": _kernels() - before,
+    }
 
 
 def _kind(variable: Any) -> str:
+    """Where a shared variable's value is, by its type."""
     value = variable.get_value(borrow=True, return_internal_type=True)
+    if isinstance(value, pygpu.gpuarray.GpuArray):
+        return "gpu"
     return "cpu" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _gpu() -> Any:
+    """pygpu's context, Theano's default one."""
+    from theano.gpuarray.type import get_context
+
+    return get_context(None)
+
+
+def _kernels() -> int:
+    return _counter.count() if _counter is not None else 0
+
+
+def _said(why: Exception) -> str:
+    """libgpuarray's own words: pygpu gives them as bytes."""
+    text = why.args[0] if why.args else ""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(why)
 
 
 def _array(value: Any, precision: str) -> np.ndarray:
@@ -263,7 +307,7 @@ def _go_on(step: _Step, problem: Problem, precision: str, steps: int) -> dict[st
         first = first or gradients
     return {
         "losses": losses,
-        "gradients": {name: np.asarray(value, np.float64) for name, value in zip(step.weights, first)},
+        "gradients": {name: np.asarray(value).astype(np.float64) for name, value in zip(step.weights, first)},
         "weights": {name: value.get_value().astype(np.float64) for name, value in step.weights.items()},
         "device": _kind(step.weights["conv.w"]),
     }
