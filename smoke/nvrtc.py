@@ -31,7 +31,9 @@ def with_run_time_code(found: Survey) -> Survey:
     """
     if any(one.code.containers for one in found.libraries if not one.nvidia):
         return found
-    libraries = tuple(one if one.nvidia else dataclasses.replace(one, code=_made(one, found)) for one in found.libraries)
+    libraries = tuple(
+        one if one.nvidia else dataclasses.replace(one, code=_made(one, found)) for one in found.libraries
+    )
     return dataclasses.replace(found, libraries=libraries)
 
 
@@ -47,7 +49,7 @@ def _is_nvrtc(name: str) -> bool:
 def architectures(compiler: Path) -> list[Code]:
     """The architectures that this NVRTC makes PTX for; none if it does not even load.
 
-    NVRTC is asked for the very capability of the GPU that is there, so each serves its own only, as the "a" kind does.
+    NVRTC is asked for the very capability of the GPU that is there: each serves its own only, as the "a" kind does.
     """
     done = subprocess.run(
         [sys.executable, "-m", "smoke.nvrtc", str(compiler)],

@@ -58,6 +58,7 @@ TENSORFLOW = image(
     toolkit="12.5",
 )
 MXNET = image("11.8", library("5.0 6.0 7.0 8.0 8.6"), wholly="5.0 5.2 6.0 6.1 7.0 7.5 8.0 8.6 8.9")
+THEANO = image("11.8", library("", "5.0a 8.6a 9.0a", name="libgpuarray.so.3"), wholly="5.0 8.6 9.0")  # by NVRTC
 CAFFE = image("11.8", library("5.0 8.6", "8.6"), wholly="5.0 5.2 8.6 8.9 9.0 10.0 12.0", toolkit="11.2")
 
 
@@ -97,6 +98,11 @@ def on(driver: str, *capabilities: str, seen: bool = False) -> Machine:
         ("520.61.05", "9.0", CAFFE, "gpu", ""),
         ("580.65.06", "12.0", CAFFE, "gpu", ""),
         ("580.65.06", "7.0", CAFFE, "cpu", "no machine code for compute capability 7.0"),
+        # code that is made when the framework runs, for the very GPU that is there
+        ("520.61.05", "9.0", THEANO, "gpu", ""),
+        ("515.65.01", "8.6", THEANO, "cpu", "only PTX of CUDA 11.8, which driver 515.65.01 cannot compile"),
+        ("580.65.06", "8.7", THEANO, "cpu", "no machine code for compute capability 8.7; served: 5.0, 8.6, 9.0"),
+        ("580.65.06", "12.0", THEANO, "cpu", "no machine code for compute capability 12.0"),
         # GPUs that a driver does not know yet, or no longer
         ("550.54.14", "12.0", TENSORFLOW, "cpu", "does not know compute capability 12.0, which needs driver 570.26"),
         ("550", "12.0", TENSORFLOW, "cpu", "driver 550 does not know compute capability 12.0"),
