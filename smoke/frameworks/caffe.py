@@ -25,7 +25,7 @@ from smoke.reference import NAMES, Problem
 
 CANNOT: dict[str, str] = {
     "f64": "pycaffe has Caffe's nets and solvers for float32 only; those for double are for programs in C++",
-    "tf32": "Caffe has no switch for it: it asks cuBLAS for float32, and cuBLAS keeps to that",
+    "tf32": "Caffe has no switch for it: it asks cuBLAS and cuDNN for float32, and they keep to that",
     "fp16": "Caffe 1.0 computes in float32 and double only",
     "bf16": "Caffe 1.0 computes in float32 and double only",
     "sequence": "a Caffe net is a fixed graph of layers: its LSTM and RNN layers unroll to a number of steps that is "
@@ -48,7 +48,7 @@ def describe() -> dict[str, Any]:
         "name": "caffe",
         "version": metadata.version("caffe"),
         "cuda": _cuda_version(),
-        "cudnn": None,
+        "cudnn": _cudnn_version(),
         "blas": _blas().decode(),
     }
     if _device == "gpu":
@@ -57,7 +57,7 @@ def describe() -> dict[str, Any]:
 
 
 def be_deterministic() -> None:
-    """Nothing to turn on: what is random has a seed, and without cuDNN no sum depends on which thread is first."""
+    """Nothing to turn on: what is random has a seed, and of cuDNN's algorithms it takes the deterministic ones."""
 
 
 def use_device(device: str) -> None:
@@ -424,6 +424,12 @@ def _cuda_version() -> str:
     if _cudart().cudaRuntimeGetVersion(ctypes.byref(version)):
         return ".".join(metadata.version("nvidia-cuda-runtime-cu11").split(".")[:2])
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def _cudnn_version() -> int:
+    library: Any = ctypes.CDLL("libcudnn.so.8")
+    library.cudnnGetVersion.restype = ctypes.c_size_t
+    return int(library.cudnnGetVersion())
 
 
 def _error(code: int) -> str:
