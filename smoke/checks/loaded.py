@@ -38,8 +38,10 @@ def run(_process: str, bench: Bench) -> Iterator[Result]:
     except Exception as why:
         yield judge("static.loaded", [f"a training step raised {_said(why)}"], (), REMEDY, "loaded")
         return
-    found = survey(Path(sys.prefix))
-    failed = {module: import_error(module) for module in companions(found, bench.plan.module)}
+    # Where there are backends, their frameworks are beside each other: that they are is seen with the first.
+    first = bench.backend in {"", *bench.plan.backends[:1]}
+    found = survey(Path(sys.prefix), code=first)
+    failed = {module: import_error(module) for module in (companions(found, bench.plan.module) if first else ())}
     told = {"described": bench.stack(), "maps": loaded.versions(loaded.mapped()), "imports": failed}
     cuda = {Path(name).name: (said or [""])[0] for name, said in told["maps"].items() if _is_cuda(name)}
     bench.facts["loaded"] = cuda
