@@ -59,6 +59,8 @@ MUTANTS = {
         ("numpy==1.24.4",),
         ("static", "imports"),
     ),
+    # Its code for a GPU is made by NVRTC, which still loads without this and compiles nothing.
+    "compiler": Mutant("theano", f"rm {SITE}/nvidia/cuda_nvrtc/lib/libnvrtc-builtins.so.*"),
 }
 
 
@@ -89,6 +91,7 @@ TABLE = {
     "a NumPy too new for MXNet, though locked": Mutation("numpy", "imports.framework", "no attribute 'bool'", NEWER),
     "and nothing trains with it": Mutation("numpy", "static.loaded", "no attribute 'bool'", NEWER),
     "and it is not the locked one": Mutation("numpy", "static.packages", "numpy 1.23.5 is locked, 1.24.4 is"),
+    "a run-time compiler that makes no code": Mutation("compiler", "static.coverage", "hold no code for any GPU"),
     "a stub before the driver": Mutation("numpy", "static.contract", "may be found before it"),
     "a label that lies: the runtime": Mutation("none", "static.closure", "and CUDA 12.9 is promised", LIE),
     "a label that lies: what is loaded": Mutation("none", "static.loaded", "and CUDA 12.9 is promised", LIE),
