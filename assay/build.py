@@ -126,15 +126,18 @@ def _graph(run: _Run, order: tuple[Image, ...]) -> None:
         {image.name: [image.parent] if image.parent else [] for image in order}
     )
     sorter.prepare()
+    weights = _weights(order)
     broken: set[str] = set()
     failures: list[AssayError] = []
     pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="build")
+    ready: list[str] = []
     pending: dict[Future[Built], str] = {}
     try:
         while sorter.is_active():
-            for name in sorter.get_ready():
-                parent = run.catalog.get(name).parent
-                if parent in broken:
+            ready = sorted([*ready, *sorter.get_ready()], key=lambda name: (-weights[name], name))
+            while ready and len(pending) < SIDE_BY_SIDE:
+                name = ready.pop(0)
+                if run.catalog.get(name).parent in broken:
                     broken.add(name)
                     run.view.failed(name, None)
                     sorter.done(name)
@@ -157,6 +160,16 @@ def _graph(run: _Run, order: tuple[Image, ...]) -> None:
         pool.shutdown(wait=True, cancel_futures=True)
     if failures:
         raise failures[0]
+
+
+def _weights(order: Iterable[Image]) -> dict[str, float]:
+    """The limit in GB of the largest image on each: what needs the most room is built while there is the most."""
+    weights: dict[str, float] = {}
+    for image in reversed(tuple(order)):
+        weights[image.name] = max(weights.get(image.name, 0.0), image.size_gb or 0.0)
+        if image.parent:
+            weights[image.parent] = max(weights.get(image.parent, 0.0), weights[image.name])
+    return weights
 
 
 def _one(run: _Run, image: Image) -> Built:

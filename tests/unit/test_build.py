@@ -393,6 +393,14 @@ def test_room_for_a_stack_is_counted_once(place: Place, monkeypatch: pytest.Monk
     place.build()
 
 
+def test_what_needs_the_most_room_is_built_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "SIDE_BY_SIDE", 1)
+    toml = place.root / "images/torchy/image.toml"
+    toml.write_text(toml.read_text().replace("size_gb = 2", "size_gb = 3"))
+    place.build()
+    assert place.engine.built == ["base/trixie", "cuda/1.0", "torchy", "plain", "tensory"]
+
+
 def test_packed_are_framework_images_and_only_when_asked_for(place: Place) -> None:
     place.build("plain")
     assert place.engine.packed == []
