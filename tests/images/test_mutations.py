@@ -6,6 +6,7 @@ takes a minute and not five; what tells the faults apart is the reason, which mu
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -62,6 +63,8 @@ MUTANTS = {
     # Its code for a GPU is made by NVRTC, which still loads without this and compiles nothing.
     "compiler": Mutant("theano", f"rm {SITE}/nvidia/cuda_nvrtc/lib/libnvrtc-builtins.so.*"),
 }
+# A framework that is known not to import is not tried again; here nobody has found out before.
+MUTANTS["untried"] = dataclasses.replace(MUTANTS["numpy"], only=("static.loaded",))
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ TABLE = {
     "a second CUDA major": Mutation("packages", "static.closure", "libcudart.so.12 is of CUDA 12", LOCKED),
     "a NumPy that is not the locked one": Mutation("packages", "static.packages", "numpy", LOCKED),
     "a NumPy too new for MXNet, though locked": Mutation("numpy", "imports.framework", "no attribute 'bool'", NEWER),
-    "and nothing trains with it": Mutation("numpy", "static.loaded", "no attribute 'bool'", NEWER),
+    "and nothing trains with it": Mutation("untried", "static.loaded", "no attribute 'bool'", NEWER),
     "and it is not the locked one": Mutation("numpy", "static.packages", "numpy 1.23.5 is locked, 1.24.4 is"),
     "a run-time compiler that makes no code": Mutation("compiler", "static.coverage", "hold no code for any GPU"),
     "a stub before the driver": Mutation("numpy", "static.contract", "may be found before it"),
