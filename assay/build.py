@@ -95,11 +95,6 @@ class _Run:
         """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
         return _engine_turn(lambda text: self.view.step(name, text), alone=self.options.pack)
 
-    def tidy(self) -> None:
-        """Drop the build cache, once nothing on the engine is being built from it."""
-        with _engine_turn(lambda text: self.view.step("", text), alone=True):
-            self.engine.tidy()
-
 
 def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
     """Build the named images (none: all) and what they stand on; returns what `images.json` then says.
@@ -117,7 +112,7 @@ def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, option
             _graph(run, order)
         finally:
             if run.fresh and engine.answers():
-                run.tidy()
+                _tidy(engine, view)
         return Images(images=dict(sorted(run.built.items())))
 
 
@@ -342,8 +337,7 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
         for image in reversed(order):
             for name in engine.tags(repository(image.name, trial.suffix)):
                 engine.remove(name)
-        with _engine_turn(lambda text: view.step("", text), alone=True):
-            engine.tidy()
+        _tidy(engine, view)
     return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
 
 
@@ -525,3 +519,9 @@ def _engine_turn(tell: Callable[[str], None], *, alone: bool) -> Iterator[None]:
             tell("waiting for another build on this engine")
             fcntl.flock(handle, kind)
         yield
+
+
+def _tidy(engine: Engine, view: View) -> None:
+    """Drop the build cache, once nothing on the engine is being built from it."""
+    with _engine_turn(lambda text: view.step("", text), alone=True):
+        engine.tidy()
