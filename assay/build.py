@@ -13,7 +13,6 @@ import graphlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -33,6 +32,7 @@ from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
 from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, Images, read_images, repository, short, tag, write_images
+from assay.planning import ENVIRONMENT
 
 # Content and snapshot of an image, against its uncompressed size: measured 1.55 for PyTorch.
 ROOM_FACTOR = 1.6
@@ -41,8 +41,6 @@ PACKED_FACTOR = 0.6
 SIDE_BY_SIDE = 2
 # Raise it when this file changes what goes into an image in a way that no input shows.
 RECIPE = 1
-# The stage of a framework's Dockerfile that holds what is installed, without the suite.
-ENVIRONMENT = "environment"
 # The files of images/common that install; the others go into the image.
 INSTALLERS = ("install-lock", "byte-compile")
 WHEEL_INSTALLER = "install-wheels"
@@ -218,14 +216,11 @@ def _build_one(run: _Run, image: Image, parent: Built | None, name: str) -> str:
                 lines.write(f"{step.line if step.line is not None else '# ' + step.name}\n")
                 run.view.step(image.name, step.line or step.name)
 
-            if has_environment(image):
+            if planning.has_environment(image):
                 environment = _environment(run, image, parent, request, on_step)
-                kept = {ENVIRONMENT: f"docker-image://{environment}"}
-                if image.build_tools:
-                    # BuildKit looks up what every FROM names, also where no stage that is needed begins with it.
-                    kept["tools"] = kept[ENVIRONMENT]
-                contexts = {**request.contexts, **kept}
-                request = dataclasses.replace(request, contexts=contexts)
+                contexts = {**request.contexts, ENVIRONMENT: f"docker-image://{environment}"}
+                dockerfile = planning.last_dockerfile(run.catalog, image)
+                request = dataclasses.replace(request, dockerfile=dockerfile, contexts=contexts)
             with run.building(image.name):
                 return run.engine.build(request, on_step)
 
@@ -258,12 +253,6 @@ def _tools_context(run: _Run, image: Image) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="layout-", dir=tar.parent) as folder:
         digest = oci.layout(tar, Path(folder))
         yield {"tools": f"oci-layout://{folder}@{digest}"}
-
-
-def has_environment(image: Image) -> bool:
-    """Whether the image's Dockerfile has a stage of that name to keep."""
-    text = image.dockerfile.read_text(encoding="utf-8")
-    return image.framework is not None and bool(re.search(rf"(?im)^FROM\s.*\sAS\s+{ENVIRONMENT}\s*$", text))
 
 
 def environment_tag(cat: Catalog, image: Image, parent_digest: str | None, suffix: str) -> str:
@@ -371,7 +360,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     if image.framework:
         parts["plan"] = planning.plan_text(image)
         parts["suite"] = suite_digest(cat.root / "smoke")
-        files += _tree(cat.root / "images" / "common")
+        files += [planning.last_dockerfile(cat, image), *_tree(cat.root / "images" / "common")]
     return _digest_of({**parts, "files": _hashes(cat, files)})
 
 
@@ -403,8 +392,8 @@ def _digest_of(parts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-# What says something about an image but is not in it.
-_NOT_INPUTS = ("image.toml", "requirements.in", "README.md")
+# What of an image.toml goes into an image stands in its plan and labels.
+_NOT_INPUTS = ("image.toml", *planning.NO_INPUTS)
 
 
 def _tree(folder: Path) -> list[Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from pathlib import Path
 
 from assay import catalog
 from assay.catalog import Catalog, Image
@@ -65,9 +67,9 @@ def inputs(cat: Catalog, image: Image) -> dict[str, str]:
     """
     members = (image, *cat.ancestors(image))
     tools = [one.build_tools for one in members if one.build_tools]
-    files = {one.dockerfile for one in members}
+    files = {one.dockerfile for one in members} | {last_dockerfile(cat, image)}
     for folder in (*(one.folder for one in (*members, *tools)), cat.root / "images" / "common"):
-        files.update(path for path in folder.rglob("*") if path.is_file() and path.name not in _NO_INPUTS)
+        files.update(path for path in folder.rglob("*") if path.is_file() and path.name not in NO_INPUTS)
     return {
         path.relative_to(cat.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)
@@ -75,4 +77,35 @@ def inputs(cat: Catalog, image: Image) -> dict[str, str]:
     }
 
 
-_NO_INPUTS = ("requirements.in", "README.md")
+# What decides nothing: what a lock was resolved from, and what is for people.
+NO_INPUTS = ("requirements.in", "README.md")
+# The stage of a framework's Dockerfile that holds what is installed, without the suite.
+ENVIRONMENT = "environment"
+
+
+def has_environment(image: Image) -> bool:
+    """Whether the image's Dockerfile has a stage of that name to keep."""
+    return image.framework is not None and ENVIRONMENT in _stages(image.dockerfile)
+
+
+def last_dockerfile(cat: Catalog, image: Image) -> Path:
+    """Where an image's last stage stands: with an environment of its own, in the Dockerfile of all frameworks.
+
+    Raises `UsageError` for a Dockerfile that goes on after its environment: no one would build what follows.
+    """
+    shared = cat.root / "images" / "Dockerfile"
+    if image.dockerfile == shared or not has_environment(image):
+        return image.dockerfile
+    if _stages(image.dockerfile)[-1] != ENVIRONMENT:
+        shown = image.dockerfile.relative_to(cat.root)
+        raise UsageError(
+            f"{shown} goes on after its stage `{ENVIRONMENT}`, and the suite is put on that by images/Dockerfile",
+            f"End {shown} with that stage.",
+        )
+    return shared
+
+
+def _stages(dockerfile: Path) -> list[str]:
+    """The names of a Dockerfile's stages in order, empty where a stage has none."""
+    text = dockerfile.read_text(encoding="utf-8")
+    return re.findall(r"(?im)^FROM\s+\S+(?:[ \t]+AS[ \t]+(\S+))?[ \t]*$", text)

@@ -8,14 +8,17 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Optional
 
 from smoke.survey import Distribution, File, Survey
 
 BLOCK = 1 << 20
+BATCH = 250
+READERS = 4  # at least, however few the cores: most disks give more to several readers than to one
 # What making a virtual environment puts beside the packages, and no RECORD lists.
 OF_THE_ENVIRONMENT = ("_virtualenv.py", "_virtualenv.pth")
 
@@ -31,10 +34,14 @@ def oldest(package: str, needed: str) -> str:
 
 def changed(distributions: Iterable[Distribution]) -> list[str]:
     """The files that are missing, or are not as their RECORD has them; each with what is wrong."""
-    files = [file for one in distributions for file in one.files or ()]
-    files.sort(key=lambda file: -file.size)  # the largest first, so that no thread is left alone with one at the end
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # hashing lets other threads run
-        return sorted(found for found in pool.map(difference, files) if found)
+    files = sorted((file for one in distributions for file in one.files or ()), key=lambda file: -file.size)
+    large = sum(file.size >= BLOCK for file in files)
+    readers = max(READERS, len(os.sched_getaffinity(0)))
+    # Forked processes: with tens of thousands of small files, threads would mostly wait for each other.
+    with ProcessPoolExecutor(readers, get_context("fork")) as pool:
+        one_by_one = pool.map(difference, files[:large])
+        by_the_batch = pool.map(difference, files[large:], chunksize=BATCH)
+        return sorted(found for found in (*one_by_one, *by_the_batch) if found)
 
 
 def difference(file: File) -> str:
@@ -75,14 +82,13 @@ def compiled_anew(path: Path) -> bool:
 
 def digest(path: Path, algorithm: str) -> str:
     """A file's digest as RECORDs write it. Raises OSError, and ValueError for an unknown algorithm."""
-    found, block = hashlib.new(algorithm), bytearray(BLOCK)
-    view = memoryview(block)
+    found = hashlib.new(algorithm)
     with path.open("rb", buffering=0) as file:
         while True:
-            count = file.readinto(block)
-            if not count:
+            block = file.read(BLOCK)
+            if not block:
                 break
-            found.update(view[:count])
+            found.update(block)
     return base64.urlsafe_b64encode(found.digest()).rstrip(b"=").decode()
 
 

@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import IO, Any, Optional
 
 from smoke import host
-from smoke.checks import FAMILIES, LANES, Family
+from smoke.checks import FAMILIES, STAGES, Family
 from smoke.plan import Plan, backend_environment, declared
 from smoke.report import SUITE, Fault, Report, Result, fault_from, not_run, result_from
 
@@ -48,7 +48,7 @@ def run(plan: Plan, only: Sequence[str] = ()) -> Report:
     scratch = Path(tempfile.mkdtemp(prefix="smoke-"))
     runners = [Runner(plan, *part, scratch) for part in parts(plan, wanted(plan, only))]
     try:
-        run_lanes(runners)
+        run_stages(runners)
     finally:
         shutil.rmtree(str(scratch), ignore_errors=True)
     results = [one for runner in runners for one in runner.results()]
@@ -137,23 +137,23 @@ def _is_import_failure(one: Result) -> bool:
     return one.state == "error" or (one.id == "imports.framework" and one.state != "pass")
 
 
-def run_lanes(runners: Sequence[Runner]) -> None:
+def run_stages(runners: Sequence[Runner]) -> None:
     """Runs all lanes to their end, one runner after the other in each. If told to end, so are the children."""
-    side_by_side = len(LANES) if runners[0].plan.device == "cpu" else 1
     stop = threading.Event()
 
     def lane(processes: Sequence[str]) -> None:
         for runner in runners:
             runner.lane(processes, stop)
 
-    with ThreadPoolExecutor(side_by_side) as pool:
-        lanes = [pool.submit(lane, processes) for processes in LANES]
-        try:
-            for one in lanes:
-                one.result()
-        except BaseException:
-            stop.set()
-            raise
+    for stage in STAGES:
+        with ThreadPoolExecutor(len(stage) if runners[0].plan.device == "cpu" else 1) as pool:
+            lanes = [pool.submit(lane, processes) for processes in stage]
+            try:
+                for one in lanes:
+                    one.result()
+            except BaseException:
+                stop.set()
+                raise
 
 
 class Runner:
@@ -295,14 +295,11 @@ def _environment(scratch: Path) -> dict[str, str]:
     temporary = scratch / "tmp"
     temporary.mkdir(exist_ok=True)
     paths = [str(SUITE.parent)] + [one for one in [os.environ.get("PYTHONPATH", "")] if one]
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
         # A thread that spins while it waits holds up those it waits for, where cores are few and shared.
         "OMP_WAIT_POLICY": "PASSIVE",
-        **inherited,
+        **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
-        # The images hold no byte code and are read-only: what the first process compiles, the next ones find here.
-        "PYTHONPYCACHEPREFIX": str(scratch / "pycache"),
         "PYTHONFAULTHANDLER": "1",  # a segfault then leaves its stack in the output
         "TMPDIR": str(temporary),
     }

@@ -1,19 +1,19 @@
 """The check families: one file each, and this table, which is the one place that lists them.
 
 A file holds ``run(process, bench)``, which yields ``Result`` and ``Fault`` values as it goes. A family runs in one or
-more named processes; families of one process share it, since importing a framework takes seconds. ``main`` is the
-framework as a user finds it, and so is ``compile``, which has a process to itself because compilers take their time.
-``first`` and ``second`` are two fresh processes with the framework's switches for determinism on: what one leaves,
-the other must reproduce.
+more named processes; families of one process share it, since importing a framework takes seconds. ``static`` looks at
+the image before anything trains in it, and imports no framework. ``main`` is the framework as a user finds it, and so
+is ``compile``, which has a process to itself because compilers take their time. ``first`` and ``second`` are two
+fresh processes with the framework's switches for determinism on: what one leaves, the other must reproduce.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# Processes of one lane run one after another. On the CPU the lanes run side by side; on a GPU they do not, since
-# TensorFlow and JAX each take most of its memory when they start.
-LANES = (("main",), ("compile", "first", "second"))
+# Stages run one after another, and so do the processes of one lane. On the CPU a stage's lanes run side by side; on a
+# GPU they do not, since TensorFlow and JAX each take most of its memory when they start.
+STAGES = ((("static",),), (("main",), ("compile", "first", "second")))
 DETERMINISTIC = ("first", "second")
 
 
@@ -31,7 +31,7 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family("static", "static", once=True),
+    Family("static", "static", ("static",), once=True),
     Family("imports", "imports"),
     Family("device", "device"),
     Family("exact", "P0"),

@@ -677,7 +677,7 @@ def test_a_trial_that_fails_leaves_nothing(place: Place) -> None:
     assert place.known() == before
 
 
-STAGED = "ARG PARENT\nFROM ${PARENT} AS environment\nRUN install\nFROM environment\nRUN suite\n"
+STAGED = "ARG PARENT\nFROM ${PARENT} AS environment\nRUN install\n"
 
 
 @pytest.fixture
@@ -695,6 +695,8 @@ def targets(place: Place) -> list[str | None]:
 def test_an_environment_is_built_by_itself_and_the_image_from_it(staged: Place) -> None:
     first, second = [request for request in staged.engine.requests if "torchy" in request.tag]
     assert (first.target, second.target) == ("environment", None)
+    assert first.dockerfile == staged.root / "images/torchy/Dockerfile"
+    assert second.dockerfile == staged.root / "images/Dockerfile", "which has the last stage of all frameworks"
     assert second.contexts["environment"] == f"docker-image://{first.tag}"
     assert "PLAN" in second.args
     assert "PLAN" not in first.args
@@ -714,6 +716,21 @@ def test_a_changed_lock_or_installer_does_not(staged: Place) -> None:
         assert targets(staged) == ["environment", None], name
     environments = [name for name in staged.engine.names if ":environment-" in name]
     assert len(environments) == 1, "older ones are let go of"
+
+
+def test_a_changed_last_stage_is_an_input_of_what_is_put_on_an_environment(staged: Place) -> None:
+    place = staged.root / "images/Dockerfile"
+    place.write_text(place.read_text() + "\nLABEL changed=1\n")
+    staged.build()
+    assert targets(staged) == [None]
+    torchy = staged.catalog.get("torchy")
+    assert "images/Dockerfile" in planning.inputs(staged.catalog, torchy)
+
+
+def test_a_dockerfile_that_goes_on_after_its_environment_is_refused(staged: Place) -> None:
+    (staged.root / "images/torchy/Dockerfile").write_text(STAGED + "FROM environment\nRUN more\n")
+    with pytest.raises(UsageError, match="images/torchy/Dockerfile goes on after its stage `environment`"):
+        staged.build()
 
 
 def test_without_the_cache_the_environment_is_built_anew(staged: Place) -> None:
@@ -744,7 +761,7 @@ def test_tools_go_into_the_environments_build_and_nowhere_else(with_tools: Place
     folder, _, digest = told["environment"]["tools"].removeprefix("oci-layout://").partition("@")
     assert digest.startswith("sha256:")
     assert not Path(folder).exists(), "the layout is there for the build only"
-    assert told[None]["tools"] == told[None]["environment"], "looked up, and not used"
+    assert "tools" not in told[None]
     others = [request for request in with_tools.engine.requests if "torchy" not in request.tag]
     assert others
     assert all("tools" not in request.contexts for request in others)

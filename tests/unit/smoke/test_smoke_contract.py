@@ -8,7 +8,7 @@ import importlib
 import pytest
 
 from smoke import gates, plan, report
-from smoke.checks import FAMILIES, LANES
+from smoke.checks import FAMILIES, STAGES
 from smoke.checks.faults import TRAININGS
 from smoke.frameworks import CONSTANTS, CONTRACT
 
@@ -99,7 +99,7 @@ def test_python_3_9_reads_it(path):
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_each_family_has_a_check_and_a_lane(family):
     assert callable(importlib.import_module("smoke.checks." + family.name).run)
-    lanes = [lane for lane in LANES if set(family.processes) <= set(lane)]
+    lanes = [lane for stage in STAGES for lane in stage if set(family.processes) <= set(lane)]
     assert len(lanes) == 1
     order = [process for process in lanes[0] if process in family.processes]
     assert tuple(order) == family.processes
