@@ -44,6 +44,26 @@ def test_the_framework_is_imported_by_a_uid_that_nobody_knows(subject: Subject) 
     assert ran.exit_code == 0, ran.output
 
 
+COMPILED = """
+import importlib, pathlib, sys
+sys.path.insert(0, "/opt/assay")
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+specs = [module.__spec__ for module in list(sys.modules.values()) if getattr(module, "__spec__", None)]
+ours = [one for one in specs if one.has_location and one.origin.startswith("/opt/") and one.origin.endswith(".py")]
+assert len(ours) > 50, len(ours)
+print(*(one.name for one in ours if not (one.cached and pathlib.Path(one.cached).exists())))
+"""
+
+
+def test_what_is_imported_is_compiled_already(subject: Subject) -> None:
+    """Or else every container would compile it anew, and what is certified would not be what people run."""
+    assert subject.image.framework is not None
+    ran = subject.run("python", "-c", COMPILED, "smoke.run", "smoke.checks.static", subject.image.framework.module)
+    assert ran.exit_code == 0, ran.output
+    assert ran.output.splitlines()[-1].strip() == ""
+
+
 def test_the_ordinary_user_has_a_home_that_can_be_written_to(subject: Subject) -> None:
     ran = subject.run("sh", "-c", 'id -un; test -w "$HOME" && touch "$HOME/x"', user=subject.facts.user)
     assert ran.exit_code == 0, ran.output
