@@ -18,11 +18,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import uv
 
@@ -87,11 +87,12 @@ class _Run:
     options: Options
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stop: threading.Event = field(default_factory=threading.Event)
     fresh: bool = False
 
     def building(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
-        return _engine_turn(lambda text: self.view.step(name, text), alone=self.options.pack)
+        return _engine_turn(lambda text: self.view.step(name, text), self.stop, alone=self.options.pack)
 
 
 def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
@@ -110,7 +111,7 @@ def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, option
             _graph(run, order)
         finally:
             if run.fresh and engine.answers():
-                _tidy(engine, view)
+                _tidy(engine)
         return Images(images=dict(sorted(run.built.items())))
 
 
@@ -147,6 +148,7 @@ def _graph(run: _Run, order: tuple[Image, ...]) -> None:
                     run.view.failed(name, error)
                 sorter.done(name)
     except BaseException:
+        run.stop.set()
         process.end_all()
         raise
     finally:
@@ -326,7 +328,7 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
         for image in reversed(order):
             for name in engine.tags(repository(image.name, trial.suffix)):
                 engine.remove(name)
-        _tidy(engine, view)
+        _tidy(engine)
     return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
 
 
@@ -488,29 +490,44 @@ def _locked(root: Path, view: View) -> Iterator[None]:
     folder = root / "build"
     folder.mkdir(exist_ok=True)
     with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(handle, fcntl.LOCK_EX):
             view.step("", "waiting for another build in this checkout")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
-def _engine_turn(tell: Callable[[str], None], *, alone: bool) -> Iterator[None]:
-    """Keep builds, of this checkout and of others, from losing the build cache to one that drops it."""
-    paths.cache().mkdir(parents=True, exist_ok=True)
-    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-    with (paths.cache() / "builds.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
+def _engine_turn(tell: Callable[[str], None], stop: threading.Event, *, alone: bool) -> Iterator[None]:
+    """Keep builds, of this checkout and of others, from losing the build cache to one that drops it.
+
+    Raises `CancelledError` if ``stop`` is set while another one builds: a lock that is waited for could not be left.
+    """
+    with _engine_lock() as handle:
+        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        if not _taken(handle, kind):
             tell("waiting for another build on this engine")
-            fcntl.flock(handle, kind)
+            while not _taken(handle, kind):
+                if stop.wait(0.2):
+                    raise CancelledError
         yield
 
 
-def _tidy(engine: Engine, view: View) -> None:
-    """Drop the build cache, once nothing on the engine is being built from it."""
-    with _engine_turn(lambda text: view.step("", text), alone=True):
-        engine.tidy()
+def _tidy(engine: Engine) -> None:
+    """Drop the build cache. While something on the engine is built from it, that build is left to do it."""
+    with _engine_lock() as handle:
+        if _taken(handle, fcntl.LOCK_EX):
+            engine.tidy()
+
+
+def _engine_lock() -> TextIO:
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    return (paths.cache() / "builds.lock").open("w")
+
+
+def _taken(handle: TextIO, kind: int) -> bool:
+    """Take a lock if it is free; the kernel lets go of it when the file is closed."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

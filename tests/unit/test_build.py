@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -8,15 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import base, build, catalog, images, planning
+from assay import base, build, catalog, images, paths, planning
 from assay.build import Options
 from assay.engine import BuildRequest, ImageFacts, Step, process
 from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
@@ -146,6 +147,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(base, "rootfs", lambda image, on_step, fresh=False: tmp_path / "tar")
     monkeypatch.setattr(build, "uv_folder", lambda: tmp_path / "uv")
     monkeypatch.setattr(build.network, "secrets", lambda folder: {})
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     return Place(tmp_path / "repo")
 
 
@@ -316,18 +318,29 @@ def until_the_builder_waits() -> None:
         time.sleep(0.01)
 
 
-def test_an_interrupt_keeps_what_is_finished(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = threading.Event()
-    monkeypatch.setattr(process, "end_all", ended.set)
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Set when a build that was interrupted ends its processes; a Ctrl-C is heard even where the tests hear none."""
+    event = threading.Event()
+    monkeypatch.setattr(process, "end_all", event.set)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield event
+    signal.signal(signal.SIGINT, before)
 
+
+def interrupt_the_builder(ended: threading.Event) -> None:
+    until_the_builder_waits()
+    while True:  # a signal in the very moment before Python waits is seen only with the next one
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if ended.wait(5):
+            return
+
+
+def test_an_interrupt_keeps_what_is_finished(place: Place, ended: threading.Event) -> None:
     def interrupt(name: str) -> None:
         if name in {"cuda/1.0", "plain"}:
             if name == "cuda/1.0":
-                until_the_builder_waits()
-                while True:  # a signal in the very moment before Python waits is seen only with the next one
-                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-                    if ended.wait(5):
-                        break
+                interrupt_the_builder(ended)
             assert ended.wait(60)  # the process of this build, ended
             raise BuildFailed(f"{name} was ended", "Run it again.")
 
@@ -506,6 +519,49 @@ def test_one_build_at_a_time(place: Place) -> None:
     build.build(place.catalog, place.engine, ["base/trixie"], view)  # type: ignore[arg-type]
     first.join(60)
     assert ("done", "base/trixie", "kept") in view.events
+
+
+@pytest.fixture
+def elsewhere(place: Place) -> Iterator[TextIO]:
+    """A build on the same engine, of another checkout, which is under way."""
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    with (paths.cache() / "builds.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield handle
+
+
+def test_a_build_elsewhere_on_the_engine_keeps_its_cache(place: Place, elsewhere: TextIO) -> None:
+    place.build()
+    assert place.engine.built, "it builds beside it"
+    assert not place.engine.tidied
+    fcntl.flock(elsewhere, fcntl.LOCK_UN)
+    place.write("images/torchy/requirements.lock", (place.root / "images/torchy/requirements.lock").read_text() + "#")
+    place.build()
+    assert place.engine.tidied
+
+
+def test_a_packing_build_waits_for_one_elsewhere(place: Place, elsewhere: TextIO) -> None:
+    class Told(View):
+        def step(self, name: str, text: str) -> None:
+            if "waiting for another build on this engine" in text:
+                assert place.engine.built == []
+                fcntl.flock(elsewhere, fcntl.LOCK_UN)
+
+    build.build(place.catalog, place.engine, ["plain"], Told(), Options(pack=True))  # type: ignore[arg-type]
+    assert place.engine.built == ["base/trixie", "plain"]
+
+
+def test_waiting_for_one_elsewhere_can_be_interrupted(
+    place: Place, elsewhere: TextIO, ended: threading.Event
+) -> None:
+    class Told(View):
+        def step(self, name: str, text: str) -> None:
+            if "waiting for another build on this engine" in text:
+                interrupt_the_builder(ended)
+
+    with pytest.raises(KeyboardInterrupt):
+        build.build(place.catalog, place.engine, ["plain"], Told(), Options(pack=True))  # type: ignore[arg-type]
+    assert place.engine.built == []
 
 
 # ---- the key ---------------------------------------------------------------------------------------
