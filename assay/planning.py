@@ -11,6 +11,11 @@ from assay import catalog
 from assay.catalog import Catalog, Image
 from assay.errors import UsageError
 
+# What decides nothing: what a lock was resolved from, and what is for people.
+NO_INPUTS = ("requirements.in", "README.md")
+# The stage of a framework's Dockerfile that holds what is installed, without the suite.
+ENVIRONMENT = "environment"
+
 
 def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     """What the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
@@ -77,12 +82,6 @@ def inputs(cat: Catalog, image: Image) -> dict[str, str]:
     }
 
 
-# What decides nothing: what a lock was resolved from, and what is for people.
-NO_INPUTS = ("requirements.in", "README.md")
-# The stage of a framework's Dockerfile that holds what is installed, without the suite.
-ENVIRONMENT = "environment"
-
-
 def has_environment(image: Image) -> bool:
     """Whether the image's Dockerfile has a stage of that name to keep."""
     return image.framework is not None and ENVIRONMENT in _stages(image.dockerfile)
@@ -108,4 +107,4 @@ def last_dockerfile(cat: Catalog, image: Image) -> Path:
 def _stages(dockerfile: Path) -> list[str]:
     """The names of a Dockerfile's stages in order, empty where a stage has none."""
     text = dockerfile.read_text(encoding="utf-8")
-    return re.findall(r"(?im)^FROM\s+\S+(?:[ \t]+AS[ \t]+(\S+))?[ \t]*$", text)
+    return re.findall(r"(?im)^FROM[ \t]+(?:--\S+[ \t]+)*\S+(?:[ \t]+AS[ \t]+(\S+))?[ \t]*$", text)

@@ -541,13 +541,16 @@ def test_a_build_elsewhere_on_the_engine_keeps_its_cache(place: Place, elsewhere
 
 
 def test_a_packing_build_waits_for_one_elsewhere(place: Place, elsewhere: TextIO) -> None:
+    built_before: list[list[str]] = []
+
     class Told(View):
         def step(self, name: str, text: str) -> None:
             if "waiting for another build on this engine" in text:
-                assert place.engine.built == []
+                built_before.append(place.engine.built)
                 fcntl.flock(elsewhere, fcntl.LOCK_UN)
 
     build.build(place.catalog, place.engine, ["plain"], Told(), Options(pack=True))  # type: ignore[arg-type]
+    assert built_before == [[]]
     assert place.engine.built == ["base/trixie", "plain"]
 
 
@@ -757,6 +760,21 @@ def test_an_environment_is_built_by_itself_and_the_image_from_it(staged: Place) 
     assert "PLAN" in second.args
     assert "PLAN" not in first.args
     assert first.labels == {}
+
+
+def test_stages_are_told_apart_however_a_from_is_written(staged: Place) -> None:
+    torchy = staged.catalog.get("torchy")
+    for text in (
+        "FROM --platform=linux/amd64 x AS environment\n",
+        "from x as environment\n",
+        "FROM x\tAS environment\n",
+    ):
+        torchy.dockerfile.write_text(text)
+        assert planning.has_environment(torchy), text
+        assert planning.last_dockerfile(staged.catalog, torchy) == staged.root / "images/Dockerfile"
+        torchy.dockerfile.write_text(text + "FROM --platform=linux/amd64 environment\n")
+        with pytest.raises(UsageError, match="goes on after its stage"):
+            planning.last_dockerfile(staged.catalog, torchy)
 
 
 def test_a_changed_suite_leaves_the_environment(staged: Place) -> None:

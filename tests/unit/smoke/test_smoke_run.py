@@ -45,6 +45,31 @@ def bounded(code, out, seconds=60.0, stop=None):
     return running.bounded(argv, out.parent, out, seconds, stop or threading.Event())
 
 
+def test_a_process_imports_the_byte_code_that_is_there(out, monkeypatch):
+    """Elsewhere than beside the sources none would be found: what people run would not be what is certified."""
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    assert bounded(f"import sys; open({str(out)!r}, 'w').write(str(sys.pycache_prefix))", out) == running.Exit()
+    assert out.read_text() == "None"
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_the_image_is_looked_at_before_anything_trains(device):
+    told = []
+
+    class Runner:
+        plan = SimpleNamespace(device=device)
+
+        def lane(self, processes, stop):
+            told.append(("begins", processes))
+            if processes == ("static",):
+                time.sleep(0.2)
+            told.append(("ends", processes))
+
+    running.run_stages([Runner()])
+    assert told[:2] == [("begins", ("static",)), ("ends", ("static",))]
+    assert {processes for _, processes in told[2:]} == {("main",), ("compile", "first", "second")}
+
+
 def test_a_process_that_ends_well(out):
     assert bounded("print('fine')", out) == running.Exit()
 
