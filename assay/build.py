@@ -26,7 +26,7 @@ from typing import Protocol, TextIO
 
 import uv
 
-from assay import base, network, oci, paths, planning
+from assay import network, paths, planning, rootfs
 from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
@@ -253,7 +253,7 @@ def _tools_context(run: _Run, image: Image) -> Iterator[dict[str, str]]:
     tar = _rootfs(run, image.build_tools, image.name)
     # It is as large as the tar, and so in the cache folder.
     with tempfile.TemporaryDirectory(prefix="layout-", dir=tar.parent) as folder:
-        digest = oci.layout(tar, Path(folder))
+        digest = rootfs.layout(tar, Path(folder))
         yield {"tools": f"oci-layout://{folder}@{digest}"}
 
 
@@ -264,7 +264,7 @@ def environment_tag(cat: Catalog, image: Image, parent_digest: str | None, suffi
 
 
 def _request(run: _Run, image: Image, parent: Built | None, name: str, temporary: Path) -> BuildRequest:
-    args = {"SOURCE_DATE_EPOCH": str(base.SOURCE_DATE_EPOCH)}
+    args = {"SOURCE_DATE_EPOCH": str(rootfs.SOURCE_DATE_EPOCH)}
     if parent and image.parent:
         args["PARENT"] = tag(image.parent, short(parent.digest), run.options.suffix)
     if image.sources:
@@ -367,7 +367,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
 
 
 def _inputs(image: Image) -> dict[str, object]:
-    inputs: dict[str, object] = {"recipe": RECIPE, "epoch": base.SOURCE_DATE_EPOCH, "uv": version("uv")}
+    inputs: dict[str, object] = {"recipe": RECIPE, "epoch": rootfs.SOURCE_DATE_EPOCH, "uv": version("uv")}
     return {**inputs, "sources": sorted(image.sources)} if image.sources else inputs
 
 

@@ -7,13 +7,41 @@ from pathlib import Path
 
 import msgspec
 
-from assay.errors import UsageError
+from assay.errors import BuildFailed, UsageError
 
 SCHEMA = 1
 PREFIX = "assay"
 
 
-class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A Debian package that is not at its locked version. None: it was not locked, or is there no more."""
+
+    package: str
+    was: str | None
+    now: str | None
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.was or 'absent'} -> {self.now or 'absent'}"
+
+
+class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a root file system differs from its lock: by packages, or, where these are the same, by its tar alone.
+
+    ``rootfs`` is the hash of the tar. ``files`` says where it differs from the locked one, or why that is unknown.
+    """
+
+    rootfs: str
+    changes: tuple[Change, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.changes:
+            noun = "package has" if len(self.changes) == 1 else "packages have"
+            return f"{len(self.changes)} {noun} moved: {', '.join(map(str, self.changes))}"
+        return f"the same packages gave another tar than the locked one: {'; '.join(self.files)}"
+
+
+class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One image as it was built. Sizes in bytes."""
 
     key: str
@@ -26,6 +54,8 @@ class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uncompressed_bytes: int
     seconds: float
     built: str
+    # By the name of the base or the build tools that are not as they were locked; empty for an exact image.
+    drift: dict[str, Drift] = {}
 
 
 class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +86,17 @@ def write_images(root: Path, built: Mapping[str, Built]) -> None:
     partial = path.with_suffix(".partial")
     partial.write_bytes(text + b"\n")
     partial.replace(path)
+
+
+def require_exact(name: str, drift: Mapping[str, Drift], refused: str) -> None:
+    """Raise `BuildFailed` for an image that is not what was locked; ``refused`` says what such an image may not be."""
+    if drift:
+        below = ", ".join(drift)
+        raise BuildFailed(
+            f"{name} has drifted and {refused}: {below}: {'; '.join(map(str, drift.values()))}",
+            f"Run `assay lock {' '.join(drift)}` and build again, or `assay build --refresh {name}` where an archive "
+            "has the locked versions again.",
+        )
 
 
 def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
