@@ -7,10 +7,13 @@ from pathlib import Path
 
 import msgspec
 
+from assay.catalog import Catalog
 from assay.errors import BuildFailed, UsageError
 
 SCHEMA = 1
 PREFIX = "assay"
+# The OCI label of an image that is not as it was locked; whatever is built on it inherits it.
+DRIFT_LABEL = "assay.drift"
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +91,16 @@ def write_images(root: Path, built: Mapping[str, Built]) -> None:
     partial.replace(path)
 
 
+def drift_label(drift: Mapping[str, Drift]) -> dict[str, str]:
+    """Return the label that says how an image drifted; none for an exact one."""
+    return {DRIFT_LABEL: msgspec.json.encode(drift).decode()} if drift else {}
+
+
+def drift_of(labels: Mapping[str, str]) -> dict[str, Drift]:
+    """Return the drift that an image's labels say, by the name of what drifted; empty for an exact one."""
+    return msgspec.json.decode(labels.get(DRIFT_LABEL, "{}"), type=dict[str, Drift])
+
+
 def require_exact(name: str, drift: Mapping[str, Drift], refused: str) -> None:
     """Raise `BuildFailed` for an image that is not what was locked; ``refused`` says what such an image may not be."""
     if drift:
@@ -104,6 +117,19 @@ def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
     images = list(built)
     layers = {digest: size for image in images for digest, size in image.layers}
     return sum(layers.values()), sum(size for image in images for _, size in image.layers)
+
+
+def smallest(cat: Catalog) -> str:
+    """The built framework image that takes the least room; of those alone that are not compiled, if there are any."""
+    built = read_images(cat.root).images
+    sizes = {
+        image.name: (image.build_tools is not None, built[image.name].uncompressed_bytes)
+        for image in cat.frameworks()
+        if image.name in built
+    }
+    if not sizes:
+        raise UsageError("no framework image is built", "Run `assay build` first.")
+    return min(sizes, key=lambda name: sizes[name])
 
 
 def repository(name: str, suffix: str = "") -> str:
