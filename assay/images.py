@@ -102,7 +102,7 @@ def drift_of(labels: Mapping[str, str]) -> dict[str, Drift]:
 
 
 def require_exact(name: str, drift: Mapping[str, Drift], refused: str) -> None:
-    """Raise `BuildFailed` for an image that is not what was locked; ``refused`` says what such an image may not be."""
+    """Raise `BuildFailed` for a drifted image; ``refused`` says what is not done with such a one."""
     if drift:
         below = ", ".join(drift)
         raise BuildFailed(

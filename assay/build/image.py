@@ -55,7 +55,13 @@ def build_image(run: Run, image: Image) -> Built:
     name = tag(image.name, "latest", run.options.suffix)
     known = run.built.get(image.name)
     stale = bool(known and known.drift) and (run.options.locked or run.options.refresh)
-    if known and not stale and known.key == key and not run.options.suffix and run.engine.digest(name) == known.digest:
+    if (
+        known
+        and not stale
+        and known.key == key
+        and not run.options.suffix
+        and run.engine.digest(name) == known.digest
+    ):
         run.view.done(image.name, known, fresh=False)
         return known
     run.view.start(image.name)
@@ -129,7 +135,7 @@ def _environment(
 
 
 def _has(run: Run, name: str) -> bool:
-    """Whether the engine has an environment that will do: one that drifted does not where that is asked about anew."""
+    """Whether the engine has an environment that will do: a drifted one does not if drift is looked at anew."""
     if run.engine.digest(name) is None:
         return False
     anew = run.options.locked or run.options.refresh
@@ -138,9 +144,7 @@ def _has(run: Run, name: str) -> bool:
 
 @contextlib.contextmanager
 def _tools_context(run: Run, image: Image) -> Iterator[tuple[dict[str, str], dict[str, Drift]]]:
-    """The image's build tools as the context `tools` that a stage can be built from, for as long as that takes; and how
-    they drifted.
-    """
+    """The image's build tools as the context `tools` of a stage, while it is built, and how they drifted."""
     if image.build_tools is None:
         yield {}, {}
         return
@@ -192,7 +196,7 @@ def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     return rootfs.rootfs(image, lambda text: run.view.step(shown, text), how)
 
 
-def uv_folder(tell: files.Tell = lambda text: None) -> Path:
+def uv_folder(tell: files.Tell = files.silent) -> Path:
     """A folder that holds the uv program and nothing else, for the builds to mount."""
 
     def make(partial: Path) -> None:

@@ -30,8 +30,8 @@ class Options:
     """How to build. ``suffix`` sets the names of a trial build apart; it leaves no trace in images.json.
 
     Without the cache the base is bootstrapped anew too, unless ``keep_base``. With ``pack`` the embedded engine holds
-    framework images compressed only, from when they are built to when they are run. With ``locked`` nothing is built of
-    other Debian packages than are locked; with ``refresh`` what drifted is made anew, of what the archives have now.
+    framework images compressed only, from when they are built to when they are run. With ``locked`` nothing is built
+    of other Debian packages than are locked; with ``refresh`` what drifted is made anew of what the archives have now.
     """
 
     no_cache: bool = False

@@ -13,7 +13,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +26,10 @@ from assay.host import files
 NEWER_SUITE = {"bookworm": "trixie", "bullseye": "trixie"}
 # Seconds before an index is asked for again: a mirror that is being updated lacks it for a moment.
 PAUSES = (2.0, 8.0)
-# apt reads the host's configuration after ours, so what must hold stands on the command line. An index that is missing
-# is a mere warning by default, and the newest version that apt then knows of is not the archive's newest.
+# apt reads the host's configuration after ours, so what must hold stands on the command line. A missing index is a mere
+# warning by default, and the newest version that apt then knows of is not the archive's newest.
 _SETTINGS = (
-    'APT::Update::Error-Mode=any',
+    "APT::Update::Error-Mode=any",
     "Acquire::Check-Valid-Until=true",
     "Acquire::GzipIndexes=false",
 )
@@ -62,8 +62,8 @@ class Wanted:
 class PrivateApt:
     """An apt with sources, lists and archives of its own in a folder; the host's proxy and logins are used.
 
-    A server that says nothing for ``silence`` seconds is given up. ``first`` is the address and the suite of the first
-    source: where a server knows other suites and not that one, the suite is not there.
+    A server that says nothing for ``silence`` seconds is given up. ``first`` is the address and the suite of the
+    first source: where that one is not found, the suite is not there, whatever else the server has.
     """
 
     folder: Path
@@ -72,8 +72,10 @@ class PrivateApt:
     pauses: Sequence[float] = PAUSES
 
     @classmethod
-    def make(cls, folder: Path, lines: Iterable[str], *, keys: Path | None = None, impatient: bool = False) -> PrivateApt:
-        """Make the folder; ``lines`` are as in apt's sources.list, ``keys`` a folder of keyrings instead of the host's.
+    def make(
+        cls, folder: Path, lines: Iterable[str], *, keys: Path | None = None, impatient: bool = False
+    ) -> PrivateApt:
+        """Make the folder; ``lines`` as in apt's sources.list, ``keys`` a folder of keyrings instead of the host's.
 
         An ``impatient`` one asks once, and not at all where its first source says nothing for ten seconds.
         """
@@ -110,7 +112,7 @@ class PrivateApt:
         environment = process.environment(APT_CONFIG=str(self.folder / "apt.conf"), LC_ALL="C")
         return process.run(argv, env=environment, cwd=cwd or self.folder, timeout=timeout)
 
-    def update(self, tell: Callable[[str], None]) -> None:
+    def update(self, tell: files.Tell) -> None:
         """Fetch every index of every source, or raise `IndexFailed` with the name of one that cannot be had."""
         if not self.pauses:
             self._require_answer()
@@ -123,7 +125,6 @@ class PrivateApt:
                 raise failure
             tell(f"{failure.what}; asking again in {pause:.0f} s")
             time.sleep(pause)
-
 
     def _require_answer(self) -> None:
         """Ask for one small file first: apt tries every file of a silent server for its own ten seconds."""
@@ -144,7 +145,7 @@ def available() -> bool:
 def unpack(
     wanted: tuple[Wanted, ...],
     folder: Path,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: files.Tell = files.silent,
     stop: threading.Event | None = None,
 ) -> None:
     """Unpack the packages into ``folder``, which appears only once it is whole; one thread of one command does it.
@@ -155,7 +156,7 @@ def unpack(
     files.once(folder, lambda partial: _unpack(wanted, partial, tell), f"{names} to be unpacked", tell, stop)
 
 
-def _unpack(wanted: tuple[Wanted, ...], folder: Path, tell: Callable[[str], None]) -> None:
+def _unpack(wanted: tuple[Wanted, ...], folder: Path, tell: files.Tell) -> None:
     private = folder.with_name(f"{folder.name}.apt")
     files.remove(private)
     codename = host_codename()
@@ -175,7 +176,7 @@ def _unpack(wanted: tuple[Wanted, ...], folder: Path, tell: Callable[[str], None
         files.remove(private)
 
 
-def _fetch(apt: PrivateApt, names: list[str], tell: Callable[[str], None]) -> None:
+def _fetch(apt: PrivateApt, names: list[str], tell: files.Tell) -> None:
     try:
         apt.update(tell)
     except IndexFailed as error:
@@ -200,8 +201,8 @@ def host_codename() -> str:
 def host_sources() -> list[tuple[str, str, str]]:
     """Return the host's own Debian sources as (address, suite, component); its mirror is whatever the user chose.
 
-    All that are configured: without --no-release-info apt leaves out what this host has not fetched yet, and on a fresh
-    machine that can be the security archive alone.
+    All that are configured: without --no-release-info apt leaves out what this host has not fetched yet, which can be
+    the security archive alone.
     """
     form = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
     listing = process.run(["apt-get", "indextargets", "--no-release-info", "--format", form, "Created-By: Packages"])

@@ -20,11 +20,17 @@ TICK = 0.1
 SAY_EVERY = 30.0
 
 
-def once(place: Path, make: Callable[[Path], None], what: str, tell: Tell, stop: threading.Event | None = None) -> Path:
+def silent(_text: str) -> None:
+    """Tell nobody."""
+
+
+def once(
+    place: Path, make: Callable[[Path], None], what: str, tell: Tell, stop: threading.Event | None = None
+) -> Path:
     """Return ``place``, a file or a folder; where it is not there, ``make`` fills another path that becomes it.
 
-    One thread of one process makes it, the others wait and ``tell`` says for ``what``. When ``make`` raises, nothing is
-    there, and the next one makes it. Raises `CancelledError` when ``stop`` is set while it waits.
+    One thread of one process makes it, the others wait and ``tell`` says for ``what``. When ``make`` raises, nothing
+    is there, and the next one makes it. Raises `CancelledError` when ``stop`` is set while it waits.
     """
     if place.exists():
         return place
@@ -70,7 +76,7 @@ def workspace(parent: Path, prefix: str) -> Iterator[Path]:
     """Make a temporary folder on the disk of ``parent``; what killed commands left of theirs is removed first."""
     parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
-        with locked(parent / f".{prefix}.lock", "", lambda text: None):
+        with locked(parent / f".{prefix}.lock", "", silent):
             for left in parent.glob(f"{prefix}-*.work"):
                 _remove_if_left(left)
             folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", suffix=".work", dir=parent))

@@ -75,6 +75,7 @@ class Reader:
         self._rest = bytearray()
 
     def read(self, size: int) -> bytes:
+        """Return the next bytes, fewer than ``size`` only at the end."""
         while len(self._rest) < size:
             chunk = next(self._chunks, b"")
             if not chunk:

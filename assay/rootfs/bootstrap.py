@@ -26,7 +26,7 @@ TOOLS = (apt.Wanted("mmdebstrap", host_suite=True), apt.Wanted("debian-archive-k
 def bootstrap(
     image: Image, pins: Mapping[str, str], archive: Archive, work: Path, on_step: Callable[[str], None]
 ) -> tuple[Path, tuple[Package, ...]]:
-    """Run mmdebstrap in the folder ``work``, with the given versions pinned; return the tar there and what is in it."""
+    """Run mmdebstrap in the folder ``work``, with these versions pinned; return the tar there and what is in it."""
     argv = _mmdebstrap(image, pins, archive, work)
     _run(image.name, argv, on_step)
     return work / "rootfs.tar", _installed(work)
@@ -41,7 +41,7 @@ def require_possible(image: Image) -> None:
         )
 
 
-def programs(tell: files.Tell = lambda text: None, stop: threading.Event | None = None) -> Path:
+def programs(tell: files.Tell = files.silent, stop: threading.Event | None = None) -> Path:
     """Return the folder with mmdebstrap and Debian's keyrings, unpacked when first asked for."""
     folder = paths.cache() / "tools" / f"debian-{apt.key_of(TOOLS)}"
     try:

@@ -33,11 +33,9 @@ def _changes(locked: Iterable[Package], made: Iterable[Package]) -> Iterator[Cha
 
 
 def older(changes: Iterable[Change]) -> list[Change]:
-    """Return the changes to an older version. An archive does not go back: a mirror is behind, or a part is missing."""
+    """Return the changes to an older version: no archive goes back, but a mirror is behind or lacks a part."""
     return [change for change in changes if change.was and change.now and _is_older(change.now, change.was)]
 
 
 def _is_older(one: str, other: str) -> bool:
     return process.run(["dpkg", "--compare-versions", one, "lt", other]).returncode == 0
-
-

@@ -59,7 +59,7 @@ def ask(archive: Archive, keys: Path, names: Iterable[str], tell: Tell) -> Index
 def other_hash(locked: Package, sha256: str) -> BuildFailed:
     """Return the error for a package that is not what was locked under its version."""
     return BuildFailed(
-        f"{locked.name} {locked.version} has another hash than the locked one: {sha256}, and {locked.sha256} was locked",
+        f"{locked.name} {locked.version} has another hash than the locked one: {sha256}, not {locked.sha256}",
         "Do not use that archive: a version never changes its content. Choose another mirror.",
     )
 

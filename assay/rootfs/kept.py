@@ -1,7 +1,7 @@
 """Root file systems by their locks: the kept copy, else made anew, exactly or with its drift said.
 
-A tar that was made once is kept in the cache by its hash: when the archive moves on and the locked versions vanish from
-it, the kept copy still builds the very same image.
+A tar that was made once is kept in the cache by its hash: when the archive moves on and the locked versions vanish
+from it, the kept copy still builds the very same image.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _refused(image: Image, lock: PackagesLock, why: str) -> BuildFailed:
     return BuildFailed(
         f"{image.name} cannot be made as it was locked: {why}",
         f"Put a kept copy at {kept_copy(lock.rootfs)}, or name an archive that has the packages in "
-        f"{sources.SOURCES}, or run `assay lock {image.name}`; without --locked it is built with the difference said.",
+        f"{sources.SOURCES}, or run `assay lock {image.name}`. Without --locked the difference would be said.",
     )
 
 
@@ -160,7 +160,7 @@ def _require_newer(image: Image, changes: Iterable[Change], archive: Archive, ot
     back = drift.older(changes)
     if back:
         raise BuildFailed(
-            f"{image.name}: {archive.name} has older versions than the lock: {', '.join(map(str, back[:MOST_NAMED]))}",
+            f"{image.name}: {archive.name} is older than the lock: {', '.join(map(str, back[:MOST_NAMED]))}",
             f"It is behind, or a part of it is missing (-security, -updates): try again later. {otherwise}.",
         )
 

@@ -74,4 +74,6 @@ def _resolved(text: str, path: Path) -> datetime | None:
     try:
         return datetime.strptime(found[1], _TIME).replace(tzinfo=UTC)
     except ValueError:
-        raise UsageError(f"{path}: {found[1][:40]!r} is no time of a lock", "Run `assay lock` for its image.") from None
+        raise UsageError(
+            f"{path}: {found[1][:40]!r} is no time of a lock", "Run `assay lock` for its image."
+        ) from None

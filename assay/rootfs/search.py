@@ -44,7 +44,9 @@ class Search:
             self.half = None if absent else error
         past = sources.snapshot(self.image, lock.resolved)
         if past is None:
-            why = "no snapshot archive is named" if lock.resolved else "the lock says no time, so no snapshot is asked"
+            why = (
+                "no snapshot archive is named" if lock.resolved else "the lock says no time, so no snapshot is asked"
+            )
             self.asked.append(why)
         elif self._public(past, lock):
             return past

@@ -24,8 +24,8 @@ _DEBIANS = {"bullseye", "bookworm", "trixie", "forky", "sid"}
 class Archive:
     """One archive: how it is called in messages, and its lines as in apt's sources.list.
 
-    A ``public`` one is nobody's mirror: it is given up after ten seconds in which nothing answers. What a ``past`` one
-    has is not of today.
+    A ``public`` one is nobody's mirror: it is given up after ten seconds in which nothing answers. A ``past`` one has
+    what there was at a time, not what is newest.
     """
 
     name: str
@@ -56,7 +56,9 @@ def snapshot(image: Image, resolved: datetime | None) -> Archive | None:
     lines = _table().snapshot
     if resolved is None or not lines:
         return None
-    return Archive(f"the snapshot of {resolved:%Y-%m-%d %H:%M}", _filled(lines, image, resolved), public=True, past=True)
+    return Archive(
+        f"the snapshot of {resolved:%Y-%m-%d %H:%M}", _filled(lines, image, resolved), public=True, past=True
+    )
 
 
 def old_releases(image: Image) -> Archive | None:
@@ -107,7 +109,8 @@ def _read(path: Path) -> _Table:
         table = msgspec.toml.decode(path.read_bytes(), type=_Table)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"{ARCHIVES}: {path} cannot be read: {error}", "Give it lists `snapshot` and `old` of apt's lines, or `none`."
+            f"{ARCHIVES}: {path} cannot be read: {error}",
+            "Give it lists `snapshot` and `old` of apt's lines, or `none`.",
         ) from None
     for line in (*table.mirror, *table.snapshot, *table.old):
         if not apt.LINE.fullmatch(line):
