@@ -14,6 +14,8 @@ SCHEMA = 1
 PREFIX = "assay"
 # The OCI label of an image that is not as it was locked; whatever is built on it inherits it.
 DRIFT_LABEL = "assay.drift"
+# What begins the name of an input in a certificate that is no file of the repository: what was there instead.
+DRIFT_INPUT = "drift/"
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +101,21 @@ def drift_label(drift: Mapping[str, Drift]) -> dict[str, str]:
 def drift_of(labels: Mapping[str, str]) -> dict[str, Drift]:
     """Return the drift that an image's labels say, by the name of what drifted; empty for an exact one."""
     return msgspec.json.decode(labels.get(DRIFT_LABEL, "{}"), type=dict[str, Drift])
+
+
+def drifts(built: Mapping[str, Built]) -> dict[str, Drift]:
+    """Return everything that drifted, by name, each once, whichever images stand on it."""
+    return {name: drift for one in built.values() for name, drift in one.drift.items()}
+
+
+def drift_inputs(drift: Mapping[str, Drift]) -> dict[str, str]:
+    """Return what drifted as inputs of a certificate: drift/base/trixie/libc6 -> "2.41-12 -> 2.41-13"."""
+    found = {}
+    for name, one in drift.items():
+        found[f"{DRIFT_INPUT}{name}"] = f"sha256:{one.rootfs}"
+        for change in one.changes:
+            found[f"{DRIFT_INPUT}{name}/{change.package}"] = f"{change.was or 'absent'} -> {change.now or 'absent'}"
+    return found
 
 
 def require_exact(name: str, drift: Mapping[str, Drift], refused: str) -> None:

@@ -31,7 +31,7 @@ class Options:
 
     Without the cache the base is bootstrapped anew too, unless ``keep_base``. With ``pack`` the embedded engine holds
     framework images compressed only, from when they are built to when they are run. With ``locked`` nothing is built
-    of other Debian packages than are locked; with ``refresh`` what drifted is made anew of what the archives have now.
+    of other Debian packages than are locked; with ``refresh`` what drifted is made anew.
     """
 
     no_cache: bool = False
