@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,10 @@ PACKAGES = (
 )
 START_SECONDS = 60
 STOP_SECONDS = 30
+
+
+def silent(_text: str) -> None:
+    """Where nobody is told how the engine is started."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class EmbeddedEngine:
         """The running daemon's process id; None where the pid file is absent, stale or another's."""
         return self._pid_of(self.run / "docker.pid", "dockerd")
 
-    def up(self) -> None:
+    def up(self, tell: Callable[[str], None] = silent) -> None:
         """Unpack (once) and start the daemon unless it runs; safe against a second command doing the same.
 
         Raises `EngineMissing` with the last line of the daemon's log when it does not come up.
@@ -101,9 +105,12 @@ class EmbeddedEngine:
             raise EngineMissing("the embedded engine needs Linux, root and apt", install_hint())
         self.home.mkdir(parents=True, exist_ok=True)
         with self._locked():
+            if not self.programs.is_dir():
+                tell("fetching Docker Engine from the distribution's archive")
             apt.unpack(PACKAGES, self.programs)
             if self.pid() is not None and self._answers():
                 return
+            tell("starting")
             self._clear_remains()
             self._start()
 
