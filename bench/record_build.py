@@ -1,8 +1,8 @@
 """Write down what a build tells whoever watches it, and when: .venv/bin/python bench/record_build.py OUT [IMAGE...]
 
 A JSON object per line: the seconds since the command began, which call, and what was said. Steps are left out: no log
-shows them. Run it with an ASSAY_CACHE that does not exist yet, for a build of all from nothing; the test of what a log
-shows replays the result.
+shows them. With an ASSAY_CACHE that does not exist yet it is a build from nothing; the test of what a log shows
+replays the result.
 """
 
 from __future__ import annotations
