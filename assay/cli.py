@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -34,7 +33,7 @@ from assay import (
 )
 from assay.certificate import LEVELS, Known
 from assay.engine.embedded import EmbeddedEngine
-from assay.errors import AssayError, BuildFailed, UsageError
+from assay.errors import AssayError, UsageError, of_the_system
 from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
@@ -64,6 +63,13 @@ def cli() -> None:
     """Build GPU environment images, one per deep-learning framework, and certify each by training in it."""
 
 
+def _engine(watching: view.BuildView) -> engine.Engine:
+    """The engine, whose start is shown."""
+    found = engine.find(lambda text: watching.phase("engine", text))
+    watching.phase("engine", "")
+    return found
+
+
 @cli.command("build")
 @images_argument
 @click.option("--no-cache", is_flag=True, help="Build every step anew, the base too.")
@@ -75,7 +81,7 @@ def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh
     known = catalog.load(repository())
     known.order(images)
     options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
-    with engine.find() as found, view.BuildView() as watching:
+    with view.BuildView() as watching, _engine(watching) as found:
         made = build.build(known, found, images, watching, options).images
     asked = {image.name: made[image.name] for image in known.order(images) if image.name in made}
     for name, drift in drifts(asked).items():
@@ -91,7 +97,7 @@ def reproduce_command(images: tuple[str, ...], smallest: bool) -> None:
     known.order(images)
     if smallest:
         images = (smallest_built(known),)
-    with engine.find() as found, view.BuildView() as watching:
+    with view.BuildView() as watching, _engine(watching) as found:
         rows = reproduce.reproduce(known, found, images, watching)
     view.out.print(
         view.table(
@@ -317,7 +323,7 @@ def verify_command(
 def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) -> None:
     """Build a published image again from its provenance, and compare; in a clone that has its commit."""
     named, public, root = Reference.parse(reference), PublicKey.read(key), repository()
-    with engine.find() as found, view.BuildView() as watching:
+    with view.BuildView() as watching, _engine(watching) as found:
         result = reproduce.rebuild(root, named, public, found, watching, plain_http=plain_http)
     if as_json:
         click.echo(json.dumps(reproduce.as_json(result), indent=1))
@@ -443,14 +449,6 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _told(error: OSError) -> AssayError:
-    """What the operating system refused, as one of our errors."""
-    what = f"{error.filename or 'the operating system says'}: {error.strerror or error}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return BuildFailed(f"the disk is full: {what}", "Make room (`assay engine prune` helps) and run it again.")
-    return UsageError(what, "See to it, and run the command again: what is finished is kept.")
-
-
 def main() -> None:
     """Run the command; every error is two lines and its own exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -468,7 +466,7 @@ def main() -> None:
         view.show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
         sys.exit(UsageError.exit_code)
     except OSError as error:
-        told = _told(error)
+        told = of_the_system(error)
         view.show_error(told)
         sys.exit(told.exit_code)
     except (KeyboardInterrupt, click.Abort):

@@ -15,7 +15,16 @@ from assay.images import DRIFT_INPUT
 
 BEGIN = "<!-- certificates: made by `assay table --write` -->"
 END = "<!-- end of certificates -->"
-COLUMNS = ("image", "framework", "Python", "Debian until", "CUDA", "least driver", "compute capabilities", "certified")
+COLUMNS = (
+    "image",
+    "framework",
+    "Python",
+    "Debian until",
+    "CUDA",
+    "least driver",
+    "compute capabilities",
+    "certified",
+)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import uv
 from assay import network, paths, planning, rootfs
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
-from assay.build.turns import engine_turn
-from assay.build.watching import Options, View
+from assay.build.turns import Holder, engine_turn
+from assay.build.watching import Options, View, phase_of
 from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
@@ -28,6 +28,11 @@ from assay.errors import BuildFailed
 from assay.host import files
 from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT
+
+# Until BuildKit has read what the first step needs.
+PREPARING = "handing over"
+# How a phase of a root file system is told from a step of mmdebstrap's.
+_ROOTFS_PHASES = ("waiting for ", "asking ", "bootstrapping ", "drifted: ")
 
 
 @dataclass
@@ -45,7 +50,8 @@ class Run:
 
     def building(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
-        return engine_turn(lambda text: self.view.step(name, text), self.stop, alone=self.options.pack)
+        who = Holder(os.getpid(), str(self.catalog.root), name)
+        return engine_turn(who, lambda text: self.view.phase(name, text), self.stop, alone=self.options.pack)
 
 
 def build_image(run: Run, image: Image) -> Built:
@@ -79,11 +85,17 @@ def build_image(run: Run, image: Image) -> Built:
     _forget_older(run, image, parent, digest)
     if run.options.pack:
         with run.building(image.name):
+            run.view.phase(image.name, "packing")
             run.engine.tidy()
             if image.framework:
                 run.engine.pack(run.engine.tags(repository(image.name, run.options.suffix)))
     run.view.done(image.name, built, fresh=True)
     return built
+
+
+def log_of(root: Path, name: str) -> Path:
+    """The file that what is said while an image is built is written into."""
+    return root / "build" / "logs" / f"{name.replace('/', '-')}.log"
 
 
 def _forget_older(run: Run, image: Image, parent: Built | None, digest: str) -> None:
@@ -99,12 +111,15 @@ def _forget_older(run: Run, image: Image, parent: Built | None, digest: str) -> 
 def _build(run: Run, image: Image, parent: Built | None, name: str) -> str:
     with tempfile.TemporaryDirectory(prefix="assay-") as temporary:
         request = _request(run, image, parent, name, Path(temporary))
-        log = run.catalog.root / "build" / "logs" / f"{image.name.replace('/', '-')}.log"
+        log = log_of(run.catalog.root, image.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as lines:
 
             def on_step(step: Step) -> None:
                 lines.write(f"{step.line if step.line is not None else '# ' + step.name}\n")
+                phase = phase_of(step)
+                if phase:
+                    run.view.phase(image.name, phase)
                 run.view.step(image.name, step.line or step.name)
 
             if planning.has_environment(image):
@@ -113,6 +128,7 @@ def _build(run: Run, image: Image, parent: Built | None, name: str) -> str:
                 dockerfile = planning.last_dockerfile(run.catalog, image)
                 request = dataclasses.replace(request, dockerfile=dockerfile, contexts=contexts)
             with run.building(image.name):
+                run.view.phase(image.name, PREPARING)
                 return run.engine.build(request, on_step)
 
 
@@ -130,6 +146,7 @@ def _environment(
                 request, tag=name, target=ENVIRONMENT, args=args, labels=labels, contexts=contexts
             )
             with run.building(image.name):
+                run.view.phase(image.name, PREPARING)
                 run.engine.build(request, on_step)
     return name
 
@@ -174,7 +191,7 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
         contexts={
             "common": str(run.catalog.root / "images" / "common"),
             "smoke": str(run.catalog.root / "smoke"),
-            "uv": str(uv_folder()),
+            "uv": str(uv_folder(lambda text: run.view.phase(image.name, text))),
         },
         secrets=network.secrets(temporary),
         labels={**planning.labels(image), **drift_label(drift)},
@@ -191,9 +208,16 @@ def _base_context(tar: Path, folder: Path) -> Path:
 
 def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     options = run.options
+    run.view.phase(shown, f"bootstrapping {image.name}")
+
+    def on_step(text: str) -> None:
+        if text.startswith(_ROOTFS_PHASES):
+            run.view.phase(shown, text)
+        else:
+            run.view.step(shown, text)
+
     fresh = options.no_cache and not options.keep_base
-    how = rootfs.How(fresh, options.locked, options.refresh, run.stop)
-    return rootfs.rootfs(image, lambda text: run.view.step(shown, text), how)
+    return rootfs.rootfs(image, on_step, rootfs.How(fresh, options.locked, options.refresh, run.stop))
 
 
 def uv_folder(tell: files.Tell = files.silent) -> Path:

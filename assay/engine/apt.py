@@ -26,8 +26,8 @@ from assay.host import files
 NEWER_SUITE = {"bookworm": "trixie", "bullseye": "trixie"}
 # Seconds before an index is asked for again: a mirror that is being updated lacks it for a moment.
 PAUSES = (2.0, 8.0)
-# apt reads the host's configuration after ours, so what must hold stands on the command line. A missing index is but a
-# warning by default, and the newest version that apt then knows of is not the archive's newest.
+# apt reads the host's configuration after ours, so what must hold stands on the command line. A missing index is only
+# a warning by default, and the newest version that apt then knows of is not the archive's newest.
 _SETTINGS = (
     "APT::Update::Error-Mode=any",
     "Acquire::Check-Valid-Until=true",

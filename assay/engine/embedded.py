@@ -99,9 +99,12 @@ class EmbeddedEngine:
         if not apt.available():
             raise EngineMissing("the embedded engine needs Linux, root and apt", install_hint())
         with self._alone(tell):
+            if not self.programs.is_dir():
+                tell("fetching Docker Engine from the distribution's archive")
             apt.unpack(PACKAGES, self.programs, tell)
             if self.pid() is not None and self._answers():
                 return
+            tell("starting")
             self._clear_remains()
             self._start()
 
