@@ -58,7 +58,8 @@ class Engine:
         ]
         inherited = {key: text for one in below if one in self.names for key, text in self.names[one].labels.items()}
         labels = {**inherited, **request.labels}
-        digest = f"sha256:{hashlib.sha256(f'{name}{self.content}{labels.get(DRIFT_LABEL, "")}'.encode()).hexdigest()}"
+        content = f"{name}{self.content}{labels.get(DRIFT_LABEL, '')}"
+        digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
         facts = ImageFacts(digest, "sha256:c", (*parent, name), ((name, 5),), labels, {}, "", (), self.size)
         with self.lock:
             self.names[request.tag] = facts
