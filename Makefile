@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 IMAGES ?=
+LOCKED ?=
 KEY ?= assay.key
 
 .DEFAULT_GOAL := help
@@ -22,8 +23,8 @@ $(READY): pyproject.toml requirements-dev.lock
 	@$(VENV)/bin/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they stand on)
-	@$(VENV)/bin/assay build --pack $(IMAGES)
+build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they stand on; LOCKED=1: no drift)
+	@$(VENV)/bin/assay build --pack $(if $(LOCKED),--locked) $(IMAGES)
 
 smoke: $(READY) ## Train in every built image and write its certificate
 	@$(VENV)/bin/assay smoke --pack $(IMAGES)

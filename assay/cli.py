@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import click
+import msgspec
 
 from assay import (
     __version__,
@@ -33,8 +33,8 @@ from assay import (
 )
 from assay.certificate import LEVELS, Known
 from assay.engine.embedded import EmbeddedEngine
-from assay.errors import AssayError, BuildFailed, UsageError
-from assay.images import Built, read_images, registry_bytes
+from assay.errors import AssayError, UsageError, of_the_system
+from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
 from assay.signing import PrivateKey, PublicKey
@@ -63,16 +63,29 @@ def cli() -> None:
     """Build GPU environment images, one per deep-learning framework, and certify each by training in it."""
 
 
+def _engine(watching: view.BuildView) -> engine.Engine:
+    """The engine, whose start is shown."""
+    found = engine.find(lambda text: watching.phase("engine", text))
+    watching.phase("engine", "")
+    return found
+
+
 @cli.command("build")
 @images_argument
 @click.option("--no-cache", is_flag=True, help="Build every step anew, the base too.")
+@click.option("--locked", is_flag=True, help="Fail rather than build of other Debian packages than are locked.")
+@click.option("--refresh", is_flag=True, help="Ask the archives anew for what has drifted.")
 @pack_option
-def build_command(images: tuple[str, ...], no_cache: bool, pack: bool) -> None:
+def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh: bool, pack: bool) -> None:
     """Build images (all, unless named) and what they stand on."""
     known = catalog.load(repository())
     known.order(images)
-    with engine.find() as found, view.BuildView() as watching:
-        build.build(known, found, images, watching, build.Options(no_cache=no_cache, pack=pack))
+    options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
+    with view.BuildView() as watching, _engine(watching) as found:
+        made = build.build(known, found, images, watching, options).images
+    asked = {image.name: made[image.name] for image in known.order(images) if image.name in made}
+    for name, drift in drifts(asked).items():
+        view.err.print(f"{name} has drifted: {drift}", markup=False)
 
 
 @cli.command("reproduce")
@@ -84,7 +97,7 @@ def reproduce_command(images: tuple[str, ...], smallest: bool) -> None:
     known.order(images)
     if smallest:
         images = (smallest_built(known),)
-    with engine.find() as found, view.BuildView() as watching:
+    with view.BuildView() as watching, _engine(watching) as found:
         rows = reproduce.reproduce(known, found, images, watching)
     view.out.print(
         view.table(
@@ -182,11 +195,15 @@ def images_command(as_json: bool) -> None:
                 view.size(made.compressed_bytes) if made else "-",
                 view.size(made.uncompressed_bytes) if made else "-",
                 made.digest[7:19] if made else "not built",
+                "drifted" if made and made.drift else "",
+                image.supported_until or "-",
                 image.summary,
             )
         )
-    columns = ("image", "on", "version", "compressed", "on disk", "digest", "what")
+    columns = ("image", "on", "version", "compressed", "on disk", "digest", "", "Debian until", "what")
     view.out.print(view.table(columns, rows, right=("compressed", "on disk")))
+    for name, drift in drifts(built).items():
+        view.out.print(f"{name} has drifted: {drift}", markup=False)
     frameworks = [built[image.name] for image in known.frameworks() if image.name in built]
     if len(frameworks) > 1:
         together, alone = registry_bytes(frameworks)
@@ -208,6 +225,8 @@ def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
         "digest": built.digest if built else None,
         "compressed_bytes": built.compressed_bytes if built else None,
         "uncompressed_bytes": built.uncompressed_bytes if built else None,
+        "supported_until": image.supported_until,
+        "drift": msgspec.to_builtins(built.drift) if built else None,
     }
 
 
@@ -304,7 +323,7 @@ def verify_command(
 def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) -> None:
     """Build a published image again from its provenance, and compare; in a clone that has its commit."""
     named, public, root = Reference.parse(reference), PublicKey.read(key), repository()
-    with engine.find() as found, view.BuildView() as watching:
+    with view.BuildView() as watching, _engine(watching) as found:
         result = reproduce.rebuild(root, named, public, found, watching, plain_http=plain_http)
     if as_json:
         click.echo(json.dumps(reproduce.as_json(result), indent=1))
@@ -325,7 +344,8 @@ def table_command(write: bool) -> None:
     if write:
         table.keep(root)
     known = Known.read(root)
-    made = table.rows(root / "certificates", known)
+    until = {image.name: image.supported_until for image in catalog.load(root).images.values()}
+    made = table.rows(root / "certificates", known, until)
     if write:
         readme = root / "README.md"
         readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(made)), encoding="utf-8")
@@ -429,14 +449,6 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _told(error: OSError) -> AssayError:
-    """What the operating system refused, as one of our errors."""
-    what = f"{error.filename or 'the operating system says'}: {error.strerror or error}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return BuildFailed(f"the disk is full: {what}", "Make room (`assay engine prune` helps) and run it again.")
-    return UsageError(what, "See to it, and run the command again: what is finished is kept.")
-
-
 def main() -> None:
     """Run the command; every error is two lines and its own exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -454,7 +466,7 @@ def main() -> None:
         view.show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
         sys.exit(UsageError.exit_code)
     except OSError as error:
-        told = _told(error)
+        told = of_the_system(error)
         view.show_error(told)
         sys.exit(told.exit_code)
     except (KeyboardInterrupt, click.Abort):

@@ -14,6 +14,7 @@ from assay.engine.docker import BuildRequest, Engine, ImageFacts, RunRequest, Ru
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
 from assay.errors import EngineMissing, UsageError
+from assay.host import files
 
 __all__ = [
     "BuildRequest",
@@ -44,9 +45,9 @@ class Status:
     gpu_access: str | None = None
 
 
-def find() -> Engine:
+def find(tell: files.Tell = files.silent) -> Engine:
     """The engine to use. ``ASSAY_ENGINE`` may say ``system`` or ``embedded``; otherwise a system engine that
-    will do comes first, then the embedded one, which is unpacked and started as needed.
+    will do comes first, then the embedded one, which is unpacked and started as needed; ``tell`` is told so.
 
     Raises `EngineMissing` (exit 3) where there is neither.
     """
@@ -61,7 +62,7 @@ def find() -> Engine:
     if choice == "system" or not apt.available():
         found = f"the Docker Engine here will not do: {'; '.join(lacks)}" if lacks else "no container engine answers"
         raise EngineMissing(found, install_hint())
-    return _embedded()
+    return _embedded(tell)
 
 
 def status() -> Status:
@@ -108,9 +109,9 @@ def _system() -> tuple[Engine | None, list[str]]:
     return engine, engine.shortcomings()
 
 
-def _embedded() -> Engine:
+def _embedded(tell: files.Tell) -> Engine:
     embedded = EmbeddedEngine.here()
-    embedded.up()
+    embedded.up(tell)
     environment = embedded.environment()
     environment["ASSAY_CONTAINERD"] = str(embedded.run / "exec/containerd/containerd.sock")
     return Engine("embedded", environment, embedded.address)

@@ -133,7 +133,12 @@ def _terminated(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str
 
 
 def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
-    """Start a process that outlives this one, in a session of its own so that no Ctrl-C reaches it; its id."""
+    """Start a process that outlives this one, in a session of its own so that no Ctrl-C reaches it; its id.
+
+    It gets none of this process's open files: a lock or a pipe that a shell handed to us would be held for as long as
+    the daemon lives.
+    """
+    ours = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
     return os.posix_spawn(
         argv[0],
         list(argv),
@@ -143,8 +148,16 @@ def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, number) for number in ours if _is_handed_on(number)),
         ],
     )
+
+
+def _is_handed_on(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False  # the listing's own
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -35,6 +35,7 @@ class Decoder:
         self._names: dict[str, str] = {}
         self._rest: dict[str, str] = {}  # per step, the last line as far as it has come
         self._errors: list[str] = []
+        self._parts: set[tuple[str, str]] = set()
 
     def feed(self, line: str) -> None:
         """One line of buildx's output. Whatever is no JSON object is kept as plain text."""
@@ -75,8 +76,18 @@ class Decoder:
                 self._errors.append(str(vertex["error"]))
             elif vertex.get("started") and not vertex.get("completed") and not known.startswith("[internal]"):
                 self._on_step(Step(name, cached=bool(vertex.get("cached"))))
+        for part in status.get("statuses") or []:
+            self._exported(part)
         for log in status.get("logs") or []:
             self._log(str(log.get("vertex")), base64.b64decode(log.get("data") or "").decode(errors="replace"))
+
+    def _exported(self, part: dict[str, Any]) -> None:
+        """Of the parts of a step only what the exporter does is of interest: it compresses, then it unpacks."""
+        known = self._names.get(str(part.get("vertex")), "")
+        name = str(part.get("id", ""))
+        if known.startswith("exporting ") and part.get("started") and (known, name) not in self._parts:
+            self._parts.add((known, name))
+            self._on_step(Step(name))
 
     def _log(self, vertex: str, text: str) -> None:
         """Output comes in whatever pieces the program wrote it in; lines are made of them here."""

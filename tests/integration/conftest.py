@@ -35,6 +35,9 @@ class Quiet:
     def start(self, name: str) -> None:
         pass
 
+    def phase(self, name: str, text: str) -> None:
+        pass
+
     def step(self, name: str, text: str) -> None:
         self.steps.append(text)
 

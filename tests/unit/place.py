@@ -101,6 +101,9 @@ class View:
     def start(self, name: str) -> None:
         self.events.append(("start", name))
 
+    def phase(self, name: str, text: str) -> None:
+        self.events.append(("phase", name, text))
+
     def step(self, name: str, text: str) -> None:
         self.events.append(("step", name, text))
 

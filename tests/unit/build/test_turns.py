@@ -29,9 +29,10 @@ def test_one_build_at_a_time(place: Place) -> None:
     assert begun.wait(60)
 
     class Told(View):
-        def step(self, name: str, text: str) -> None:
-            assert "waiting for another build" in text
-            go.set()
+        def phase(self, name: str, text: str) -> None:
+            if text:
+                assert text == "waiting for another build (in this command)"
+                go.set()
 
     view = Told()
     build.build(place.catalog, place.engine, ["base/trixie"], view)  # type: ignore[arg-type]
@@ -62,8 +63,8 @@ def test_a_packing_build_waits_for_one_elsewhere(place: Place, elsewhere: TextIO
     built_before: list[list[str]] = []
 
     class Told(View):
-        def step(self, name: str, text: str) -> None:
-            if "waiting for another build on this engine" in text:
+        def phase(self, name: str, text: str) -> None:
+            if "waiting for another command" in text:
                 built_before.append(place.engine.built)
                 fcntl.flock(elsewhere, fcntl.LOCK_UN)
 
@@ -76,8 +77,8 @@ def test_waiting_for_one_elsewhere_can_be_interrupted(
     place: Place, elsewhere: TextIO, ended: threading.Event
 ) -> None:
     class Told(View):
-        def step(self, name: str, text: str) -> None:
-            if "waiting for another build on this engine" in text:
+        def phase(self, name: str, text: str) -> None:
+            if "waiting for another command" in text:
                 interrupt_the_builder(ended)
 
     with pytest.raises(KeyboardInterrupt):

@@ -250,7 +250,7 @@ class Answering:
 def choosing(private: Private, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.delenv("ASSAY_ENGINE", raising=False)
     monkeypatch.setattr(EmbeddedEngine, "here", lambda: private)
-    monkeypatch.setattr(engine, "_embedded", lambda: "embedded")
+    monkeypatch.setattr(engine, "_embedded", lambda *_: "embedded")
     monkeypatch.setattr(apt, "available", lambda: True)
     return monkeypatch
 

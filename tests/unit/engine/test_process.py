@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -152,3 +153,17 @@ def test_the_environment_is_changed_in_a_copy(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ASSAY_X", "old")
     assert process.environment(ASSAY_X="new")["ASSAY_X"] == "new"
     assert os.environ["ASSAY_X"] == "old"
+
+
+def test_a_daemon_holds_no_lock_that_was_handed_to_this_process(tmp_path: Path) -> None:
+    """As `flock FILE assay build` hands its own over: it would be held until the daemon ends."""
+    with (tmp_path / "lock").open("w") as handle:
+        os.set_inheritable(handle.fileno(), True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        pid = process.daemon(python("import time; time.sleep(60)"), env={}, log=tmp_path / "log")
+    try:
+        with (tmp_path / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
