@@ -19,8 +19,9 @@ from pathlib import Path
 
 from assay import paths
 from assay.catalog import Image, Tools
-from assay.engine import apt, process
+from assay.engine import apt
 from assay.errors import BuildFailed, EngineMissing, UsageError
+from assay.host import process
 
 # Every file in every image that a build touches carries this time: 2026-01-01T00:00:00Z.
 SOURCE_DATE_EPOCH = 1767225600

@@ -26,8 +26,8 @@ from packaging.utils import canonicalize_name
 from assay import base
 from assay import catalog as cat
 from assay.catalog import Catalog, Image, Pin
-from assay.engine import process
 from assay.errors import AssayError, BuildFailed, UsageError
+from assay.host import process
 
 SYSTEM = Path("/etc")
 _TIMEOUT = 600.0

@@ -25,8 +25,9 @@ from assay import attestations, certificate, planning
 from assay.attestations import Inventory
 from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
-from assay.engine import Engine, RunRequest, process
+from assay.engine import Engine, RunRequest
 from assay.errors import UsageError, VerificationFailed
+from assay.host import process
 from assay.images import Built, read_images
 from assay.images import tag as local_name
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from assay import base, build, catalog, engine, network, view
 from assay.catalog import Catalog, Image
-from assay.engine import Engine, process
+from assay.engine import Engine
 from assay.images import read_images, repository, tag
 
 ASSAY = str(Path(sys.executable).parent / "assay")
@@ -130,7 +130,7 @@ def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[
         for key, path in network.secrets(folder).items():
             argv += ["--secret", f"id={key},src={path}"]
         with timed(rows, f"{image.name}, plain docker build with pip"):
-            process.run([*argv, str(folder)], env=found.environment, check=True)
+            subprocess.run([*argv, str(folder)], env=found.environment, check=True, capture_output=True)
     facts = found.image("assay-bench/plain:latest")
     if facts:
         rows.append((f"{image.name}, plain: compressed", view.size(facts.compressed_bytes)))

@@ -9,11 +9,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.engine import apt, host, process
+from assay.engine import apt, host
 from assay.engine.docker import BuildRequest, Engine, ImageFacts, RunRequest, RunResult
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
 from assay.errors import EngineMissing, UsageError
+from assay.host import process
 
 __all__ = [
     "BuildRequest",

@@ -13,8 +13,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.engine import process
 from assay.errors import EngineMissing
+from assay.host import process
 
 # Debian 12's docker.io is 20.10 and has no buildx. Debian 13's runs on 12 when merely unpacked, but its runc
 # wants a newer libc, so runc stays the host's own. This table may go when Debian 12 leaves support (2028).

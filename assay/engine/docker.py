@@ -21,9 +21,9 @@ import docker.errors
 import requests
 from docker.models.containers import Container
 
-from assay.engine import process
 from assay.engine.progress import Decoder, Step
 from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
+from assay.host import process
 
 OLDEST = 23
 LOG_BYTES = 4096

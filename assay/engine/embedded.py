@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay import paths
-from assay.engine import apt, process
+from assay.engine import apt
 from assay.errors import EngineMissing
+from assay.host import process
 
 PACKAGES = (
     apt.Wanted("docker.io"),

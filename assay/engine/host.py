@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.engine import process
+from assay.host import process
 
 SECONDS = 20  # for a driver to answer; a GPU that sleeps takes a few
 QUERY = ("--query-gpu=name,driver_version,compute_cap,memory.total", "--format=csv,noheader")

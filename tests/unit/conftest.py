@@ -11,7 +11,7 @@ import pytest
 
 from assay import base, network
 from assay.build import image
-from assay.engine import process
+from assay.host import process
 from tests.unit.place import (
     STAGED,
     TOOLS,

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from assay import base, catalog
 from assay.base import Package, PackagesLock
-from assay.engine import apt, process
+from assay.engine import apt
 from assay.errors import BuildFailed, EngineMissing, UsageError
+from assay.host import process
 
 RECORDINGS = Path(__file__).parent / "data" / "mmdebstrap"
 A, B, C = "a" * 64, "b" * 64, "c" * 64

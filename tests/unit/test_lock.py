@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 
 from assay import base, catalog, lock
 from assay.catalog import Catalog
-from assay.engine.process import Completed
 from assay.errors import BuildFailed, UsageError
+from assay.host.process import Completed
 
 # What the index holds: versions, oldest first, and what each needs.
 INDEX: dict[str, list[str]] = {"cuda-lib": ["1.0", "1.1"], "torch": ["2.0", "2.1"], "six": ["1.16", "1.17"]}

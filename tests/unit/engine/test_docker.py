@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.engine import docker as door
-from assay.engine import process
 from assay.engine.docker import BuildRequest, Engine, RunRequest, _Reader, _wait, build_argv, remedy
-from assay.engine.process import Completed
 from assay.engine.progress import Decoder
 from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
+from assay.host import process
+from assay.host.process import Completed
 
 
 class Container:

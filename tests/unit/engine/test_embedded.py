@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from assay import engine
-from assay.engine import apt, embedded, process
+from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import EngineMissing, UsageError
+from assay.host import process
 
 
 class Private(EmbeddedEngine):

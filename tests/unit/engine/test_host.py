@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from assay.engine import host, nvml, process
+from assay.engine import host, nvml
 from assay.engine.host import Listed
-from assay.engine.process import Completed
+from assay.host import process
+from assay.host.process import Completed
 
 GIB = 2**30
 # --query-gpu=name,driver_version,compute_cap,memory.total --format=csv,noheader
