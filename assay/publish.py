@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from assay import attestations, certificate, planning
+from assay import attestations, certificate, planning, scripts
 from assay.attestations import Inventory
 from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
@@ -286,7 +286,7 @@ def _inventory(root: Path, engine: Engine, candidate: Candidate) -> Inventory:
         with tempfile.TemporaryDirectory(prefix="assay-inventory-") as name:
             shared = Path(name)
             shared.chmod(0o777)  # any UID must be able to write into it
-            shutil.copy(Path(__file__).parent / "inventory.py", shared / "inventory.py")
+            shutil.copy(scripts.INVENTORY, shared / "inventory.py")
             (shared / "inventory.py").chmod(0o644)
             ran = engine.run(
                 RunRequest(

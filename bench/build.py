@@ -19,9 +19,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay import base, build, catalog, engine, network, view
+from assay import base, build, catalog, engine, view
 from assay.catalog import Catalog, Image
 from assay.engine import Engine
+from assay.host import network
 from assay.images import read_images, repository, tag
 
 ASSAY = str(Path(sys.executable).parent / "assay")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uv
 
-from assay import base, network, oci, paths, planning
+from assay import base, oci, paths, planning
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import engine_turn
@@ -25,6 +25,7 @@ from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
+from assay.host import network
 from assay.images import Built, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT
 

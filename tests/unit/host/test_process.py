@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -138,6 +139,16 @@ def test_a_daemon_has_its_own_session_and_writes_behind_what_is_there(tmp_path: 
     lines = log.read_text().splitlines()
     assert lines[0] == "before"
     assert sorted(lines[1:]) == ["True", "err"]
+
+
+def test_a_process_that_will_not_end_is_killed() -> None:
+    script = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        process.end(running.pid, patience=0.2)
+        assert not process.alive(running.pid)
+        running.returncode = -signal.SIGKILL  # it was waited for there
 
 
 def test_the_environment_is_changed_in_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
