@@ -21,12 +21,13 @@ from typing import Any
 
 import msgspec
 
-from assay import attestations, certificate, planning
+from assay import attestations, certificate, planning, scripts
 from assay.attestations import Inventory
 from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
-from assay.engine import Engine, RunRequest, process
+from assay.engine import Engine, RunRequest
 from assay.errors import BuildFailed, UsageError, VerificationFailed
+from assay.host import process
 from assay.images import Built, read_images, require_exact
 from assay.images import tag as local_name
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
@@ -286,7 +287,7 @@ def _inventory(root: Path, engine: Engine, candidate: Candidate) -> Inventory:
         with tempfile.TemporaryDirectory(prefix="assay-inventory-") as name:
             shared = Path(name)
             shared.chmod(0o777)  # any UID must be able to write into it
-            shutil.copy(Path(__file__).parent / "inventory.py", shared / "inventory.py")
+            shutil.copy(scripts.INVENTORY, shared / "inventory.py")
             (shared / "inventory.py").chmod(0o644)
             ran = engine.run(
                 RunRequest(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uv
 
-from assay import network, paths, planning, rootfs
+from assay import paths, planning, rootfs
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import Holder, engine_turn
@@ -25,7 +25,7 @@ from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import files
+from assay.host import files, network
 from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from assay import certificate
-from assay.rootfs import bootstrap
 from assay.engine import apt
+from assay.rootfs import bootstrap
 from tests.integration.conftest import Newcomer, assay, publish
 from tests.registries import Registry
 

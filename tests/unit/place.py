@@ -52,7 +52,7 @@ class Engine:
         if name in self.foreign:
             parent = ("other",)
         digest = f"sha256:{hashlib.sha256(f'{name}{self.content}'.encode()).hexdigest()}"
-        facts = ImageFacts(digest, "sha256:c", (*parent, name), ((name, 5),), {}, {}, "", (), self.size)
+        facts = ImageFacts(digest, "sha256:c", (*parent, name), ((name, 5),), {}, {}, "", self.size)
         with self.lock:
             self.names[request.tag] = facts
         return digest

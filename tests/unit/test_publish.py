@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-import msgspec
 import pytest
 
-from assay import attestations, catalog, inventory, planning, publish
+from assay import attestations, catalog, planning, publish
 from assay.certificate import Known
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
@@ -319,32 +318,3 @@ def test_the_commit_is_the_sources(tmp_path: Path) -> None:
     assert len(commit) in {40, 64}
     (tmp_path / "images/x").write_text("y")
     assert publish.source_commit(tmp_path) is None
-
-
-# ---- the inventory that is taken inside an image
-
-
-def test_debian_packages_and_their_licences(tmp_path: Path) -> None:
-    (tmp_path / "status").write_text(
-        "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2\nDescription: x\n more: y\n\n"
-        "Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n"
-        "Package: b\nStatus: install ok installed\nArchitecture: all\nVersion: 3\n"
-    )
-    for package, text in (
-        ("a", "Format: https://x/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n text\n\nLicense: MIT\n"),
-        ("b", "As in /usr/share/common-licenses/Apache-2.0. License: no field\n"),
-    ):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "copyright").write_text(text)
-    found = inventory.debian(tmp_path / "status", tmp_path)
-    assert [(one["name"], one["version"], one["licences"]) for one in found] == [
-        ("a", "1:2", ["GPL-2+", "MIT"]),
-        ("b", "3", ["Apache-2.0"]),
-    ]
-    assert inventory.licences(tmp_path / "absent") == []
-
-
-def test_python_packages_of_this_environment() -> None:
-    found = msgspec.convert({"schema": 1, "debian": [], "python": inventory.python()}, attestations.Inventory)
-    licences = {one.name.lower(): one.licences for one in found.python}
-    assert licences["click"] == ("BSD-3-Clause",)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import build, catalog, lock, network
+from assay import build, catalog
 from assay.build import image
-from assay.engine import docker
+from assay.engine.builds import build_argv
+from assay.host import network
 from assay.images import Built
 from tests.unit.repository import repository
 
@@ -19,17 +20,10 @@ INDEX = f"https://user:{SECRET}@index.example/simple"
 PROXY = f"http://user:{SECRET}@proxy.example:3128"
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user without any configuration."""
-    for name in list(os.environ):
-        if name.upper() in network.PROXIES or name.startswith(("UV_", "PIP_", "XDG_")) or name in lock._CA_BUNDLES:
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(lock, "SYSTEM", tmp_path / "etc")
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home"
+def configure(home: Path, name: str, text: str) -> None:
+    path = home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def test_a_plain_host_gives_no_secrets(home: Path, tmp_path: Path) -> None:
@@ -96,7 +90,7 @@ def test_nothing_of_it_is_in_the_request(home: Path, tmp_path: Path, monkeypatch
     for part in (request.args, request.labels, request.contexts):
         assert SECRET not in repr(part)
         assert "example" not in repr(part)
-    argv = docker.build_argv(request, tmp_path / "metadata.json")
+    argv = build_argv(request, tmp_path / "metadata.json")
     said = [word for word in argv if not word.startswith("id=ca,src=")]  # a file's name, not what is in it
     assert SECRET not in repr(said)
 
@@ -107,3 +101,69 @@ def test_it_decides_nothing_of_what_is_built(home: Path, tmp_path: Path, monkeyp
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("UV_DEFAULT_INDEX", INDEX)
     assert build.input_key(cat, cat.get("torchy"), "sha256:1") == before
+
+
+def test_the_default_index_where_nothing_is_configured(home: Path) -> None:
+    assert network.index() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("etc/pip.conf", "[global]\nindex-url = https://index.example/simple\n"),
+        (".pip/pip.conf", "[global]\nindex_url = https://index.example/simple\n"),
+        (
+            ".config/pip/pip.conf",
+            "[install]\nindex-url=https://index.example/simple\n[global]\nindex-url=http://x.example\n",
+        ),
+        (
+            ".config/uv/uv.toml",
+            '[[index]]\nurl="https://x.example"\n[[index]]\nurl="https://index.example/simple"\ndefault=true\n',
+        ),
+        (".config/uv/uv.toml", 'index-url = "https://index.example/simple"\n'),
+        (".config/uv/uv.toml", '[pip]\nindex-url = "https://index.example/simple"\n'),
+        ("etc/uv/uv.toml", 'index-url = "https://index.example/simple"\n'),
+    ],
+)
+def test_the_index_of_the_users_own_files(home: Path, name: str, text: str) -> None:
+    configure(home, name, text)
+    assert network.index() == "https://index.example/simple"
+
+
+def test_which_index_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home, ".config/pip/pip.conf", "[global]\nindex-url = https://pip-file.example\n")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example")
+    assert network.index() == "https://pip.example"
+    configure(home, ".config/uv/uv.toml", 'index-url = "https://uv-file.example"')
+    assert network.index() == "https://uv-file.example"
+    monkeypatch.setenv("UV_INDEX_URL", "https://uv-old.example")
+    assert network.index() == "https://uv-old.example"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "corporate=https://user:word@uv.example/simple?a=b")
+    assert network.index() == "https://user:word@uv.example/simple?a=b"
+
+
+@pytest.mark.parametrize("value", ["file:///wheels", "/wheels", "./wheels", ""])
+def test_a_folder_is_no_index(home: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", value)
+    monkeypatch.setenv("PIP_INDEX_URL", value)
+    assert network.index() is None
+
+
+@pytest.mark.parametrize(
+    "text", ["[global", "index-url = ", "[[index]]\nurl = 3\ndefault = true", 'index = "a"\npip = 3']
+)
+def test_damaged_files_of_the_user(home: Path, text: str) -> None:
+    for name in (".config/uv/uv.toml", ".config/pip/pip.conf", "etc/pip.conf"):
+        configure(home, name, text)
+    assert network.index() is None
+
+
+def test_which_ca_bundle_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("conf.pem", "pip.pem", "ssl.pem"):
+        configure(home, name, "")
+    configure(home, ".config/pip/pip.conf", f"[global]\ncert = {home / 'conf.pem'}\n")
+    assert network.ca_bundle() == home / "conf.pem"
+    monkeypatch.setenv("PIP_CERT", str(home / "pip.pem"))
+    assert network.ca_bundle() == home / "pip.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(home / "ssl.pem"))
+    assert network.ca_bundle() == home / "ssl.pem"

@@ -3,14 +3,15 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from assay.engine import process
-from assay.engine.process import Completed, ProcessFailed
+from assay.host import process
+from assay.host.process import Completed
 
 HERE = Path("/")
 
@@ -70,12 +71,6 @@ def test_output_that_is_no_text() -> None:
     assert process.run(python(r"import os; os.write(1, b'\xff\n')")).stdout == "\ufffd\n"
 
 
-def test_check() -> None:
-    with pytest.raises(ProcessFailed, match="the reason"):
-        process.run(python("import sys; sys.exit('the reason')"), check=True)
-    assert process.run(python(""), check=True).returncode == 0
-
-
 def test_a_stream_hands_over_each_line_of_both() -> None:
     lines: list[str] = []
     script = r"import os; os.write(1, b'one\n'); os.write(2, b'two\n'); os.write(1, b'\xffthree'); os._exit(4)"
@@ -113,7 +108,6 @@ def test_an_interrupted_stream_ends_its_process(stubborn: bool, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         process.stream(python(script), interrupt, env=process.environment(), cwd=HERE)
     assert gone(pids[0])
-    assert not process._running
 
 
 def test_end_all_ends_streams_in_other_threads() -> None:
@@ -134,7 +128,6 @@ def test_end_all_ends_streams_in_other_threads() -> None:
     for thread in threads:
         thread.join(timeout=60)
     assert statuses == [-signal.SIGTERM, -signal.SIGTERM]
-    assert not process._running
     process.end_all()  # none is no error
 
 
@@ -147,6 +140,16 @@ def test_a_daemon_has_its_own_session_and_writes_behind_what_is_there(tmp_path: 
     lines = log.read_text().splitlines()
     assert lines[0] == "before"
     assert sorted(lines[1:]) == ["True", "err"]
+
+
+def test_a_process_that_will_not_end_is_killed() -> None:
+    script = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        process.end(running.pid, patience=0.2)
+        assert not process.alive(running.pid)
+        running.returncode = -signal.SIGKILL  # it was waited for there
 
 
 def test_the_environment_is_changed_in_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:

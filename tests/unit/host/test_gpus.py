@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from assay.engine import host, nvml, process
-from assay.engine.host import Listed
-from assay.engine.process import Completed
+from assay.host import gpus, process
+from assay.host.gpus import Listed
+from assay.host.process import Completed
+from assay.scripts import nvml
 
 GIB = 2**30
 # --query-gpu=name,driver_version,compute_cap,memory.total --format=csv,noheader
@@ -32,22 +33,22 @@ NONE = "No devices were found\n"
 
 
 def test_what_nvidia_smi_lists() -> None:
-    assert host.listed(ONE) == ("580.173.02", (Listed("NVIDIA L40S", (8, 9), 46068 << 20),))
-    driver, gpus = host.listed(FOUR)
+    assert gpus.listed(ONE) == ("580.173.02", (Listed("NVIDIA L40S", (8, 9), 46068 << 20),))
+    driver, four = gpus.listed(FOUR)
     assert driver == "570.181"
-    assert len(gpus) == 4
-    assert host.listed(MIXED)[1][1] == Listed("NVIDIA GB10", None, 0)
+    assert len(four) == 4
+    assert gpus.listed(MIXED)[1][1] == Listed("NVIDIA GB10", None, 0)
 
 
 @pytest.mark.parametrize("said", [MISMATCH, NO_DRIVER, OLD, NONE, "", "name, driver_version, compute_cap\n", ",,,\n"])
 def test_what_is_no_list(said: str) -> None:
-    assert host.listed(said) == ("", ())
+    assert gpus.listed(said) == ("", ())
 
 
 def test_a_name_may_have_commas_and_a_driver_may_list_nothing() -> None:
-    assert host.listed("Odd, name, 570.181, 8.6, 1 MiB")[1][0].name == "Odd, name"
-    assert host.listed("-, 570.181, -, -") == ("570.181", ())
-    assert host.listed(", 570.181, 8.6, 1 MiB")[1][0].name == "GPU"
+    assert gpus.listed("Odd, name, 570.181, 8.6, 1 MiB")[1][0].name == "Odd, name"
+    assert gpus.listed("-, 570.181, -, -") == ("570.181", ())
+    assert gpus.listed(", 570.181, 8.6, 1 MiB")[1][0].name == "GPU"
 
 
 @given(st.text() | st.lists(st.text(), min_size=4, max_size=4).map(", ".join))
@@ -55,9 +56,9 @@ def test_a_name_may_have_commas_and_a_driver_may_list_nothing() -> None:
 @example("x, 99999999999.1, 1.0, 5 MiB")
 @example("x, 1.1, 1.0, 99999999999999999999 MiB")
 def test_whatever_it_prints_gives_a_list(said: str) -> None:
-    driver, gpus = host.listed(said)
-    assert bool(driver) >= bool(gpus)
-    for gpu in gpus:
+    driver, listed = gpus.listed(said)
+    assert bool(driver) >= bool(listed)
+    for gpu in listed:
         assert gpu.name
         assert 0 <= gpu.memory < 2**60
 
@@ -72,12 +73,12 @@ def test_whatever_it_prints_gives_a_list(said: str) -> None:
     ],
 )
 def test_the_kernels_module(text: str, version: str) -> None:
-    assert host.kernel_module(text) == version
+    assert gpus.kernel_module(text) == version
 
 
 @given(st.text())
 def test_any_text_of_the_module_is_a_version_or_none(text: str) -> None:
-    assert host.kernel_module(f"Kernel Module  {text}") == "" or text
+    assert gpus.kernel_module(f"Kernel Module  {text}") == "" or text
 
 
 # ---- which of the two is asked, and what is made of it ----------------------------------------------
@@ -98,8 +99,8 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(answers=answers, asked=asked)
 
 
-def looked(tmp_path: Path) -> host.Nvidia:
-    return host.nvidia(tmp_path / "proc", tmp_path / "bus")
+def looked(tmp_path: Path) -> gpus.Nvidia:
+    return gpus.nvidia(tmp_path / "proc", tmp_path / "bus")
 
 
 def test_nvidia_smi_is_enough(asking: Any, tmp_path: Path) -> None:
@@ -139,13 +140,13 @@ def test_a_driver_that_does_not_answer(asking: Any, tmp_path: Path, smi: Complet
 
 
 def test_no_driver_is_no_problem_but_a_gpu_on_the_bus_is_counted(asking: Any, tmp_path: Path) -> None:
-    assert looked(tmp_path) == host.Nvidia()
+    assert looked(tmp_path) == gpus.Nvidia()
     for number, vendor, kind in ((0, "0x10de", "0x030200"), (1, "0x10de", "0x040300"), (2, "0x8086", "0x030000")):
         device = tmp_path / "bus" / str(number)
         device.mkdir(parents=True)
         (device / "vendor").write_text(f"{vendor}\n")
         (device / "class").write_text(f"{kind}\n")
-    assert looked(tmp_path) == host.Nvidia(on_bus=1)
+    assert looked(tmp_path) == gpus.Nvidia(on_bus=1)
 
 
 def test_the_script_runs_by_itself_and_says_that_there_is_no_driver() -> None:
@@ -198,56 +199,14 @@ def test_nvml_answers_as_nvidia_smi_does(monkeypatch: pytest.MonkeyPatch, capsys
     status, text = said(Library(2), monkeypatch, capsys)
     assert status == 0
     assert text == "NVIDIA GeForce RTX 4090, 570.195.03, 8.9, 24564 MiB\n" * 2
-    assert host.listed(text)[1] == (Listed("NVIDIA GeForce RTX 4090", (8, 9), 24564 << 20),) * 2
+    assert gpus.listed(text)[1] == (Listed("NVIDIA GeForce RTX 4090", (8, 9), 24564 << 20),) * 2
 
 
 def test_nvml_without_gpus_or_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert host.listed(said(Library(0), monkeypatch, capsys)[1]) == ("570.195.03", ())
+    assert gpus.listed(said(Library(0), monkeypatch, capsys)[1]) == ("570.195.03", ())
     for refusing in ("nvmlInit_v2", "nvmlSystemGetDriverVersion", "nvmlDeviceGetCount_v2"):
         assert said(Library(**{refusing: 9}), monkeypatch, capsys) == (1, "")
     _, text = said(Library(nvmlDeviceGetCudaComputeCapability=3), monkeypatch, capsys)
-    assert host.listed(text)[1][0].capability is None
+    assert gpus.listed(text)[1][0].capability is None
     _, text = said(Library(nvmlDeviceGetHandleByIndex_v2=3), monkeypatch, capsys)
-    assert host.listed(text)[1] == (Listed("GPU 0", None, 0),)
-
-
-# ---- programs and room --------------------------------------------------------------------------------
-
-
-def program(folder: Path, name: str, text: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\necho '{text}'\n")
-    (folder / name).chmod(0o755)
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("apptainer version 1.3.4", "apptainer 1.3.4"),
-        ("apptainer version 1.4.1-1.el9", "apptainer 1.4.1"),
-        ("nothing to be read", "apptainer (of unknown version)"),
-    ],
-)
-def test_a_program_and_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, version: str) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert host.version_of("apptainer", "singularity") == ""
-    program(tmp_path / "bin", "singularity", "singularity-ce version 4.1.0")
-    assert host.version_of("apptainer", "singularity") == "singularity 4.1.0"
-    program(tmp_path / "bin", "apptainer", text)
-    assert host.version_of("apptainer", "singularity") == version
-
-
-def test_a_cdi_specification(tmp_path: Path) -> None:
-    folders = (tmp_path / "none", tmp_path)
-    assert not host.cdi_specifications(folders)
-    (tmp_path / "other.yaml").write_text("kind: vendor.com/fpga\n")
-    assert not host.cdi_specifications(folders)
-    (tmp_path / "gpus.json").write_text('{"cdiVersion": "0.6.0", "kind": "nvidia.com/gpu"}')
-    assert host.cdi_specifications(folders)
-
-
-def test_the_room_is_that_of_the_closest_folder(tmp_path: Path) -> None:
-    found = host.room(tmp_path / "not" / "there")
-    assert found is not None
-    assert found.path == tmp_path
-    assert 0 < found.free <= found.size
+    assert gpus.listed(text)[1] == (Listed("GPU 0", None, 0),)

@@ -1,10 +1,12 @@
-"""The one place where processes are started: argv as a list, never a shell."""
+"""Starts processes, and is the only module that does: each gets its arguments as a list, and no shell."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +15,16 @@ from typing import IO
 
 @dataclass(frozen=True)
 class Completed:
-    """How a process ended, and what it said."""
+    """How a process ended, and what it printed."""
 
     returncode: int
     stdout: str
     stderr: str
 
     def last_line(self) -> str:
-        """The last line that says something: most programs put the reason there."""
+        """Return the last line that is not empty: most programs put the reason there."""
         lines = [line for line in (self.stderr or self.stdout).splitlines() if line.strip()]
         return lines[-1].strip() if lines else f"exit status {self.returncode}"
-
-
-class ProcessFailed(Exception):
-    """A process that was run with ``check=True`` ended with a non-zero status."""
-
-    def __init__(self, argv: Sequence[str], completed: Completed) -> None:
-        super().__init__(f"{Path(argv[0]).name}: {completed.last_line()}")
-        self.completed = completed
 
 
 def run(
@@ -40,13 +34,11 @@ def run(
     cwd: Path | None = None,
     input: bytes | None = None,  # noqa: A002 - the standard library's own name for it
     timeout: float | None = None,
-    check: bool = False,
 ) -> Completed:
-    """Run ``argv`` to its end and return what it said.
+    """Run ``argv`` to its end and return its status and its output.
 
-    ``env``, when given, is the whole environment. A program that does not exist comes back as status 127, one that
-    may not be run as 126, one that outlasts ``timeout`` (seconds) as 124, as shells and timeout(1) have it.
-    Raises `ProcessFailed` on a non-zero status when ``check`` is set.
+    ``env``, when given, is the whole environment. The status is 127 for a program that does not exist, 126 for one
+    that may not be run, and 124 for one that outlasts ``timeout`` (seconds), as in shells and timeout(1).
     """
     try:
         done = subprocess.run(
@@ -58,24 +50,17 @@ def run(
             check=False,
             input=input or b"",
         )
-        completed = Completed(
-            done.returncode,
-            done.stdout.decode(errors="replace"),
-            done.stderr.decode(errors="replace"),
-        )
     except FileNotFoundError:
-        completed = Completed(127, "", f"{argv[0]}: not found")
+        return Completed(127, "", f"{argv[0]}: not found")
     except PermissionError:
-        completed = Completed(126, "", f"{argv[0]}: may not be run")
+        return Completed(126, "", f"{argv[0]}: may not be run")
     except subprocess.TimeoutExpired:
-        completed = Completed(124, "", f"{Path(argv[0]).name}: no end after {timeout:.0f} seconds")
-    if check and completed.returncode != 0:
-        raise ProcessFailed(argv, completed)
-    return completed
+        return Completed(124, "", f"{Path(argv[0]).name}: no end after {timeout:.0f} seconds")
+    return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
 def run_into(argv: Sequence[str], output: IO[bytes], *, env: Mapping[str, str]) -> Completed:
-    """Run ``argv`` to its end, with its standard output in a file: for output that is large, or no text."""
+    """Run ``argv`` to its end and write its standard output to a file: for output that is large, or not text."""
     done = subprocess.run(
         list(argv), env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, check=False
     )
@@ -86,15 +71,15 @@ _running: set[subprocess.Popen[str]] = set()
 
 
 def end_all() -> None:
-    """End every process that `stream` runs, in whichever thread: for an interrupted command."""
+    """End every process that `stream` runs in any thread: for a command that is interrupted."""
     for running in list(_running):
         running.terminate()
 
 
 def stream(argv: Sequence[str], on_line: Callable[[str], None], *, env: Mapping[str, str], cwd: Path) -> int:
-    """Run ``argv``, hand over each line of its output (both streams) as it comes, and return its status.
+    """Run ``argv``, call ``on_line`` with each line of its output (both streams) as it comes, and return its status.
 
-    When the caller is interrupted the process is ended too, so that no build goes on unseen.
+    When the caller is interrupted, the process is ended too, so that no build goes on unseen.
     """
     with _terminated(
         subprocess.Popen(
@@ -133,12 +118,12 @@ def _terminated(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str
 
 
 def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
-    """Start a process that outlives this one, in a session of its own so that no Ctrl-C reaches it; its id.
+    """Start a process that outlives this one; return its id. A session of its own keeps every Ctrl-C from it.
 
     It gets none of this process's open files: a lock or a pipe that a shell handed to us would be held for as long as
     the daemon lives.
     """
-    ours = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
+    ours = [int(path.name) for path in Path("/proc/self/fd").iterdir() if int(path.name) > 2]
     return os.posix_spawn(
         argv[0],
         list(argv),
@@ -160,6 +145,29 @@ def _is_handed_on(number: int) -> bool:
         return False  # the listing's own
 
 
+def end(pid: int, patience: float = 30) -> None:
+    """Ask a process to end, and kill it when it still runs after ``patience`` seconds; wait until it is gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if not alive(pid):
+                return
+            time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and waits for its parent does not."""
+    with contextlib.suppress(ChildProcessError, OSError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with ``changes`` made to it."""
+    """Return this process's environment with ``changes`` made to it."""
     return {**os.environ, **changes}
