@@ -138,7 +138,7 @@ def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
     It gets none of this process's open files: a lock or a pipe that a shell handed to us would be held for as long as
     the daemon lives.
     """
-    ours = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
+    ours = [int(path.name) for path in Path("/proc/self/fd").iterdir() if int(path.name) > 2]
     return os.posix_spawn(
         argv[0],
         list(argv),
