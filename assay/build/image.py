@@ -187,14 +187,12 @@ def _base_context(run: Run, image: Image, folder: Path) -> Path:
 
 def _rootfs(run: Run, image: Image, shown: str) -> Path:
     fresh = run.options.no_cache and not run.options.keep_base
-    run.view.phase(shown, f"bootstrapping {image.name}")
+    making = "bootstrapping" if shown == image.name else f"bootstrapping {image.name}"
+    run.view.phase(shown, making)
 
     def on_step(text: str) -> None:
-        if text.startswith("waiting for "):
-            run.view.phase(shown, text)
-        else:
-            run.view.phase(shown, f"bootstrapping {image.name}")
-            run.view.step(shown, text)
+        run.view.phase(shown, text if text.startswith("waiting for ") else making)
+        run.view.step(shown, text)
 
     return base.rootfs(image, on_step, fresh=fresh)
 

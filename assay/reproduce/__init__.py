@@ -1,7 +1,7 @@
 """Build an image once more, from this checkout or from what a published one says of itself, and compare."""
 
 from assay.reproduce.rebuild import Rebuilt, as_json, rebuild, require_rebuilt
-from assay.reproduce.twice import Reproduced, reproduce, require_same, row
+from assay.reproduce.twice import Reproduced, reproduce, require_same, row, sameness_of
 from assay.reproduce.verdict import Sameness
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "require_rebuilt",
     "require_same",
     "row",
+    "sameness_of",
 ]
