@@ -91,20 +91,19 @@ def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh
 @cli.command("reproduce")
 @images_argument
 @click.option("--smallest", is_flag=True, help="Of the built framework images, the one with the least bytes.")
-def reproduce_command(images: tuple[str, ...], smallest: bool) -> None:
-    """Build images once more, with no cache and from a new base, and compare the digests."""
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def reproduce_command(images: tuple[str, ...], smallest: bool, as_json: bool) -> None:
+    """Build images once more, with no cache and from a new base, and compare what came out."""
     known = catalog.load(repository())
     known.order(images)
     if smallest:
         images = (smallest_built(known),)
     with view.BuildView() as watching, _engine(watching) as found:
         rows = reproduce.reproduce(known, found, images, watching)
-    view.out.print(
-        view.table(
-            ("image", "same", "digest", "again"),
-            ((row.name, "yes" if row.same else "NO", row.first[:19], row.again[:19]) for row in rows),
-        )
-    )
+    if as_json:
+        click.echo(json.dumps([reproduce.row(one) for one in rows], indent=1))
+    else:
+        view.show_reproduced(rows)
     reproduce.require_same(rows)
 
 

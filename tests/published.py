@@ -6,6 +6,7 @@ import copy
 import datetime
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,6 +66,10 @@ class Image:
     def digest(self) -> str:
         return self.manifest.digest
 
+    @property
+    def diff_ids(self) -> tuple[str, ...]:
+        return tuple(self.certificate["predicate"]["image"]["diffIDs"])
+
     def statements(self) -> list[dict[str, Any]]:
         report = certificate.report_of(self.certificate)
         verdict = certificate.judge(report, known())
@@ -78,9 +83,14 @@ class Image:
         ]
 
 
-def image(version: str = "2.15.0", content: tuple[bytes, ...] = CONTENT) -> Image:
+def image(
+    version: str = "2.15.0",
+    content: tuple[bytes, ...] = CONTENT,
+    compress: Callable[[bytes], bytes] = zstandard.compress,
+    media_type: str = LAYER,
+) -> Image:
     """An image of a version, certified."""
-    layers = [zstandard.compress(data) for data in content]
+    layers = [compress(data) for data in content]
     config = msgspec.json.encode(
         {
             "architecture": "amd64",
@@ -91,7 +101,7 @@ def image(version: str = "2.15.0", content: tuple[bytes, ...] = CONTENT) -> Imag
     )
     manifest = ImageManifest(
         config=Descriptor(CONFIG, digest_of(config), len(config)),
-        layers=tuple(Descriptor(LAYER, digest_of(data), len(data)) for data in layers),
+        layers=tuple(Descriptor(media_type, digest_of(data), len(data)) for data in layers),
     )
     made = Manifest(msgspec.json.encode(manifest), OCI_MANIFEST)
     data = copy.deepcopy(evidence())

@@ -208,13 +208,12 @@ def _base_context(tar: Path, folder: Path) -> Path:
 
 def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     options = run.options
-    run.view.phase(shown, f"bootstrapping {image.name}")
+    making = "bootstrapping" if shown == image.name else f"bootstrapping {image.name}"
+    run.view.phase(shown, making)
 
     def on_step(text: str) -> None:
-        if text.startswith(_ROOTFS_PHASES):
-            run.view.phase(shown, text)
-        else:
-            run.view.step(shown, text)
+        run.view.phase(shown, text if text.startswith(_ROOTFS_PHASES) else making)
+        run.view.step(shown, text)
 
     fresh = options.no_cache and not options.keep_base
     return rootfs.rootfs(image, on_step, rootfs.How(fresh, options.locked, options.refresh, run.stop))

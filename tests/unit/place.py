@@ -34,7 +34,8 @@ class Engine:
         self.requests: list[BuildRequest] = []
         self.names: dict[str, ImageFacts] = {}
         self.on_build: Callable[[str], None] = lambda name: None
-        self.content = 0  # another content, another digest
+        self.content = 0  # another content, another configuration and another digest
+        self.compression = 3  # another level, another digest alone
         self.size = 10**9
         self.foreign: set[str] = set()  # images that ignore their parent
         self.lock = threading.Lock()
@@ -51,8 +52,9 @@ class Engine:
         parent = self.names[request.args["PARENT"]].diff_ids if "PARENT" in request.args else ()
         if name in self.foreign:
             parent = ("other",)
-        digest = f"sha256:{hashlib.sha256(f'{name}{self.content}'.encode()).hexdigest()}"
-        facts = ImageFacts(digest, "sha256:c", (*parent, name), ((name, 5),), {}, {}, "", self.size)
+        digest = f"sha256:{hashlib.sha256(f'{name}{self.content}{self.compression}'.encode()).hexdigest()}"
+        config = f"sha256:c{self.content}"
+        facts = ImageFacts(digest, config, (*parent, name), ((name, 5),), {}, {}, "", self.size)
         with self.lock:
             self.names[request.tag] = facts
         return digest

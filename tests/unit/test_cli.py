@@ -337,11 +337,29 @@ def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_reproduce(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [reproduce.Reproduced("a", "sha256:1", "sha256:1"), reproduce.Reproduced("b", "sha256:1", "sha256:2")]
+    other = msgspec.structs.replace(BUILT, digest="sha256:2")
+    rows = [
+        reproduce.Reproduced("a", BUILT, BUILT),
+        reproduce.Reproduced("b", BUILT, msgspec.structs.replace(other, diff_ids=("another",))),
+        reproduce.Reproduced("c", BUILT, other),
+    ]
     monkeypatch.setattr(reproduce, "reproduce", lambda *a: rows)
     ran = assay_("reproduce")
-    ran.refused(4, "b: a second build gave another digest")
-    assert [line.split()[:2] for line in ran.out.splitlines()] == [["image", "same"], ["a", "yes"], ["b", "NO"]]
+    ran.refused(4, "b: a second build gave other content")
+    assert [line.split()[:2] for line in ran.out.splitlines()] == [
+        ["image", "verdict"],
+        ["a", "same"],
+        ["b", "different"],
+        ["c", "same;"],
+    ]
+    said = json.loads(assay_("reproduce", "--json").out)
+    assert [(one["image"], one["same"], one["verdict"]) for one in said] == [
+        ("a", True, "same"),
+        ("b", False, "different"),
+        ("c", True, "same; compressed differently"),
+    ]
+    rows.pop(1)
+    assert assay_("reproduce").code == 0
 
 
 def test_lock(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:

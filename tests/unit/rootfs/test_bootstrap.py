@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from assay.base import Package, PackagesLock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assay import base, catalog
-from assay.base import Package, PackagesLock
 from assay.engine import apt, process
 from assay.errors import BuildFailed, EngineMissing, UsageError
 
