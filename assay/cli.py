@@ -193,13 +193,12 @@ def images_command(as_json: bool) -> None:
                 planning.framework_version(image) or "-",
                 view.size(made.compressed_bytes) if made else "-",
                 view.size(made.uncompressed_bytes) if made else "-",
-                made.digest[7:19] if made else "not built",
-                "drifted" if made and made.drift else "",
+                made.digest[7:19] + (" drifted" if made.drift else "") if made else "not built",
                 image.supported_until or "-",
                 image.summary,
             )
         )
-    columns = ("image", "on", "version", "compressed", "on disk", "digest", "", "Debian until", "what")
+    columns = ("image", "on", "version", "compressed", "on disk", "digest", "Debian until", "what")
     view.out.print(view.table(columns, rows, right=("compressed", "on disk")))
     for name, drift in drifts(built).items():
         view.out.print(f"{name} has drifted: {drift}", markup=False)

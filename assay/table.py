@@ -45,7 +45,7 @@ class Row:
         return (self.image, self.framework, self.python, self.until, self.cuda, self.driver, self.served, self.levels)
 
 
-def rows(folder: Path, known: Known, until: Mapping[str, str | None]) -> list[Row]:
+def rows(folder: Path, known: Known, until: Mapping[str, str | None] | None = None) -> list[Row]:
     """A row per image of the certificates in ``folder``/<image>/<device>.json; levels are computed, not read.
 
     ``until`` is the last month of support of each image's suite.
@@ -57,7 +57,7 @@ def rows(folder: Path, known: Known, until: Mapping[str, str | None]) -> list[Ro
         report = certificate.report_of(statement)
         level = certificate.judge(report, known).level
         found.setdefault(report.image, []).append((path.stem, report, level))
-    return [_row(image, several, until.get(image) or "-") for image, several in sorted(found.items())]
+    return [_row(image, several, (until or {}).get(image) or "-") for image, several in sorted(found.items())]
 
 
 def keep(root: Path) -> None:

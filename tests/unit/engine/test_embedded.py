@@ -147,7 +147,7 @@ def test_without_root_there_is_none(private: Private, monkeypatch: pytest.Monkey
 def started(monkeypatch: pytest.MonkeyPatch, private: Private, script: str) -> None:
     """Let ``up`` start a script in the daemon's place, which nobody is going to answer for."""
     monkeypatch.setattr(apt, "available", lambda: True)
-    monkeypatch.setattr(apt, "unpack", lambda wanted, folder: None)
+    monkeypatch.setattr(apt, "unpack", lambda wanted, folder, tell: None)
     real = process.daemon
     monkeypatch.setattr(process, "daemon", lambda argv, **k: real(["/bin/sh", "-c", script], **k))
 
