@@ -26,9 +26,8 @@ from typing import Protocol, TextIO
 
 import uv
 
-from assay import base, network, oci, paths, planning
+from assay import base, network, oci, paths, planning, suite
 from assay.catalog import Catalog, Image
-from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step, process
 from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, Images, read_images, repository, short, tag, write_images
@@ -177,9 +176,9 @@ def _one(run: _Run, image: Image) -> Built:
         return known
     run.view.start(image.name)
     started = time.monotonic()
-    suite = suite_digest(run.catalog.root / "smoke") if image.framework else None
+    suite_digest = suite.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build_one(run, image, parent, name)
-    built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
+    built = _facts(run.engine, name, key, suite_digest, digest, time.monotonic() - started)
     _check_built(run, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:
@@ -361,7 +360,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     files = _environment_files(cat, image)
     if image.framework:
         parts["plan"] = planning.plan_text(image)
-        parts["suite"] = suite_digest(cat.root / "smoke")
+        files += suite.carried(cat.root / "smoke", image.framework.name)
         files += [planning.last_dockerfile(cat, image), *_tree(cat.root / "images" / "common")]
     return _digest_of({**parts, "files": _hashes(cat, files)})
 

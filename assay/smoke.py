@@ -104,12 +104,12 @@ def _one(cat: Catalog, engine: Engine, image: Image, built: Built | None, known:
         raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
     if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
         raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
-    if built.suite != known.suite:
+    plan = planning.plan(image, options.device)
+    if built.suite != known.suite_of(plan):
         raise UsageError(
             f"{image.name} holds another smoke suite than this checkout",
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
-    plan = planning.plan(image, options.device)
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
     if not options.again:
         kept = _kept(path, built, known, plan)

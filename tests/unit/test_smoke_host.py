@@ -63,7 +63,7 @@ class Engine:
 def answer(plan: dict[str, Any], known: certificate.Known) -> dict[str, Any]:
     """The recorded report, as an answer to this plan by this suite."""
     data = reports.whole(plan["device"], cuda="cuda" in plan["labels"])
-    data["suite"]["sha256"] = known.suite
+    data["suite"]["sha256"] = known.suite_of(plan)
     data["gates"]["sha256"] = known.gates_digest
     data["reference"]["sha256"] = known.reference
     return {**data, "image": plan["image"], "plan": plan}
@@ -80,7 +80,7 @@ class Place:
         self.known = self.engine.known = certificate.Known.read(root)
         self.built: dict[str, Built] = {}
         for image in self.catalog.images.values():
-            suite = self.known.suite if image.framework else None
+            suite = self.known.suites[image.framework.name] if image.framework else None
             self.built[image.name] = Built("k", suite, DIGEST, "sha256:c", ("a",), (), 1, 2, 3.0, "now")
             self.engine.names[tag(image.name, "latest")] = DIGEST
         write_images(root, self.built)
