@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from assay import suite
 from assay.errors import VerificationFailed
 
 SCHEMA = 1
@@ -121,9 +122,12 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Known:
-    """The suite of this checkout: what a report must come from, and the gates it is judged by."""
+    """The suite of this checkout: what a report must come from, and the gates it is judged by.
 
-    suite: str
+    ``suites`` are its digests by framework: each covers the core, the checks and that framework's file.
+    """
+
+    suites: Mapping[str, str]
     gates_digest: str
     reference: str
     gates: Mapping[str, Any]
@@ -134,11 +138,17 @@ class Known:
         smoke = root / "smoke"
         gates = (smoke / "gates.json").read_bytes()
         return cls(
-            suite=suite_digest(smoke),
+            suites=suite.digests(smoke),
             gates_digest=hashlib.sha256(gates).hexdigest(),
             reference=hashlib.sha256((smoke / "reference.py").read_bytes()).hexdigest(),
             gates=json.loads(gates),
         )
+
+    def suite_of(self, plan: Mapping[str, Any]) -> str:
+        """The digest of the suite that answers a plan; empty where the suite has no file of its framework."""
+        framework = plan.get("framework")
+        name = framework.get("name") if isinstance(framework, Mapping) else None
+        return self.suites.get(name, "") if isinstance(name, str) else ""
 
 
 @dataclass(frozen=True)
@@ -153,19 +163,6 @@ class Verdict:
     def passed(self) -> bool:
         """Whether nothing failed, and the level that was asked for is reached."""
         return not self.problems
-
-
-def suite_digest(folder: Path) -> str:
-    """SHA-256 over the suite's files: for each, by sorted relative POSIX path, path + NUL + content + NUL.
-
-    The suite computes the same inside the image; the two meet in the report.
-    """
-    digest = hashlib.sha256()
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(files):
-        if "__pycache__" not in name.split("/") and not name.endswith(".pyc"):
-            digest.update(name.encode() + b"\0" + files[name].read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def read_report(path: Path) -> Report:
@@ -206,13 +203,14 @@ def check_origin(report: Report, plan: Mapping[str, Any], known: Known) -> None:
         )
     if report.plan != dict(plan):
         raise VerificationFailed("the report answers another plan", "Run the smoke suite again.")
+    ours = known.suite_of(plan)
     if (report.suite.sha256, report.gates.sha256, report.reference.sha256) != (
-        known.suite,
+        ours,
         known.gates_digest,
         known.reference,
     ):
         raise VerificationFailed(
-            f"the image's smoke suite ({report.suite.sha256[:12]}) is not this checkout's ({known.suite[:12]})",
+            f"the image's smoke suite ({report.suite.sha256[:12]}) is not this checkout's ({ours[:12] or 'none'})",
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
 

@@ -8,8 +8,6 @@ go on.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,10 @@ from xml.etree import ElementTree
 from assay import certificate, planning
 from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
-from assay.engine import Engine, RunRequest, RunResult
+from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
 from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
 from assay.images import Built, drift_inputs, read_images, repository, tag
 
-MOUNT = "/run/assay"
 UID = 12345
 SHM_BYTES = 64 * 2**20
 SECONDS = 1200
@@ -104,12 +101,12 @@ def _one(cat: Catalog, engine: Engine, image: Image, built: Built | None, known:
         raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
     if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
         raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
-    if built.suite != known.suite:
+    plan = planning.plan(image, options.device)
+    if built.suite != known.suite_of(plan):
         raise UsageError(
             f"{image.name} holds another smoke suite than this checkout",
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
-    plan = planning.plan(image, options.device)
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
     if not options.again:
         kept = _kept(path, built, known, plan)
@@ -154,27 +151,23 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{options.device}.json"
     kept.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="assay-smoke-") as name:
-        shared = Path(name)
-        shared.chmod(0o777)  # any UID must be able to write its report
-        (shared / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-        (shared / "plan.json").chmod(0o644)
-        ran = engine.run(
-            RunRequest(
-                image=tag(image.name, "latest"),
-                command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
-                user=f"{UID}:{UID}",
-                device=options.device,
-                mounts={shared: MOUNT},
-                shm_bytes=SHM_BYTES,
-                memory_bytes=options.memory_bytes,
-                seconds=SECONDS,
-            )
-        )
-        (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
-        _check_ending(image.name, ran)
-        report = certificate.read_report(shared / "report.json")
-        shutil.move(shared / "report.json", kept)
+    request = RunRequest(
+        image=tag(image.name, "latest"),
+        command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
+        user=f"{UID}:{UID}",
+        device=options.device,
+        shm_bytes=SHM_BYTES,
+        memory_bytes=options.memory_bytes,
+        seconds=SECONDS,
+    )
+    given = {"plan.json": json.dumps(plan).encode()}
+    ran, left = run_with_folder(engine, request, given, "report.json", certificate.LARGEST_REPORT)
+    (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
+    _check_ending(image.name, ran)
+    if isinstance(left, VerificationFailed):
+        raise left
+    report = certificate.parse_report(left)
+    kept.write_bytes(left)
     return report, ran
 
 

@@ -153,8 +153,8 @@ def evidence(
 def released_suites(folder: Path) -> frozenset[str]:
     """The suites that made the certificates which this release brings along.
 
-    A suite's digest changes with every framework that is added to it; what it is held to stands in its gates and its
-    reference, and those have to be the installed ones.
+    A suite's digest changes with each of its checks; what it is held to stands in its gates and its reference, and
+    those have to be the installed ones.
     """
     found = set()
     for path in folder.rglob("*.json"):
@@ -308,7 +308,7 @@ def _judged(
 def _origin_problems(report: Report, known: Known, suites: frozenset[str]) -> Iterator[str]:
     """Whether the evidence comes from a suite, and from the gates and the reference, that this Assay knows."""
     for name, theirs, ours in (
-        ("suite", report.suite.sha256, {known.suite, *suites}),
+        ("suite", report.suite.sha256, {known.suite_of(report.plan), *suites}),
         ("gates", report.gates.sha256, {known.gates_digest}),
         ("reference", report.reference.sha256, {known.reference}),
     ):

@@ -6,8 +6,10 @@ from assay.engine.containers import RunRequest, RunResult
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
+from assay.engine.shared import MOUNT, run_with_folder
 
 __all__ = [
+    "MOUNT",
     "BuildRequest",
     "EmbeddedEngine",
     "Engine",
@@ -18,5 +20,6 @@ __all__ = [
     "Step",
     "find",
     "install_hint",
+    "run_with_folder",
     "status",
 ]

@@ -254,7 +254,18 @@ def test_images(assay_: Callable[..., Ran]) -> None:
     ran = assay_("images")
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert lines[0].split() == ["image", "on", "version", "compressed", "on", "disk", "digest", "Debian", "until", "what"]
+    assert lines[0].split() == [
+        "image",
+        "on",
+        "version",
+        "compressed",
+        "on",
+        "disk",
+        "digest",
+        "Debian",
+        "until",
+        "what",
+    ]
     torchy = next(line for line in lines if line.startswith("torchy"))
     assert torchy.split()[:8] == ["torchy", "cuda/1.0", "2.0", "1.50", "GB", "4.00", "GB", "d" * 12]
     assert "\x1b" not in ran.out

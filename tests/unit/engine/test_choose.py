@@ -56,7 +56,7 @@ def choosing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPa
     monkeypatch.setenv("DOCKER_HOST", "tcp://docker.example")
     monkeypatch.delenv("ASSAY_ENGINE", raising=False)
     monkeypatch.setattr(process, "run", lambda *a, **k: Completed(127, "", "docker: not found"))
-    monkeypatch.setattr(EmbeddedEngine, "up", lambda self: None)
+    monkeypatch.setattr(EmbeddedEngine, "up", lambda *_: None)
     monkeypatch.setattr(apt, "available", lambda: True)
     monkeypatch.setattr(apt, "host_codename", lambda: "bookworm")
     return monkeypatch
