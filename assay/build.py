@@ -177,7 +177,7 @@ def _one(run: _Run, image: Image) -> Built:
         return known
     run.view.start(image.name)
     started = time.monotonic()
-    suite = suite_digest(run.catalog.root / "smoke") if image.framework else None
+    suite = suite_digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build_one(run, image, parent, name)
     built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
     _check_built(run, image, built, parent)
@@ -361,7 +361,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     files = _environment_files(cat, image)
     if image.framework:
         parts["plan"] = planning.plan_text(image)
-        parts["suite"] = suite_digest(cat.root / "smoke")
+        parts["suite"] = suite_digest(cat.root / "smoke", image.framework.name)
         files += [planning.last_dockerfile(cat, image), *_tree(cat.root / "images" / "common")]
     return _digest_of({**parts, "files": _hashes(cat, files)})
 

@@ -37,6 +37,7 @@ class Certificate:
     report: Report
     verdict: Verdict
     suite: Suite | None
+    origin: str = ""  # what is wrong with where it comes from; it stands among the verdict's problems too
 
     @property
     def age_key(self) -> datetime.datetime:
@@ -47,8 +48,8 @@ class Certificate:
 def read(statement: Mapping[str, Any], policy: Policy) -> Certificate:
     """Open a certificate: its evidence judged, its origin held against the policy.
 
-    Raises `VerificationFailed` for what is malformed. All else that is wrong stands in the verdict, whose level then is
-    E0: evidence of unknown origin amounts to nothing.
+    Raises `VerificationFailed` for what is malformed. All else that is wrong stands in the verdict; where it is the
+    origin, the level is E0, since evidence of unknown origin amounts to nothing.
     """
     report = report_of(statement)
     try:
@@ -61,6 +62,7 @@ def read(statement: Mapping[str, Any], policy: Policy) -> Certificate:
     evidence = judge(report, suite) if suite else Verdict("E0", (), ())
     opened = Opened(about, report, plan, suite, evidence.level, policy)
     problems = merged(("certificate", what) for rule in ORIGIN for what in rule(opened))
+    origin = problems[0][1] if problems else ""
     return Certificate(
         image=report.image[:256],
         digest=f"sha256:{opened.subject.digest.get('sha256', '')}",
@@ -70,6 +72,7 @@ def read(statement: Mapping[str, Any], policy: Policy) -> Certificate:
         report=report,
         verdict=Verdict("E0", (*problems, *evidence.problems), evidence.not_run) if problems else evidence,
         suite=suite,
+        origin=origin,
     )
 
 

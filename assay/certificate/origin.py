@@ -39,8 +39,8 @@ class Configuration:
 class Policy:
     """What a certificate is held against; None: not asked.
 
-    ``digest``: of the image's manifest. ``plan`` and ``inputs``: those of the checkout. ``max_age_days``: how old it may
-    be. ``now``: the time; None is the clock's.
+    ``digest``: of the image's manifest. ``plan`` and ``inputs``: those of the checkout. ``max_age_days``: how old it
+    may be. ``now``: the time; None is the clock's.
     """
 
     suites: Suites
@@ -53,6 +53,8 @@ class Policy:
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image that a Statement is about."""
+
     name: _Short
     digest: dict[str, _Short]
 
@@ -103,6 +105,7 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
 
 
 def moment_of(text: str) -> datetime.datetime | None:
+    """A time with its zone; None for anything else."""
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
@@ -186,8 +189,7 @@ def of_the_promises(opened: Opened) -> Iterator[str]:
     if plan is None or suite is None or config is None:
         return
     told = _told(plan, opened.report.plan)
-    promised = [name for name in suite.levels.promises if name != "labels"]
-    for name in promised:
+    for name in (one for one in told if one in suite.levels.promises):
         there = config.labels.get(LABEL + name, "")
         if there != told[name]:
             yield f"its plan has {name} {told[name][:60]!r}, and the image's label has {there[:60]!r}"
@@ -197,10 +199,10 @@ def of_the_promises(opened: Opened) -> Iterator[str]:
             for name, value in config.labels.items()
             if name.startswith(LABEL) and name.removeprefix(LABEL) not in told
         }
-        for name in sorted(labels.keys() | plan.labels.keys()):
-            if labels.get(name) != plan.labels.get(name):
-                ours, theirs = plan.labels.get(name, "nothing"), labels.get(name, "nothing")
-                yield f"its plan promises {name[:40]} {ours[:40]}, and the image's label {theirs[:40]}"
+        for label in sorted(labels.keys() | plan.labels.keys()):
+            ours, theirs = plan.labels.get(label, "nothing"), labels.get(label, "nothing")
+            if ours != theirs:
+                yield f"its plan promises {label[:40]} {ours[:40]}, and the image's label {theirs[:40]}"
 
 
 def of_the_checkout(opened: Opened) -> Iterator[str]:

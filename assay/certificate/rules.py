@@ -1,7 +1,6 @@
 """The rules of the judge: each takes a report and yields what is wrong with it, and none relies on another.
 
-A rule is worth its place if the judge without it lets an edit pass that takes evidence away: tests/unit/test_mutation.py
-tries all of them.
+A rule is worth its place if the judge without it lets an edit pass that takes evidence away; the tests try each.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ def gpu_of_the_host(case: Case) -> Found:
 
 
 def no_unknown_result(case: Case) -> Found:
-    """Each result is one that the plan must have: an invented one proves nothing, and may hide that another is gone."""
+    """Each result is one that the plan must have: an invented one may stand for one that is gone."""
     for result in case.report.results:
         if result.id not in case.expected:
             yield result.id, "no result of this plan has this id" + _why_not(result)
@@ -142,7 +141,10 @@ def not_run_as_declared(case: Case) -> Found:
             yield result.id, f"not run, {reason if reason.startswith('and') else 'for no declared reason: ' + reason}"
     for result, one in case.results(to_run=False):
         if result.state == "not-run" and result.reason != one.not_run:
-            yield result.id, f"not run, and not for the declared reason: {result.reason.strip()[:200] or 'none given'}"
+            yield (
+                result.id,
+                f"not run, and not for the declared reason: {result.reason[:200] or 'none given'}",
+            )
         if result.state == "not-run" and (result.metrics or result.observed):
             yield result.id, "not run, they say, and yet it was measured"
 

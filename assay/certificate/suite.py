@@ -1,7 +1,7 @@
 """The smoke suites that Assay knows: the one in the checkout, and every one that it released.
 
-A certificate is judged by the levels and the gates of its own suite, so that one of yesterday stays as good as it was.
-A suite that is neither released nor the checkout's is unknown, and what it found counts for nothing.
+A certificate is judged by the levels and the gates of its own suite, so one of yesterday stays as good as it was. A
+suite that is neither released nor the checkout's is unknown, and what it found counts for nothing.
 """
 
 from __future__ import annotations
@@ -96,12 +96,11 @@ class Suites:
     def unknown(self, report: Report, framework: str) -> str:
         """What of a report's suite is not known, where `of` finds none."""
         told = (report.suite.sha256, report.gates.sha256, report.reference.sha256)
-        left, name, theirs = list(self.all), "suite", told[0]
-        for at, (name, theirs) in enumerate(zip(("suite", "gates", "reference"), told, strict=True)):
-            left = [one for one in left if _digests(one, framework)[at] == theirs]
-            if not left:
-                break
-        return f"its {name} ({theirs[:12]}) is unknown to this Assay: install the release that it is of"
+        known, at = list(self.all), 0
+        while at < len(told) - 1 and (known := [one for one in known if _digests(one, framework)[at] == told[at]]):
+            at += 1
+        name = ("suite", "gates", "reference")[at]
+        return f"its {name} ({told[at][:12]}) is unknown to this Assay: install the release that it is of"
 
     @property
     def all(self) -> tuple[Suite, ...]:
@@ -136,7 +135,8 @@ def declared(path: Path) -> Declared:
         return msgspec.convert(found, type=Declared)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"{path.name} does not declare what it must: {error}", "Write CANNOT, COMPILERS and WORKLOADS as literals."
+            f"{path.name} does not declare what it must: {error}",
+            "Write CANNOT, COMPILERS and WORKLOADS as literals.",
         ) from None
 
 
