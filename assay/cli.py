@@ -24,7 +24,7 @@ from assay import (
     paths,
     planning,
     publish,
-    rebuild,
+    reproduce,
     signing,
     smoke,
     table,
@@ -35,6 +35,7 @@ from assay.certificate import LEVELS, Suites
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, BuildFailed, UsageError
 from assay.images import Built, read_images, registry_bytes
+from assay.images import smallest as smallest_built
 from assay.registry import Reference
 from assay.signing import PrivateKey, PublicKey
 
@@ -74,24 +75,24 @@ def build_command(images: tuple[str, ...], no_cache: bool, pack: bool) -> None:
         build.build(known, found, images, watching, build.Options(no_cache=no_cache, pack=pack))
 
 
-@cli.command()
+@cli.command("reproduce")
 @images_argument
 @click.option("--smallest", is_flag=True, help="Of the built framework images, the one with the least bytes.")
-def reproduce(images: tuple[str, ...], smallest: bool) -> None:
+def reproduce_command(images: tuple[str, ...], smallest: bool) -> None:
     """Build images once more, with no cache and from a new base, and compare the digests."""
     known = catalog.load(repository())
     known.order(images)
     if smallest:
-        images = (build.smallest(known),)
+        images = (smallest_built(known),)
     with engine.find() as found, view.BuildView() as watching:
-        rows = build.reproduce(known, found, images, watching)
+        rows = reproduce.reproduce(known, found, images, watching)
     view.out.print(
         view.table(
             ("image", "same", "digest", "again"),
             ((row.name, "yes" if row.same else "NO", row.first[:19], row.again[:19]) for row in rows),
         )
     )
-    build.require_same(rows)
+    reproduce.require_same(rows)
 
 
 @cli.command("smoke")
@@ -302,12 +303,12 @@ def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) 
     """Build a published image again from its provenance, and compare; in a clone that has its commit."""
     named, public, root = Reference.parse(reference), PublicKey.read(key), repository()
     with engine.find() as found, view.BuildView() as watching:
-        result = rebuild.rebuild(root, named, public, found, watching, plain_http=plain_http)
+        result = reproduce.rebuild(root, named, public, found, watching, plain_http=plain_http)
     if as_json:
-        click.echo(json.dumps(rebuild.as_json(result), indent=1))
+        click.echo(json.dumps(reproduce.as_json(result), indent=1))
     else:
         view.show_rebuilt(result)
-    rebuild.require_same(result)
+    reproduce.require_rebuilt(result)
 
 
 @cli.command("table")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from assay.catalog import Catalog
 from assay.errors import UsageError
 
 SCHEMA = 1
@@ -63,6 +64,19 @@ def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
     images = list(built)
     layers = {digest: size for image in images for digest, size in image.layers}
     return sum(layers.values()), sum(size for image in images for _, size in image.layers)
+
+
+def smallest(cat: Catalog) -> str:
+    """The built framework image that takes the least room; of those alone that are not compiled, if there are any."""
+    built = read_images(cat.root).images
+    sizes = {
+        image.name: (image.build_tools is not None, built[image.name].uncompressed_bytes)
+        for image in cat.frameworks()
+        if image.name in built
+    }
+    if not sizes:
+        raise UsageError("no framework image is built", "Run `assay build` first.")
+    return min(sizes, key=lambda name: sizes[name])
 
 
 def repository(name: str, suffix: str = "") -> str:

@@ -20,7 +20,7 @@ from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
 from assay.images import Built
 from assay.publish import Published
-from assay.rebuild import Rebuilt
+from assay.reproduce import Rebuilt
 from assay.smoke import Outcome
 
 # Where nobody looks (a pipe, a log) lines are as long as they need to be.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import build, catalog, engine
+from assay import build, catalog, engine, reproduce
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import BuildFailed
 from assay.images import read_images
@@ -63,7 +63,7 @@ def test_a_changed_suite_costs_only_the_last_layer(
 
 
 def test_building_again_without_any_cache_gives_the_same_digests(newcomer: Newcomer, running: engine.Engine) -> None:
-    rows = build.reproduce(catalog.load(newcomer.checkout), running, ["newcomer"], Quiet())
+    rows = reproduce.reproduce(catalog.load(newcomer.checkout), running, ["newcomer"], Quiet())
     assert [row.name for row in rows] == ["base/trixie", "newcomer"]
     assert all(row.same for row in rows), rows
     assert running.tags("assay-trial/newcomer") == []

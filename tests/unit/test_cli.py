@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
-from assay import base, build, cli, doctor, engine, errors, smoke
+from assay import base, build, cli, doctor, engine, errors, reproduce, smoke
 from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import (
@@ -333,8 +333,8 @@ def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_reproduce(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [build.Reproduced("a", "sha256:1", "sha256:1"), build.Reproduced("b", "sha256:1", "sha256:2")]
-    monkeypatch.setattr(build, "reproduce", lambda *a: rows)
+    rows = [reproduce.Reproduced("a", "sha256:1", "sha256:1"), reproduce.Reproduced("b", "sha256:1", "sha256:2")]
+    monkeypatch.setattr(reproduce, "reproduce", lambda *a: rows)
     ran = assay_("reproduce")
     ran.refused(4, "b: a second build gave another digest")
     assert [line.split()[:2] for line in ran.out.splitlines()] == [["image", "same"], ["a", "yes"], ["b", "NO"]]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import build, catalog, lock, network
+from assay.build import image
 from assay.engine import docker
 from assay.images import Built
 from tests.unit.repository import repository
@@ -85,11 +86,11 @@ def test_nothing_of_it_is_in_the_request(home: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("PIP_INDEX_URL", INDEX)
     (tmp_path / f"{SECRET}.pem").write_text(SECRET)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"{SECRET}.pem"))
-    monkeypatch.setattr(build, "uv_folder", lambda: Path("/uv"))
+    monkeypatch.setattr(image, "uv_folder", lambda: Path("/uv"))
     cat = catalog.load(repository(tmp_path / "repo"))
     parent = Built("k", None, "sha256:1", "sha256:2", (), (), 0, 0, 0.0, "")
-    run = build._Run(cat, None, None, build.Options())  # type: ignore[arg-type]
-    request = build._request(run, cat.get("torchy"), parent, "assay/torchy:latest", tmp_path)
+    run = image.Run(cat, None, None, build.Options())  # type: ignore[arg-type]
+    request = image._request(run, cat.get("torchy"), parent, "assay/torchy:latest", tmp_path)
     assert set(request.secrets) == {"network", "ca"}
     assert SECRET in request.secrets["network"].read_text()
     for part in (request.args, request.labels, request.contexts):

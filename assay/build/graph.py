@@ -1,0 +1,94 @@
+"""Build images: parents first, independent ones side by side, the same bits every time.
+
+Reads ``images/``, writes ``build/images.json`` (schema 1): per image its digests, sizes and seconds, and the key
+of all that went into it. An image whose key is unchanged and which the engine still has is not built again.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from assay.build.image import Run, build_image
+from assay.build.limits import check_room
+from assay.build.turns import locked, tidy
+from assay.build.watching import Options, View
+from assay.catalog import Catalog, Image
+from assay.engine import Engine, process
+from assay.errors import AssayError
+from assay.images import Built, Images, read_images
+
+SIDE_BY_SIDE = 2
+
+
+def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
+    """Build the named images (none: all) and what they stand on; returns what `images.json` then says.
+
+    A failed image does not stop those that do not need it; the first failure is raised at the end.
+    """
+    options = options or Options()
+    order = cat.order(names)
+    run = Run(cat, engine, view, options)
+    with locked(cat.root, lambda text: view.step("", text)):
+        known = read_images(cat.root).images if not options.suffix else {}
+        run.built.update(known)
+        check_room(engine, order, known, pack=options.pack)
+        try:
+            _graph(run, order)
+        finally:
+            if run.fresh and engine.answers():
+                tidy(engine)
+        return Images(images=dict(sorted(run.built.items())))
+
+
+def _graph(run: Run, order: tuple[Image, ...]) -> None:
+    sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter(
+        {image.name: [image.parent] if image.parent else [] for image in order}
+    )
+    sorter.prepare()
+    weights = _weights(order)
+    broken: set[str] = set()
+    failures: list[AssayError] = []
+    pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="build")
+    ready: list[str] = []
+    pending: dict[Future[Built], str] = {}
+    try:
+        while sorter.is_active():
+            ready = sorted([*ready, *sorter.get_ready()], key=lambda name: (-weights[name], name))
+            while ready and len(pending) < SIDE_BY_SIDE:
+                name = ready.pop(0)
+                if run.catalog.get(name).parent in broken:
+                    broken.add(name)
+                    run.view.failed(name, None)
+                    sorter.done(name)
+                else:
+                    pending[pool.submit(build_image, run, run.catalog.get(name))] = name
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED) if pending else (set(), set())
+            for future in finished:
+                name = pending.pop(future)
+                try:
+                    future.result()
+                except AssayError as error:
+                    broken.add(name)
+                    failures.append(error)
+                    run.view.failed(name, error)
+                sorter.done(name)
+    except BaseException:
+        run.stop.set()
+        process.end_all()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if failures:
+        raise failures[0]
+
+
+def _weights(order: Iterable[Image]) -> dict[str, float]:
+    """The limit in GB of the largest image on each: what needs the most room is built while there is the most."""
+    weights: dict[str, float] = {}
+    for image in reversed(tuple(order)):
+        weights[image.name] = max(weights.get(image.name, 0.0), image.size_gb or 0.0)
+        if image.parent:
+            weights[image.parent] = max(weights.get(image.parent, 0.0), weights[image.name])
+    return weights

@@ -1,0 +1,6 @@
+"""Build an image once more, from this checkout or from what a published one says of itself, and compare."""
+
+from assay.reproduce.rebuild import Rebuilt, as_json, rebuild, require_rebuilt
+from assay.reproduce.twice import Reproduced, reproduce, require_same
+
+__all__ = ["Rebuilt", "Reproduced", "as_json", "rebuild", "reproduce", "require_rebuilt", "require_same"]

@@ -1,0 +1,86 @@
+"""Build a published image again from what its signed provenance says, and compare: anyone can check mark R.
+
+The sources come from the git repository of the checkout that the command runs in, at the commit that the provenance
+names; its inputs are held against the provenance's hashes before anything is built. Where the digests differ, the
+layers are unpacked side by side, the published one straight from the registry, and each file that differs is named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from assay import build, catalog, verify
+from assay.attestations import PROVENANCE
+from assay.build import Options, View
+from assay.engine import Engine
+from assay.errors import VerificationFailed
+from assay.images import repository, tag
+from assay.registry import Reference, Repository
+from assay.reproduce.differences import LayerDifference, compared
+from assay.reproduce.source import check_inputs, exported, source_of
+from assay.signing import PublicKey
+
+SCHEMA = 1
+SUFFIX = "-rebuild"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """The published image and the one built again."""
+
+    reference: str
+    image: str
+    commit: str
+    published: str
+    rebuilt: str
+    layers: tuple[LayerDifference, ...] = ()
+    configuration: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether the manifest digests are equal, and with them every bit."""
+        return self.published == self.rebuilt
+
+
+def rebuild(
+    root: Path, reference: Reference, key: PublicKey, engine: Engine, view: View, *, plain_http: bool = False
+) -> Rebuilt:
+    """Build again, without any cache, what a reference names; ``root`` is a checkout whose history has the commit."""
+    digest, statements = verify.evidence(reference, key, PROVENANCE, plain_http=plain_http)
+    source = source_of(statements[0])
+    with exported(root, source.commit) as tree:
+        check_inputs(source, tree)
+        known = catalog.load(tree)
+        order = known.order([source.image])
+        name = tag(source.image, "latest", SUFFIX)
+        try:
+            options = Options(no_cache=True, suffix=SUFFIX)
+            made = build.build(known, engine, [source.image], view, options).images[source.image]
+            found = Rebuilt(str(reference), source.image, source.commit, digest, made.digest)
+            if found.same:
+                return found
+            with Repository(reference, plain_http=plain_http) as there:
+                layers, configuration = compared(digest, made.digest, there, engine, name)
+            return dataclasses.replace(found, layers=layers, configuration=configuration)
+        finally:
+            for image in reversed(order):
+                for each in engine.tags(repository(image.name, SUFFIX)):
+                    engine.remove(each)
+            engine.tidy()
+
+
+def require_rebuilt(found: Rebuilt) -> None:
+    """Raise `VerificationFailed` (exit 5) unless the same bits came out."""
+    if not found.same:
+        raise VerificationFailed(
+            f"{found.reference}: built again it is {found.rebuilt[:19]}, and {found.published[:19]} is published",
+            "What differs stands above; say so to whoever publishes it.",
+        )
+
+
+def as_json(found: Rebuilt) -> dict[str, Any]:
+    """For programs (schema 1)."""
+    return {"schema": SCHEMA, "same": found.same, **asdict(found)}

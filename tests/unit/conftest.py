@@ -1,0 +1,59 @@
+"""A place to build in, for whoever tests what builds or stands on a build."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assay import base, network
+from assay.build import image
+from assay.engine import process
+from tests.unit.place import (
+    STAGED,
+    TOOLS,
+    Place,
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    (tmp_path / "tar").write_bytes(b"tar")
+    monkeypatch.setattr(base, "rootfs", lambda image, on_step, fresh=False: tmp_path / "tar")
+    monkeypatch.setattr(image, "uv_folder", lambda: tmp_path / "uv")
+    monkeypatch.setattr(network, "secrets", lambda folder: {})
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    return Place(tmp_path / "repo")
+
+
+@pytest.fixture
+def staged(place: Place) -> Place:
+    """A repository whose framework's Dockerfile has an environment to keep; built once."""
+    (place.root / "images/torchy/Dockerfile").write_text(STAGED)
+    place.build()
+    return place
+
+
+@pytest.fixture
+def with_tools(place: Place) -> Place:
+    """A repository with build tools, which the framework with the environment to keep asks for; built once."""
+    place.write("images/tools/torchy/image.toml", TOOLS)
+    place.write("images/tools/torchy/packages.lock", f"# rootfs sha256:{'a' * 64}\ng++=1 sha256:{'b' * 64}\n")
+    toml = place.root / "images/torchy/image.toml"
+    toml.write_text(toml.read_text().replace("[framework]", 'build_tools = "tools/torchy"\n[framework]', 1))
+    (place.root / "images/torchy/Dockerfile").write_text(STAGED)
+    place.build()
+    return place
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Set when a build that was interrupted ends its processes; a Ctrl-C is heard even where the tests hear none."""
+    event = threading.Event()
+    monkeypatch.setattr(process, "end_all", event.set)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield event
+    signal.signal(signal.SIGINT, before)

@@ -1,0 +1,134 @@
+"""Building a published image again: what comes out, and what is said of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
+
+import pytest
+from rich.console import Console
+
+from assay import attestations, build, reproduce, view
+from assay.errors import VerificationFailed
+from assay.reproduce import Rebuilt
+from assay.reproduce.differences import Difference, LayerDifference
+from tests import published
+from tests.fake_registry import FakeRegistry, serving
+from tests.unit.reproduce.made import COMMIT, git, layer
+
+
+class Engine:
+    """An engine that has the image that was built again."""
+
+    def __init__(self, made: published.Image) -> None:
+        self.blobs = {**made.blobs, made.digest: made.manifest.data}
+        self.removed: list[str] = []
+        self.tidied = False
+
+    def content(self, reference: str, digests: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+        assert reference == "assay-rebuild/torchy:latest"
+        for digest in digests:
+            yield digest, io.BytesIO(self.blobs[digest])
+
+    def tags(self, repository: str) -> list[str]:
+        return [f"{repository}:latest"]
+
+    def remove(self, name: str) -> None:
+        self.removed.append(name)
+
+    def tidy(self) -> None:
+        self.tidied = True
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with serving(FakeRegistry()) as running:
+        yield running
+
+
+def again(
+    fake: FakeRegistry,
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    theirs: published.Image,
+    ours: published.Image,
+) -> tuple[Rebuilt, Engine]:
+    """Publish one, rebuild the other."""
+    theirs.certificate["predicate"]["plan"]["image"] = theirs.certificate["subject"][0]["name"] = "torchy"
+    digest = hashlib.sha256((checkout / "images/Dockerfile").read_bytes()).hexdigest()
+    theirs.certificate["predicate"]["image"]["inputs"] = {"images/Dockerfile": digest}
+    commit = git(checkout, "rev-parse", "HEAD")
+    made = attestations.provenance(theirs.certificate, "2026-11-22T17:00:00Z", {}, commit)
+    published.put(fake.host, theirs, made)
+
+    def built(cat: Any, engine: Any, names: list[str], seen: Any, options: build.Options) -> Any:
+        assert names == ["torchy"]
+        assert options == build.Options(no_cache=True, suffix="-rebuild")
+        assert cat.root != checkout
+        return SimpleNamespace(images={"torchy": SimpleNamespace(digest=ours.digest)})
+
+    monkeypatch.setattr(build, "build", built)
+    engine = Engine(ours)
+    key = published.key().public
+    made_again = reproduce.rebuild(checkout, published.reference(fake.host), key, engine, None)  # type: ignore[arg-type]
+    return made_again, engine
+
+
+def test_the_same_bits(fake: FakeRegistry, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = published.image(content=(layer(a="1"),))
+    result, engine = again(fake, checkout, monkeypatch, made, made)
+    assert result.same
+    assert result.layers == ()
+    reproduce.require_rebuilt(result)
+    assert "assay-rebuild/torchy:latest" in engine.removed
+    assert engine.tidied
+
+
+def test_other_bits_are_named_by_layer_and_file(
+    fake: FakeRegistry, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = published.image(content=(layer(a="1"), layer(b="2", c=("3", {"mtime": 5}))))
+    ours = published.image("2.14.0", content=(layer(a="1"), layer(b="2", c=("3", {"mtime": 6})), layer(d="4")))
+    result, engine = again(fake, checkout, monkeypatch, theirs, ours)
+    assert not result.same
+    assert [(one.number, one.count, one.files) for one in result.layers] == [
+        (2, 1, (Difference("c", "time"),)),
+        (3, 1, (Difference("d", "only in the rebuilt"),)),
+    ]
+    assert result.configuration == ("config.Labels", "rootfs")
+    with pytest.raises(VerificationFailed, match="built again it is"):
+        reproduce.require_rebuilt(result)
+    assert engine.tidied
+    data = json.loads(json.dumps(reproduce.as_json(result)))
+    assert (data["schema"], data["same"], data["layers"][0]["files"]) == (1, False, [{"path": "c", "what": "time"}])
+
+
+def test_another_key_or_another_commit_builds_nothing(
+    fake: FakeRegistry, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = published.image(content=(layer(a="1"),))
+    published.put(fake.host, made)  # its provenance names no commit
+    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("it was built"))
+    there, engine = published.reference(fake.host), Engine(made)
+    for number, said in ((1, "names no commit"), (2, "signed with another key")):
+        with pytest.raises(VerificationFailed, match=said):
+            reproduce.rebuild(checkout, there, published.key(number).public, engine, None)  # type: ignore[arg-type]
+    assert not engine.removed
+
+
+def test_what_a_person_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = io.StringIO()
+    monkeypatch.setattr(view, "out", Console(file=target, width=200, soft_wrap=True))
+    layers = (LayerDifference(2, "sha256:a", "sha256:b", 101, (Difference("x\x1b[2J", "time"),)),)
+    view.show_rebuilt(Rebuilt("r/x:1", "x", COMMIT, "sha256:p", "sha256:q", layers, ("history",)))
+    text = target.getvalue()
+    for words in ("layer 2: 101 files differ", "x[2J: time", "configuration: history", "commit cccccccccccc"):
+        assert words in text
+    assert "\x1b" not in text
+    view.show_rebuilt(Rebuilt("r/x:1", "x", COMMIT, "sha256:p", "sha256:p"))
+    assert "the same, bit for bit" in target.getvalue()
