@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from assay.certificate.levels import RANK
-from assay.certificate.origin import ORIGIN, About, Opened, Policy, moment_of
+from assay.certificate.origin import ORIGIN, About, Opened, OriginRule, Policy, moment_of
 from assay.certificate.report import Plan, Report
+from assay.certificate.rules import RULES, Rule
 from assay.certificate.statement import report_of
 from assay.certificate.suite import Suite
 from assay.certificate.verdict import Verdict, judge, merged
@@ -45,12 +46,40 @@ class Certificate:
         return moment_of(self.created) or datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
 
-def read(statement: Mapping[str, Any], policy: Policy) -> Certificate:
+@dataclass(frozen=True)
+class Rules:
+    """The rules that a certificate is opened by: all of them, unless a test asks what one of them is good for."""
+
+    evidence: tuple[Rule, ...] = RULES
+    origin: tuple[OriginRule, ...] = ORIGIN
+
+
+def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -> Certificate:
     """Open a certificate: its evidence judged, its origin held against the policy.
 
     Raises `VerificationFailed` for what is malformed. All else that is wrong stands in the verdict; where it is the
     origin, the level is E0, since evidence of unknown origin amounts to nothing.
     """
+    opened = open_up(statement, policy, rules.evidence)
+    plan, evidence = opened.plan, opened.evidence
+    told = [*_unknown(opened), *(what for rule in rules.origin for what in rule(opened))]
+    problems = merged(("certificate", what) for what in told)
+    origin = problems[0][1] if problems else ""
+    return Certificate(
+        image=opened.report.image[:256],
+        digest=f"sha256:{opened.subject.digest.get('sha256', '')}",
+        device=plan.device if plan else "?",
+        created=opened.about.predicate.time_created,
+        platform=opened.about.predicate.image.platform,
+        report=opened.report,
+        verdict=Verdict("E0", (*problems, *evidence.problems), evidence.not_run) if problems else evidence,
+        suite=opened.suite,
+        origin=origin,
+    )
+
+
+def open_up(statement: Mapping[str, Any], policy: Policy, rules: tuple[Rule, ...] = RULES) -> Opened:
+    """A Statement's parts, and what its evidence amounts to by its own suite; raises as `read` does."""
     report = report_of(statement)
     try:
         about = msgspec.convert(statement, type=About)
@@ -59,21 +88,17 @@ def read(statement: Mapping[str, Any], policy: Policy) -> Certificate:
     plan = _plan(report)
     suite = policy.suites.of(report, plan.framework.name) if plan else None
     # Without its suite nothing tells what its numbers had to be: it is not judged at all.
-    evidence = judge(report, suite) if suite else Verdict("E0", (), ())
-    opened = Opened(about, report, plan, suite, evidence.level, policy)
-    problems = merged(("certificate", what) for rule in ORIGIN for what in rule(opened))
-    origin = problems[0][1] if problems else ""
-    return Certificate(
-        image=report.image[:256],
-        digest=f"sha256:{opened.subject.digest.get('sha256', '')}",
-        device=plan.device if plan else "?",
-        created=about.predicate.time_created,
-        platform=about.predicate.image.platform,
-        report=report,
-        verdict=Verdict("E0", (*problems, *evidence.problems), evidence.not_run) if problems else evidence,
-        suite=suite,
-        origin=origin,
-    )
+    evidence = judge(report, suite, rules) if suite else Verdict("E0", (), ())
+    return Opened(about, report, plan, suite, evidence, policy)
+
+
+def _unknown(opened: Opened) -> list[str]:
+    """What is not known of the suite that made it."""
+    if opened.plan is None:
+        return ["its plan is malformed"]
+    if opened.suite is None:
+        return [opened.policy.suites.unknown(opened.report, opened.plan.framework.name)]
+    return []
 
 
 def worst_of_newest(several: list[Certificate]) -> list[Certificate]:

@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from assay.certificate.levels import RANK, Level
+from assay.certificate.levels import RANK
 from assay.certificate.report import Plan, Report, Word
 from assay.certificate.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from assay.certificate.suite import Suite, Suites
+from assay.certificate.verdict import Verdict
 
 LEEWAY = datetime.timedelta(hours=1)  # by which clocks may differ
 LABEL = "assay."
@@ -83,13 +84,13 @@ class About(msgspec.Struct, frozen=True, rename={"type": "_type", "predicate_typ
 
 @dataclass(frozen=True)
 class Opened:
-    """A Statement before the verdict on it: its words, its report, the plan, the suite, and the level computed."""
+    """A Statement before the verdict on it: its words, its report, its plan and suite, what its evidence amounts to."""
 
     about: About
     report: Report
     plan: Plan | None
     suite: Suite | None
-    level: Level
+    evidence: Verdict
     policy: Policy
 
     @property
@@ -142,19 +143,11 @@ def of_the_digest(opened: Opened) -> Iterator[str]:
         yield f"it is about another image (sha256:{found[:12]})"
 
 
-def of_a_known_suite(opened: Opened) -> Iterator[str]:
-    """Its suite, gates and reference are those of one suite that this Assay knows."""
-    if opened.plan is None:
-        yield "its plan is malformed"
-    elif opened.suite is None:
-        yield opened.policy.suites.unknown(opened.report, opened.plan.framework.name)
-
-
 def claims_no_more(opened: Opened) -> Iterator[str]:
-    """It claims no more than its evidence amounts to."""
-    claimed = opened.about.predicate.achieved
-    if opened.suite and RANK.get(claimed, len(RANK)) > RANK[opened.level]:
-        yield f"it claims {claimed[:20] or 'no level'}, and its evidence amounts to {opened.level}"
+    """It claims no more than its evidence amounts to; where that has faults of its own, these say enough."""
+    claimed, evidence = opened.about.predicate.achieved, opened.evidence
+    if opened.suite and evidence.passed and RANK.get(claimed, len(RANK)) > RANK[evidence.level]:
+        yield f"it claims {claimed[:20] or 'no level'}, and its evidence amounts to {evidence.level}"
 
 
 def of_its_time(opened: Opened) -> Iterator[str]:
@@ -210,18 +203,18 @@ def of_the_checkout(opened: Opened) -> Iterator[str]:
     policy = opened.policy
     if policy.plan is not None and opened.report.plan != dict(policy.plan):
         yield "it answers another plan than this checkout has for the image"
-    if policy.plan is not None and opened.suite not in {None, policy.suites.current}:
+    if policy.plan is not None and opened.suite and opened.suite != policy.suites.current:
         yield "it is of an earlier suite than this checkout's"
     if policy.inputs is not None and opened.about.predicate.image.inputs != dict(policy.inputs):
         yield "it is of other inputs than the checkout has now"
 
 
-ORIGIN: tuple[Callable[[Opened], Iterator[str]], ...] = (
+OriginRule = Callable[[Opened], Iterator[str]]
+ORIGIN: tuple[OriginRule, ...] = (
     is_a_certificate,
     of_one_image,
     of_the_name,
     of_the_digest,
-    of_a_known_suite,
     claims_no_more,
     of_its_time,
     of_the_configuration,
