@@ -22,7 +22,7 @@ import msgspec
 from assay import attestations, certificate, planning, scripts
 from assay.attestations import Inventory
 from assay.catalog import Catalog, Image
-from assay.certificate import Known, Report, Verdict
+from assay.certificate import Report, Suites, Verdict
 from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
 from assay.errors import BuildFailed, UsageError, VerificationFailed
 from assay.host import process
@@ -79,7 +79,7 @@ class Published:
     seconds: float
 
 
-def candidates(cat: Catalog, known: Known, names: Iterable[str]) -> tuple[list[Candidate], list[Refused]]:
+def candidates(cat: Catalog, suites: Suites, names: Iterable[str]) -> tuple[list[Candidate], list[Refused]]:
     """Which of the named images (none: of all that are built) may be published, and which may not. Asks no engine."""
     built = read_images(cat.root).images
     chosen = cat.select(names)
@@ -91,7 +91,7 @@ def candidates(cat: Catalog, known: Known, names: Iterable[str]) -> tuple[list[C
     refused: list[Refused] = []
     for image in chosen:
         try:
-            good.append(_candidate(cat, known, image, built.get(image.name)))
+            good.append(_candidate(cat, suites, image, built.get(image.name)))
         except (VerificationFailed, UsageError, BuildFailed) as error:
             refused.append(Refused(image.name, error.what))
     return good, refused
@@ -168,7 +168,7 @@ def source_commit(root: Path) -> str | None:
 # What may be published
 
 
-def _candidate(cat: Catalog, known: Known, image: Image, built: Built | None) -> Candidate:
+def _candidate(cat: Catalog, suites: Suites, image: Image, built: Built | None) -> Candidate:
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework", "Name a framework image.")
     if built is None:
@@ -178,30 +178,22 @@ def _candidate(cat: Catalog, known: Known, image: Image, built: Built | None) ->
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise VerificationFailed(f"{image.name} has no certificate", f"Run `assay smoke {image.name}`.")
-    return Candidate(image, built, tuple(_certified(cat, known, image, built, path) for path in paths))
+    return Candidate(image, built, tuple(_certified(cat, suites, image, built, path) for path in paths))
 
 
-def _certified(cat: Catalog, known: Known, image: Image, built: Built, path: Path) -> Certified:
+def _certified(cat: Catalog, suites: Suites, image: Image, built: Built, path: Path) -> Certified:
     """A certificate that holds: of this digest, this plan, this suite, these inputs, and passed."""
     todo = f"Run `assay build {image.name}` and `assay smoke {image.name}`."
     where = f"the certificate {path.name} of {image.name}"
     statement = certificate.read_statement(path)
     if statement is None:
         raise VerificationFailed(f"{where} cannot be read", todo)
-    report = certificate.report_of(statement)
-    certificate.check_origin(report, planning.plan(image, path.stem), known)
-    if statement.get("subject") != [{"name": image.name, "digest": {"sha256": built.digest.removeprefix("sha256:")}}]:
-        raise VerificationFailed(f"{where} is of another digest than the built image", todo)
-    verdict = certificate.judge(report, known)
-    if not verdict.passed:
-        name, problem = verdict.problems[0]
-        raise VerificationFailed(f"{where} does not pass: {name}: {problem}", todo)
-    facts = statement["predicate"]["image"]
-    if (facts.get("configDigest"), tuple(facts.get("diffIDs", ()))) != (built.config, built.diff_ids):
-        raise VerificationFailed(f"{where} names another configuration or other layers than were built", todo)
-    if facts.get("inputs") != planning.inputs(cat, image):
-        raise VerificationFailed(f"{where} is of other inputs than the checkout has now", todo)
-    return Certified(path.stem, statement, report, verdict)
+    opened = certificate.read(statement, planning.policy(cat, image, built, suites, path.stem))
+    if not opened.verdict.passed:
+        name, problem = opened.verdict.problems[0]
+        said = problem if name == "certificate" else f"{name}: {problem}"
+        raise VerificationFailed(f"{where} does not hold: {said}", todo)
+    return Certified(path.stem, statement, opened.report, opened.verdict)
 
 
 # The image

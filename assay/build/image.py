@@ -16,12 +16,13 @@ from pathlib import Path
 
 import uv
 
-from assay import paths, planning, rootfs, suite
+from assay import paths, planning, rootfs
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import Holder, engine_turn
 from assay.build.watching import Options, View, phase_of
 from assay.catalog import Catalog, Image
+from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
 from assay.host import files, network
@@ -71,9 +72,9 @@ def build_image(run: Run, image: Image) -> Built:
         return known
     run.view.start(image.name)
     started = time.monotonic()
-    suite_digest = suite.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
+    suite = suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build(run, image, parent, name)
-    built = _facts(run.engine, name, key, suite_digest, digest, time.monotonic() - started)
+    built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
     check_built(run.catalog.root, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:

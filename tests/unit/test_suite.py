@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import build, catalog, suite
+from assay import build, catalog
+from assay.certificate import suite_files as suite
 from assay.catalog import Catalog
 from assay.errors import UsageError
 from smoke import suite as inside

@@ -47,6 +47,11 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: digest(folder, name) for name in names}
 
 
+def framework_file(folder: Path, framework: str) -> Path:
+    """A framework's file in the suite, which declares what the framework cannot do."""
+    return folder / _table(folder).frameworks / f"{framework}.py"
+
+
 def _table(folder: Path) -> _Table:
     path = folder / "suite.json"
     try:
