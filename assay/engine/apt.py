@@ -156,7 +156,7 @@ def unpack(
 
 
 def _unpack(wanted: tuple[Wanted, ...], folder: Path, tell: files.Tell) -> None:
-    private = folder.with_name(f"{folder.name}.apt")
+    private = folder.with_suffix(".apt")
     files.remove(private)
     codename = host_codename()
     newer = NEWER_SUITE.get(codename, codename)

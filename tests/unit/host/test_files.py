@@ -109,7 +109,8 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 def test_workspaces_are_apart_and_those_of_the_dead_are_removed(tmp_path: Path) -> None:
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom assay.host import files\n"
-        "with files.workspace(Path(sys.argv[1]), 'layout') as folder:\n    print(folder, flush=True)\n    time.sleep(60)\n"
+        "with files.workspace(Path(sys.argv[1]), 'layout') as made:\n"
+        "    print(made, flush=True)\n    time.sleep(60)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True

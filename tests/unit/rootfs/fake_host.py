@@ -1,4 +1,4 @@
-"""A host whose apt-get, dpkg-deb and mmdebstrap are small scripts: real processes that take their time, no network."""
+"""A host whose apt-get, dpkg-deb and mmdebstrap are small scripts: real processes that take their time."""
 
 from __future__ import annotations
 
