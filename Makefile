@@ -4,6 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := $(VENV)/bin/python -m pip
 IMAGES ?=
+LOCKED ?=
 KEY ?= assay.key
 
 .DEFAULT_GOAL := help
@@ -34,8 +35,8 @@ $(READY): pyproject.toml requirements-dev.lock
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they stand on)
-	@$(VENV)/bin/assay build --pack $(IMAGES)
+build-all: $(READY) ## Build every image (IMAGES="a b": those, and what they stand on; LOCKED=1: no drift)
+	@$(VENV)/bin/assay build --pack $(if $(LOCKED),--locked) $(IMAGES)
 
 smoke: $(READY) ## Train in every built image and write its certificate
 	@$(VENV)/bin/assay smoke --pack $(IMAGES)

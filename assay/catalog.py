@@ -84,6 +84,8 @@ class Image:
     tools: Tools | None = None  # of build tools only
     # What is built from source in the image, each with what it asks for, as its own metadata say.
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    # The last month in which Debian mends the suite, such as 2028-06: the base's, in every image above it.
+    supported_until: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def load(root: Path, *, locked: bool = True) -> Catalog:
 
 _Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z")]
 _Line = Annotated[str, msgspec.Meta(pattern=r"^\S([^\r\n]*\S)?\Z")]
+_Month = Annotated[str, msgspec.Meta(pattern=r"^20\d\d-(0[1-9]|1[0-2])\Z")]
 _Module = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")]
 
 
@@ -195,6 +198,7 @@ class _BaseTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suite: _Word
     platform: _Word
     include: tuple[_Word, ...] = ()
+    supported_until: _Month | None = None
 
 
 _Pattern = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._+/*?-]+\Z")]
@@ -207,6 +211,7 @@ class _ToolsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unpack: tuple[_Word, ...] = ()
     sources: tuple[_Word, ...] = ()
     exclude: tuple[_Pattern, ...] = ()
+    supported_until: _Month | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -332,6 +337,7 @@ def _image(root: Path, name: str, file: _File, known: Mapping[str, Image]) -> Im
         build_tools=known[file.image.build_tools] if file.image.build_tools else None,
         tools=_tools(file.tools),
         sources=_sources(name, file.sources),
+        supported_until=bottom.supported_until if bottom else parent.supported_until if parent else None,
     )
 
 

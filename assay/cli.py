@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import click
+import msgspec
 
 from assay import (
     __version__,
@@ -33,7 +34,7 @@ from assay import (
 from assay.certificate import LEVELS, Known
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, UsageError, of_the_system
-from assay.images import Built, read_images, registry_bytes
+from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
 from assay.signing import PrivateKey, PublicKey
@@ -72,13 +73,19 @@ def _engine(watching: view.BuildView) -> engine.Engine:
 @cli.command("build")
 @images_argument
 @click.option("--no-cache", is_flag=True, help="Build every step anew, the base too.")
+@click.option("--locked", is_flag=True, help="Fail rather than build of other Debian packages than are locked.")
+@click.option("--refresh", is_flag=True, help="Ask the archives anew for what has drifted.")
 @pack_option
-def build_command(images: tuple[str, ...], no_cache: bool, pack: bool) -> None:
+def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh: bool, pack: bool) -> None:
     """Build images (all, unless named) and what they stand on."""
     known = catalog.load(repository())
     known.order(images)
+    options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
     with view.BuildView() as watching, _engine(watching) as found:
-        build.build(known, found, images, watching, build.Options(no_cache=no_cache, pack=pack))
+        made = build.build(known, found, images, watching, options).images
+    asked = {image.name: made[image.name] for image in known.order(images) if image.name in made}
+    for name, drift in drifts(asked).items():
+        view.err.print(f"{name} has drifted: {drift}", markup=False)
 
 
 @cli.command("reproduce")
@@ -186,12 +193,15 @@ def images_command(as_json: bool) -> None:
                 planning.framework_version(image) or "-",
                 view.size(made.compressed_bytes) if made else "-",
                 view.size(made.uncompressed_bytes) if made else "-",
-                made.digest[7:19] if made else "not built",
+                made.digest[7:19] + (" drifted" if made.drift else "") if made else "not built",
+                image.supported_until or "-",
                 image.summary,
             )
         )
-    columns = ("image", "on", "version", "compressed", "on disk", "digest", "what")
+    columns = ("image", "on", "version", "compressed", "on disk", "digest", "Debian until", "what")
     view.out.print(view.table(columns, rows, right=("compressed", "on disk")))
+    for name, drift in drifts(built).items():
+        view.out.print(f"{name} has drifted: {drift}", markup=False)
     frameworks = [built[image.name] for image in known.frameworks() if image.name in built]
     if len(frameworks) > 1:
         together, alone = registry_bytes(frameworks)
@@ -213,6 +223,8 @@ def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
         "digest": built.digest if built else None,
         "compressed_bytes": built.compressed_bytes if built else None,
         "uncompressed_bytes": built.uncompressed_bytes if built else None,
+        "supported_until": image.supported_until,
+        "drift": msgspec.to_builtins(built.drift) if built else None,
     }
 
 
@@ -330,7 +342,8 @@ def table_command(write: bool) -> None:
     if write:
         table.keep(root)
     known = Known.read(root)
-    made = table.rows(root / "certificates", known)
+    until = {image.name: image.supported_until for image in catalog.load(root).images.values()}
+    made = table.rows(root / "certificates", known, until)
     if write:
         readme = root / "README.md"
         readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(made)), encoding="utf-8")

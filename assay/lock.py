@@ -2,7 +2,7 @@
 
 A lock holds for one Python on one platform, contains the lock of every stack below it to the hash, and says
 nothing about the machine that wrote it: no index, no address, no path. A base's ``packages.lock`` is resolved
-by `assay.base`; it moves only where it is named, since that takes root and apt, and locking wheels does not.
+by `assay.rootfs`; it moves only where it is named, since that takes root and apt, and locking wheels does not.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import uv
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from assay import base
 from assay import catalog as cat
+from assay import rootfs
 from assay.catalog import Catalog, Image, Pin
 from assay.engine import process
 from assay.errors import AssayError, BuildFailed, UsageError
@@ -103,7 +103,7 @@ def lock(
         path = image.folder / ("packages.lock" if image.suite else "requirements.lock")
         old = _text(path)
         if image.suite:
-            text = base.lock(image, on_step).text(image.name)
+            text = rootfs.lock(image, on_step).text(image.name)
         else:
             text = fresh[image.name] = _locked(image, stacks, () if upgrade else _kept(old).items())
         results.append(Result(image.name, path, text != old, _changes(old, text)))
@@ -146,10 +146,10 @@ def _check_base(catalog: Catalog, image: Image) -> None:
     where = (image.folder / "packages.lock").relative_to(catalog.root).as_posix()
     if image.packages_lock is None:
         raise UsageError(f"{where} is missing", "")
-    locked = {package.name for package in base.PackagesLock.read(image.packages_lock).packages}
+    locked = {package.name for package in rootfs.PackagesLock.read(image.packages_lock).packages}
     asked = image.include
     if image.tools:
-        asked += (*image.tools.unpack, *(f"{base.SOURCE}{name}" for name in image.tools.sources))
+        asked += (*image.tools.unpack, *(f"{rootfs.SOURCE}{name}" for name in image.tools.sources))
     for name in asked:
         if name not in locked:
             raise UsageError(f"{where}: {name} is to be included, and the lock lacks it", "")

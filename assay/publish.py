@@ -26,8 +26,8 @@ from assay.attestations import Inventory
 from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
 from assay.engine import Engine, RunRequest, process
-from assay.errors import UsageError, VerificationFailed
-from assay.images import Built, read_images
+from assay.errors import BuildFailed, UsageError, VerificationFailed
+from assay.images import Built, read_images, require_exact
 from assay.images import tag as local_name
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
 from assay.signing import BUNDLE_TYPE, PrivateKey
@@ -93,7 +93,7 @@ def candidates(cat: Catalog, known: Known, names: Iterable[str]) -> tuple[list[C
     for image in chosen:
         try:
             good.append(_candidate(cat, known, image, built.get(image.name)))
-        except (VerificationFailed, UsageError) as error:
+        except (VerificationFailed, UsageError, BuildFailed) as error:
             refused.append(Refused(image.name, error.what))
     return good, refused
 
@@ -174,6 +174,7 @@ def _candidate(cat: Catalog, known: Known, image: Image, built: Built | None) ->
         raise UsageError(f"{image.name} has no framework", "Name a framework image.")
     if built is None:
         raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
+    require_exact(image.name, built.drift, "is not published")
     folder = cat.root / "build" / "certificates" / image.name
     paths = sorted(folder.glob("*.json"))
     if not paths:

@@ -20,7 +20,7 @@ from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
-from assay.images import Built, read_images, repository, tag
+from assay.images import Built, drift_inputs, read_images, repository, tag
 
 MOUNT = "/run/assay"
 UID = 12345
@@ -200,7 +200,7 @@ def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
         "digest": built.digest,
         "configDigest": built.config,
         "diffIDs": built.diff_ids,
-        "inputs": planning.inputs(cat, image),
+        "inputs": {**planning.inputs(cat, image), **drift_inputs(built.drift)},
         "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
     }
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay import base, build, catalog, engine, network, view
+from assay import build, catalog, engine, network, rootfs, view
 from assay.catalog import Catalog, Image
 from assay.engine import Engine, process
 from assay.images import read_images, repository, tag
@@ -80,7 +80,7 @@ def cold(root: Path, known: Catalog, found: Engine, rows: list[tuple[str, str]])
         for name in found.tags(repository(image.name)):
             found.remove(name)
     found.prune_build_cache()
-    shutil.rmtree(base.kept_copy("").parent, ignore_errors=True)
+    shutil.rmtree(rootfs.kept_copy("").parent, ignore_errors=True)
     (root / "build/images.json").unlink(missing_ok=True)
     with Peak(found.data_root()) as peak, timed(rows, "cold build of every image"):
         run(root, "build")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from assay import base, planning
+from assay import planning, rootfs
 from assay.catalog import Catalog, Image
 from assay.certificate import suite_digest
 from assay.images import tag
@@ -42,7 +42,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
 
 
 def _inputs(image: Image) -> dict[str, object]:
-    inputs: dict[str, object] = {"recipe": RECIPE, "epoch": base.SOURCE_DATE_EPOCH, "uv": version("uv")}
+    inputs: dict[str, object] = {"recipe": RECIPE, "epoch": rootfs.SOURCE_DATE_EPOCH, "uv": version("uv")}
     return {**inputs, "sources": sorted(image.sources)} if image.sources else inputs
 
 

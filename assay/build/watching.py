@@ -47,13 +47,16 @@ class Options:
     """How to build. ``suffix`` sets the names of a trial build apart; it leaves no trace in images.json.
 
     Without the cache the base is bootstrapped anew too, unless ``keep_base``. With ``pack`` the embedded engine holds
-    framework images compressed only, from when they are built to when they are run.
+    framework images compressed only, from when they are built to when they are run. With ``locked`` nothing is built
+    of other Debian packages than are locked; with ``refresh`` what drifted is made anew.
     """
 
     no_cache: bool = False
     keep_base: bool = False
     pack: bool = False
     suffix: str = ""
+    locked: bool = False
+    refresh: bool = False
 
 
 def phase_of(step: Step) -> str | None:

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.engine import apt, host, process
 from assay.engine.docker import BuildRequest, Engine, ImageFacts, RunRequest, RunResult
-from assay.engine.embedded import EmbeddedEngine, install_hint, silent
+from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
 from assay.errors import EngineMissing, UsageError
+from assay.host import files
 
 __all__ = [
     "BuildRequest",
@@ -45,7 +45,7 @@ class Status:
     gpu_access: str | None = None
 
 
-def find(tell: Callable[[str], None] = silent) -> Engine:
+def find(tell: files.Tell = files.silent) -> Engine:
     """The engine to use. ``ASSAY_ENGINE`` may say ``system`` or ``embedded``; otherwise a system engine that
     will do comes first, then the embedded one, which is unpacked and started as needed; ``tell`` is told so.
 
@@ -109,7 +109,7 @@ def _system() -> tuple[Engine | None, list[str]]:
     return engine, engine.shortcomings()
 
 
-def _embedded(tell: Callable[[str], None]) -> Engine:
+def _embedded(tell: files.Tell) -> Engine:
     embedded = EmbeddedEngine.here()
     embedded.up(tell)
     environment = embedded.environment()

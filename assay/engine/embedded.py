@@ -7,20 +7,19 @@ firewall rule. Containers run without a network; builds use the host's.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay import paths
 from assay.engine import apt, process
 from assay.errors import EngineMissing
+from assay.host import files
 
 PACKAGES = (
     apt.Wanted("docker.io"),
@@ -31,10 +30,6 @@ PACKAGES = (
 )
 START_SECONDS = 60
 STOP_SECONDS = 30
-
-
-def silent(_text: str) -> None:
-    """Where nobody is told how the engine is started."""
 
 
 @dataclass(frozen=True)
@@ -96,35 +91,33 @@ class EmbeddedEngine:
         """The running daemon's process id; None where the pid file is absent, stale or another's."""
         return self._pid_of(self.run / "docker.pid", "dockerd")
 
-    def up(self, tell: Callable[[str], None] = silent) -> None:
+    def up(self, tell: files.Tell = files.silent) -> None:
         """Unpack (once) and start the daemon unless it runs; safe against a second command doing the same.
 
         Raises `EngineMissing` with the last line of the daemon's log when it does not come up.
         """
         if not apt.available():
             raise EngineMissing("the embedded engine needs Linux, root and apt", install_hint())
-        self.home.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with self._alone(tell):
             if not self.programs.is_dir():
                 tell("fetching Docker Engine from the distribution's archive")
-            apt.unpack(PACKAGES, self.programs)
+            apt.unpack(PACKAGES, self.programs, tell)
             if self.pid() is not None and self._answers():
                 return
             tell("starting")
             self._clear_remains()
             self._start()
 
-    def unpack(self) -> None:
+    def unpack(self, tell: files.Tell = files.silent) -> None:
         """Fetch and unpack the programs, once; starts nothing."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            apt.unpack(PACKAGES, self.programs)
+        with self._alone(tell):
+            apt.unpack(PACKAGES, self.programs, tell)
 
     def down(self) -> bool:
         """Stop the daemon and what it started; True if there was one."""
         if not self.home.is_dir():
             return False
-        with self._locked():
+        with self._alone(files.silent):
             ran = self.pid() is not None
             self._clear_remains()
             shutil.rmtree(self.run, ignore_errors=True)
@@ -216,12 +209,10 @@ class EmbeddedEngine:
             return "it left no log"
         return lines[-1][-300:] if lines else "its log is empty"
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One command at a time; the kernel lets go of the lock when a command dies."""
-        with (self.home / "lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+    def _alone(self, tell: files.Tell) -> contextlib.AbstractContextManager[None]:
+        """One command at a time starts or stops the engine."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        return files.locked(self.home / "lock", "another command that starts or stops the engine", tell)
 
 
 def install_hint() -> str:

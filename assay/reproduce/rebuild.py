@@ -65,7 +65,7 @@ def rebuild(
         order = known.order([source.image])
         name = tag(source.image, "latest", SUFFIX)
         try:
-            options = Options(no_cache=True, suffix=SUFFIX)
+            options = Options(no_cache=True, locked=True, suffix=SUFFIX)
             made = build.build(known, engine, [source.image], view, options).images[source.image]
             found = Rebuilt(str(reference), source.image, source.commit, digest, made.digest)
             if found.sameness is Sameness.SAME:

@@ -38,11 +38,12 @@ def sameness_of(one: Built, other: Built) -> Sameness:
 def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) -> list[Reproduced]:
     """Build images once more with no cache, from a base bootstrapped anew, and compare what came out.
 
-    Images that were never built are built first. The second build leaves nothing behind.
+    Images that were never built are built first. The second build leaves nothing behind. Both are of what is locked:
+    drift raises `BuildFailed`, as another day's build of it would give other bits.
     """
     order = cat.order(names)
-    first = build(cat, engine, names, view).images
-    trial = Options(no_cache=True, suffix="-trial")
+    first = build(cat, engine, names, view, Options(locked=True)).images
+    trial = Options(no_cache=True, locked=True, suffix="-trial")
     try:
         again = build(cat, engine, names, view, trial).images
     finally:

@@ -105,7 +105,7 @@ def test_the_image_is_what_was_promised(newcomer: Newcomer, running: engine.Engi
 
 
 def test_no_file_is_newer_than_the_epoch(newcomer: Newcomer, running: engine.Engine) -> None:
-    from assay.base import SOURCE_DATE_EPOCH
+    from assay.rootfs import SOURCE_DATE_EPOCH
 
     newer = []
     with running.saved("assay/newcomer:latest") as archive:

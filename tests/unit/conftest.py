@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import base, network
+from assay import network, rootfs
 from assay.build import image
 from assay.engine import process
 from tests.unit.place import (
@@ -22,8 +22,8 @@ from tests.unit.place import (
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     (tmp_path / "tar").write_bytes(b"tar")
-    monkeypatch.setattr(base, "rootfs", lambda image, on_step, fresh=False: tmp_path / "tar")
-    monkeypatch.setattr(image, "uv_folder", lambda: tmp_path / "uv")
+    monkeypatch.setattr(rootfs, "rootfs", lambda image, on_step, how: rootfs.Rootfs(tmp_path / "tar"))
+    monkeypatch.setattr(image, "uv_folder", lambda tell: tmp_path / "uv")
     monkeypatch.setattr(network, "secrets", lambda folder: {})
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     return Place(tmp_path / "repo")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
-from assay import base, build, cli, doctor, engine, errors, reproduce, smoke
+from assay import build, cli, doctor, engine, errors, reproduce, rootfs, smoke
 from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import (
@@ -27,7 +27,7 @@ from assay.errors import (
     UsageError,
     VerificationFailed,
 )
-from assay.images import Built, write_images
+from assay.images import Built, Change, Drift, Images, write_images
 from tests.unit.repository import repository
 
 FIND = engine.find
@@ -146,7 +146,7 @@ def test_the_exit_code_is_the_errors(
 
 
 def test_success_is_0(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "build", lambda *a: None)
+    monkeypatch.setattr(build, "build", lambda *a: Images())
     ran = assay_("build", "torchy")
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
@@ -254,7 +254,18 @@ def test_images(assay_: Callable[..., Ran]) -> None:
     ran = assay_("images")
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert lines[0].split() == ["image", "on", "version", "compressed", "on", "disk", "digest", "what"]
+    assert lines[0].split() == [
+        "image",
+        "on",
+        "version",
+        "compressed",
+        "on",
+        "disk",
+        "digest",
+        "Debian",
+        "until",
+        "what",
+    ]
     torchy = next(line for line in lines if line.startswith("torchy"))
     assert torchy.split()[:8] == ["torchy", "cuda/1.0", "2.0", "1.50", "GB", "4.00", "GB", "d" * 12]
     assert "\x1b" not in ran.out
@@ -270,8 +281,18 @@ def test_images(assay_: Callable[..., Ran]) -> None:
         "digest": BUILT.digest,
         "compressed_bytes": 1_500_000_000,
         "uncompressed_bytes": 4 * 10**9,
+        "supported_until": None,
+        "drift": {},
     }
     assert rows[0]["digest"] is None
+
+    drift = {"base/trixie": Drift("b" * 64, (Change("libc6", "2.41-12", "2.41-13"), Change("bash", None, "5")))}
+    write_images(Path.cwd(), {"torchy": msgspec.structs.replace(BUILT, drift=drift)})
+    said = assay_("images").out
+    assert f"{'d' * 12} drifted" in said
+    assert "base/trixie has drifted: 2 packages have moved: libc6 2.41-12 -> 2.41-13, bash absent -> 5\n" in said
+    (row,) = [row for row in json.loads(assay_("images", "--json").out) if row["drift"]]
+    assert row["drift"]["base/trixie"]["changes"][0] == {"package": "libc6", "was": "2.41-12", "now": "2.41-13"}
 
 
 def test_images_says_what_sharing_saves_in_a_registry(assay_: Callable[..., Ran]) -> None:
@@ -365,11 +386,11 @@ def test_reproduce(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) 
 def test_lock(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
 
-    def bootstrap(image: Any, on_step: Any) -> base.PackagesLock:
+    def bootstrap(image: Any, on_step: Any) -> rootfs.PackagesLock:
         called.append(image.name)
-        return base.PackagesLock((base.Package("python3", "3", "a" * 64),), "b" * 64)
+        return rootfs.PackagesLock((rootfs.Package("python3", "3", "a" * 64),), "b" * 64)
 
-    monkeypatch.setattr(base, "lock", bootstrap)
+    monkeypatch.setattr(rootfs, "lock", bootstrap)
     ran = assay_("lock", "base/trixie", "--upgrade")
     assert ran.code == 0
     assert called == ["base/trixie"]

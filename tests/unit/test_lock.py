@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from assay import base, catalog, lock
+from assay import catalog, lock, rootfs
 from assay.catalog import Catalog
 from assay.engine.process import Completed
 from assay.errors import BuildFailed, UsageError
@@ -207,8 +207,8 @@ def test_a_failure_to_write_leaves_no_trace(root: Path, uv: Resolver, monkeypatc
 
 
 def test_a_base_moves_only_when_it_is_named(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = base.Package("python3", "3.13.6-1", "1" * 64)
-    monkeypatch.setattr(base, "lock", lambda image, on_step: base.PackagesLock((package,), "1" * 64))
+    package = rootfs.Package("python3", "3.13.6-1", "1" * 64)
+    monkeypatch.setattr(rootfs, "lock", lambda image, on_step: rootfs.PackagesLock((package,), "1" * 64))
     assert "base/trixie" not in {result.image for result in write_locks(locked, upgrade=True)}
     results = write_locks(locked, "base/trixie")
     assert results[0].changes == ("python3 3.13.5-1 -> 3.13.6-1",)
@@ -226,7 +226,7 @@ def with_tools(locked: Path) -> Path:
         'include = ["g++"]\nunpack = ["headers"]\nsources = ["hello"]\n'
     )
     names = ("g++", "headers", "src:hello")
-    made = base.PackagesLock(tuple(base.Package(name, "1", "1" * 64) for name in names), "1" * 64)
+    made = rootfs.PackagesLock(tuple(rootfs.Package(name, "1", "1" * 64) for name in names), "1" * 64)
     (folder / "packages.lock").write_text(made.text("tools/torchy"))
     toml = locked / "images/torchy/image.toml"
     toml.write_text(toml.read_text().replace("[framework]", 'build_tools = "tools/torchy"\n[framework]', 1))
@@ -234,8 +234,8 @@ def with_tools(locked: Path) -> Path:
 
 
 def test_build_tools_are_locked_where_they_are_named(with_tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = base.Package("g++", "2", "1" * 64)
-    monkeypatch.setattr(base, "lock", lambda image, on_step: base.PackagesLock((package,), "1" * 64))
+    package = rootfs.Package("g++", "2", "1" * 64)
+    monkeypatch.setattr(rootfs, "lock", lambda image, on_step: rootfs.PackagesLock((package,), "1" * 64))
     assert "tools/torchy" not in {result.image for result in write_locks(with_tools, upgrade=True)}
     assert "g++ 1 -> 2" in write_locks(with_tools, "tools/torchy")[0].changes
     (with_tools / "images/tools/torchy/packages.lock").unlink()

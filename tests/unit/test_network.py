@@ -86,7 +86,7 @@ def test_nothing_of_it_is_in_the_request(home: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("PIP_INDEX_URL", INDEX)
     (tmp_path / f"{SECRET}.pem").write_text(SECRET)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"{SECRET}.pem"))
-    monkeypatch.setattr(image, "uv_folder", lambda: Path("/uv"))
+    monkeypatch.setattr(image, "uv_folder", lambda tell: Path("/uv"))
     cat = catalog.load(repository(tmp_path / "repo"))
     parent = Built("k", None, "sha256:1", "sha256:2", (), (), 0, 0, 0.0, "")
     run = image.Run(cat, None, None, build.Options())  # type: ignore[arg-type]

@@ -158,7 +158,7 @@ def test_without_root_there_is_none(private: Private, monkeypatch: pytest.Monkey
 def started(monkeypatch: pytest.MonkeyPatch, private: Private, script: str) -> None:
     """Let ``up`` start a script in the daemon's place, which nobody is going to answer for."""
     monkeypatch.setattr(apt, "available", lambda: True)
-    monkeypatch.setattr(apt, "unpack", lambda wanted, folder: None)
+    monkeypatch.setattr(apt, "unpack", lambda wanted, folder, tell: None)
     real = process.daemon
     monkeypatch.setattr(process, "daemon", lambda argv, **k: real(["/bin/sh", "-c", script], **k))
     monkeypatch.setattr(EmbeddedEngine, "_answers", lambda self: False)
@@ -204,7 +204,7 @@ def test_a_running_daemon_is_not_started_again(
 
 
 def test_one_command_at_a_time(private: Private) -> None:
-    with private._locked(), (private.home / "lock").open("w") as other, pytest.raises(BlockingIOError):
+    with private._alone(print), (private.home / "lock").open("w") as other, pytest.raises(BlockingIOError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with (private.home / "lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

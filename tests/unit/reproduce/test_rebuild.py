@@ -73,7 +73,7 @@ def again(
 
     def built(cat: Any, engine: Any, names: list[str], seen: Any, options: build.Options) -> Any:
         assert names == ["torchy"]
-        assert options == build.Options(no_cache=True, suffix="-rebuild")
+        assert options == build.Options(no_cache=True, locked=True, suffix="-rebuild")
         assert cat.root != checkout
         return SimpleNamespace(images={"torchy": SimpleNamespace(digest=ours.digest, diff_ids=ours.diff_ids)})
 

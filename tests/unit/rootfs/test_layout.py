@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assay import oci
+from assay import rootfs
 
 FILE = b"a root file system"
 
@@ -31,7 +31,7 @@ def tar(tmp_path: Path) -> Path:
 
 
 def test_a_layout_leads_from_its_index_to_the_tar(tar: Path, tmp_path: Path) -> None:
-    digest = oci.layout(tar, tmp_path / "layout")
+    digest = rootfs.layout(tar, tmp_path / "layout")
     folder = tmp_path / "layout"
     assert json.loads((folder / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     (described,) = json.loads((folder / "index.json").read_text())["manifests"]
@@ -52,5 +52,5 @@ def test_a_layout_leads_from_its_index_to_the_tar(tar: Path, tmp_path: Path) -> 
 
 
 def test_an_interrupted_copy_is_no_obstacle_to_the_next(tar: Path, tmp_path: Path) -> None:
-    first, second = (oci.layout(tar, tmp_path / name) for name in "ab")
+    first, second = (rootfs.layout(tar, tmp_path / name) for name in "ab")
     assert first != second
