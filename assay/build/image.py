@@ -19,13 +19,14 @@ import uv
 from assay import paths, planning, rootfs
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
-from assay.build.turns import Holder, engine_turn
+from assay.build.turns import engine_turn
 from assay.build.watching import Options, View, phase_of
 from assay.catalog import Catalog, Image
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
 from assay.host import files, network
+from assay.host.holders import Holder
 from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT
 
@@ -50,7 +51,7 @@ class Run:
 
     def building(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
-        who = Holder(os.getpid(), str(self.catalog.root), name)
+        who = Holder.here(name, self.catalog.root)
         return engine_turn(who, lambda text: self.view.phase(name, text), self.stop, alone=self.options.pack)
 
 
@@ -208,12 +209,13 @@ def _base_context(tar: Path, folder: Path) -> Path:
 
 def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     options = run.options
-    making = "bootstrapping" if shown == image.name else f"bootstrapping {image.name}"
-    run.view.phase(shown, making)
+    run.view.phase(shown, f"bootstrapping {image.name}")
 
     def on_step(text: str) -> None:
-        run.view.phase(shown, text if text.startswith(_ROOTFS_PHASES) else making)
-        run.view.step(shown, text)
+        if text.startswith(_ROOTFS_PHASES):
+            run.view.phase(shown, text)
+        else:
+            run.view.step(shown, text)
 
     fresh = options.no_cache and not options.keep_base
     return rootfs.rootfs(image, on_step, rootfs.How(fresh, options.locked, options.refresh, run.stop))

@@ -14,6 +14,9 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import IO
 
+from assay.host import holders
+from assay.host.holders import Holder
+
 Tell = Callable[[str], None]
 TICK = 0.1
 # Whoever waits is told so again: a minute without a line looks like a hang.
@@ -57,9 +60,10 @@ def alone(place: Path, what: str, tell: Tell, stop: threading.Event | None = Non
 @contextlib.contextmanager
 def locked(path: Path, what: str, tell: Tell, stop: threading.Event | None = None) -> Iterator[None]:
     """Hold the lock on a file. The file stays: to delete it would hand two processes a lock each."""
-    with path.open("w") as handle:
-        _wait(handle, what, tell, stop)
-        yield
+    with path.open("a") as handle:
+        _wait(path, handle, what, tell, stop)
+        with holders.written_into(handle, Holder.here(what)):
+            yield
 
 
 def taken(handle: IO[str], kind: int) -> bool:
@@ -117,14 +121,15 @@ def replace(path: Path, data: bytes) -> None:
             raise
 
 
-def _wait(handle: IO[str], what: str, tell: Tell, stop: threading.Event | None) -> None:
-    started = told = time.monotonic()
-    waited = False
+def _wait(path: Path, handle: IO[str], what: str, tell: Tell, stop: threading.Event | None) -> None:
+    told, said = 0.0, ""
     while not taken(handle, fcntl.LOCK_EX):
+        holder = holders.read(path)
+        text = f"waiting for {what}" + (f" ({holder.where})" if holder else "")
         now = time.monotonic()
-        if not waited or now - told >= SAY_EVERY:
-            tell(f"waiting for {what}" + (f" ({now - started:.0f} s)" if waited else ""))
-            waited, told = True, now
+        if text != said or now - told >= SAY_EVERY:
+            tell(text)
+            told, said = now, text
         if stop is None:
             time.sleep(TICK)
         elif stop.wait(TICK):

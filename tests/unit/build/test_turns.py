@@ -11,7 +11,8 @@ from typing import TextIO
 import pytest
 
 from assay import build, paths
-from assay.build import Options, turns
+from assay.build import Options
+from assay.host import holders
 from tests.unit.place import (
     Place,
     View,
@@ -36,7 +37,7 @@ def test_one_build_at_a_time(place: Place) -> None:
     class Told(View):
         def phase(self, name: str, text: str) -> None:
             if text:
-                assert text == "waiting for another build (in this command)"
+                assert text == "waiting for another build in this checkout (in this command)"
                 go.set()
 
     view = Told()
@@ -94,7 +95,8 @@ def test_waiting_for_one_elsewhere_can_be_interrupted(
 HOLD = """
 import sys, threading
 from pathlib import Path
-from assay.build.turns import Holder, engine_turn
+from assay.build.turns import engine_turn
+from assay.host.holders import Holder
 import os
 with engine_turn(Holder(os.getpid(), "/their/clone", "theirs"), print, threading.Event(), alone=True):
     print("held", flush=True)
@@ -134,10 +136,10 @@ def test_for_whom_is_waited(place: Place, another: subprocess.Popen[str]) -> Non
 
 
 def test_who_was_killed_is_not_waited_for(place: Place, another: subprocess.Popen[str]) -> None:
-    assert [one.what for one in turns.holders(paths.cache() / "builds.lock")] == ["theirs"]
+    assert [one.what for one in holders.all_beside(paths.cache() / "builds.lock")] == ["theirs"]
     another.kill()
     another.wait()
-    assert turns.holders(paths.cache() / "builds.lock") == []
+    assert holders.all_beside(paths.cache() / "builds.lock") == []
     assert not list((paths.cache() / "builds.lock.holders").iterdir()), "its file is removed"
     place.build("plain")
     assert not [event for event in place.view.events if "waiting" in str(event)]
@@ -151,7 +153,7 @@ def test_a_holder_that_says_nothing_that_can_be_read(tmp_path: Path, data: bytes
         handle.write(data)
         handle.flush()
         fcntl.flock(handle, fcntl.LOCK_EX)
-        assert turns.holders(tmp_path / "lock") == []
+        assert holders.all_beside(tmp_path / "lock") == []
 
 
 def test_images_of_one_command_that_wait_for_each_other_are_named(place: Place) -> None:
