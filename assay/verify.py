@@ -18,7 +18,9 @@ from typing import Any, cast
 import msgspec
 import zstandard
 
-from assay import attestations, certificate
+from assay import attestation, certificate
+from assay.attestation import STATEMENT_TYPE, PublicKey
+from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
 from assay.certificate import LEVELS, PREDICATE_TYPE, Known, Report
 from assay.errors import RegistryFailed, VerificationFailed
 from assay.registry import (
@@ -32,10 +34,9 @@ from assay.registry import (
     Repository,
     decode,
 )
-from assay.signing import BUNDLE_TYPES, LARGEST_BUNDLE, STATEMENT_TYPE, PublicKey
 
 MOST_ATTACHED = 128
-NEEDED = (attestations.PROVENANCE, attestations.SBOM, attestations.TEST_RESULT)
+NEEDED = (attestation.PROVENANCE, attestation.SBOM, attestation.TEST_RESULT)
 LARGEST_LAYER = 64 * 2**30
 LARGEST_WINDOW = 2**27
 STEP = 2**14
@@ -351,7 +352,7 @@ def _check_tag(reference: Reference, found: Verdict, config: _Config) -> None:
         found.problems.append(f"the repository is {reference.path}, and the certificate is of {found.image}")
     if reference.digest or reference.wanted == "latest":
         return
-    wanted = attestations.tag(config.config.labels)
+    wanted = attestation.tag(config.config.labels)
     if reference.tag != wanted:
         found.problems.append(
             f"the tag {reference.tag} points to {found.image or 'an image'} {wanted}: it was moved, or is not ours; "

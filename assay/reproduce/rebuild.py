@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import build, catalog, verify
-from assay.attestations import PROVENANCE
+from assay.attestation import PROVENANCE, PublicKey
 from assay.build import Options, View
 from assay.engine import Engine
 from assay.errors import VerificationFailed
@@ -21,7 +21,6 @@ from assay.images import repository, tag
 from assay.registry import Reference, Repository
 from assay.reproduce.differences import LayerDifference, compared
 from assay.reproduce.source import check_inputs, exported, source_of
-from assay.signing import PublicKey
 
 SCHEMA = 1
 SUFFIX = "-rebuild"

@@ -13,7 +13,7 @@ from typing import IO, Any
 import pytest
 from rich.console import Console
 
-from assay import attestations, build, reproduce, view
+from assay import attestation, build, reproduce, view
 from assay.errors import VerificationFailed
 from assay.reproduce import Rebuilt
 from assay.reproduce.differences import Difference, LayerDifference
@@ -63,7 +63,7 @@ def again(
     digest = hashlib.sha256((checkout / "images/Dockerfile").read_bytes()).hexdigest()
     theirs.certificate["predicate"]["image"]["inputs"] = {"images/Dockerfile": digest}
     commit = git(checkout, "rev-parse", "HEAD")
-    made = attestations.provenance(theirs.certificate, "2026-11-22T17:00:00Z", {}, commit)
+    made = attestation.provenance(theirs.certificate, "2026-11-22T17:00:00Z", {}, commit)
     published.put(fake.host, theirs, made)
 
     def built(cat: Any, engine: Any, names: list[str], seen: Any, options: build.Options) -> Any:
