@@ -16,6 +16,7 @@ import msgspec
 
 from assay import (
     __version__,
+    attestation,
     build,
     catalog,
     doctor,
@@ -25,19 +26,18 @@ from assay import (
     planning,
     publish,
     reproduce,
-    signing,
     smoke,
     table,
     verify,
     view,
 )
+from assay.attestation import PrivateKey, PublicKey
 from assay.certificate import LEVELS, Suites
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, UsageError, of_the_system
 from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
-from assay.signing import PrivateKey, PublicKey
 
 Command = Callable[..., Any]
 
@@ -242,18 +242,19 @@ def plan(image: str, device: str) -> None:
 )
 def keygen(out: Path) -> None:
     """Make a key pair to sign with: an encrypted private key, and the public key that you give out."""
-    secret, public = signing.generate(out, _password(confirm=True))
+    secret, public = attestation.generate(out, _password(confirm=True))
     view.out.print(f"{secret}: keep it, and its password, to yourself\n{public}: give it out", markup=False)
 
 
 def _password(*, confirm: bool) -> str:
     """From the environment, else asked for; never from the command line, which others can see."""
-    told = os.environ.get(signing.PASSWORD_VARIABLE)
+    told = os.environ.get(attestation.PASSWORD_VARIABLE)
     if told is not None:
         return told
     if not sys.stdin.isatty():
         raise UsageError(
-            "the key's password is wanted, and this is no terminal", f"Set {signing.PASSWORD_VARIABLE}, or use one."
+            "the key's password is wanted, and this is no terminal",
+            f"Set {attestation.PASSWORD_VARIABLE}, or use one.",
         )
     return str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from assay import certificate, compatibility, engine, verify
+from assay.attestation import PublicKey
 from assay.certificate import RANK, Certificate, Policy, Suites
 from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, dotted, numbers
 from assay.engine.embedded import EmbeddedEngine, install_hint
@@ -26,7 +27,6 @@ from assay.host.gpus import Nvidia
 from assay.host.machine import Room
 from assay.images import PREFIX, read_images
 from assay.registry import Reference
-from assay.signing import PublicKey
 
 SCHEMA = 1
 LARGEST_CERTIFICATE = certificate.LARGEST_REPORT

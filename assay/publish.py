@@ -19,8 +19,10 @@ from typing import Any
 
 import msgspec
 
-from assay import attestations, certificate, planning, scripts
-from assay.attestations import Inventory
+from assay import attestation, certificate, planning, scripts
+from assay.attestation import PrivateKey
+from assay.attestation.bundle import BUNDLE_TYPE
+from assay.attestation.sbom import Inventory, sbom
 from assay.catalog import Catalog, Image
 from assay.certificate import Report, Suites, Verdict
 from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
@@ -29,7 +31,6 @@ from assay.host import process
 from assay.images import Built, read_images, require_exact
 from assay.images import tag as local_name
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
-from assay.signing import BUNDLE_TYPE, PrivateKey
 
 INVENTORY_SECONDS = 300
 LARGEST_INVENTORY = 16 * 2**20
@@ -56,7 +57,7 @@ class Candidate:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags, the one that moves last."""
-        return (attestations.tag(planning.labels(self.image)), "latest")
+        return (attestation.tag(planning.labels(self.image)), "latest")
 
 
 @dataclass(frozen=True)
@@ -244,9 +245,9 @@ def _statements(cat: Catalog, engine: Engine, candidate: Candidate, commit: str 
     inventory = _inventory(cat.root, engine, candidate)
     return [
         *(one.statement for one in candidate.certified),
-        *(attestations.test_result(one.statement, one.report, one.verdict) for one in candidate.certified),
-        attestations.provenance(first.statement, built.built, parents, commit),
-        attestations.sbom(image.name, built.digest, built.built, suite, inventory),
+        *(attestation.test_result(one.statement, one.report, one.verdict) for one in candidate.certified),
+        attestation.provenance(first.statement, built.built, parents, commit),
+        sbom(image.name, built.digest, built.built, suite, inventory),
     ]
 
 

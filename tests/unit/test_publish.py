@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 import pytest
 
-from assay import attestations, catalog, planning, publish, scripts
+from assay import catalog, planning, publish, scripts
 from assay.certificate import Known
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
@@ -296,57 +296,6 @@ def test_no_secret_is_kept(checkout: Path, fake: FakeRegistry, made: Image) -> N
     go(checkout, fake, made)
     for path in (checkout / "build").rglob("*"):
         assert not path.is_file() or b"PRIVATE KEY" not in path.read_bytes()
-
-
-# ---- statements
-
-
-def test_provenance_names_what_is_needed_to_build_again(made: Image) -> None:
-    commit = "c" * 40
-    found = attestations.provenance(
-        made.certificate, "2026-11-22T17:00:00Z", {"cuda/1": "sha256:" + "a" * 64}, commit
-    )
-    materials = {one["name"]: one["digest"] for one in found["predicate"]["buildDefinition"]["resolvedDependencies"]}
-    assert materials["source"] == {"gitCommit": commit}
-    assert materials["cuda/1"] == {"sha256": "a" * 64}
-    inputs = made.certificate["predicate"]["image"]["inputs"]
-    assert inputs
-    assert all(materials[path] == {"sha256": value} for path, value in inputs.items())
-    assert found["subject"] == made.certificate["subject"]
-
-
-def test_the_sbom_has_packages_and_licences() -> None:
-    package = attestations.Package
-    found = attestations.sbom(
-        "app",
-        "sha256:" + "0" * 64,
-        "2026-11-22T17:00:00Z",
-        "trixie",
-        attestations.Inventory(
-            1,
-            (package("bash", "5:1", ("Expat", "MIT"), "amd64"),),
-            (package("numpy", "2", ("BSD-3-Clause AND MIT",)), package("x", "1", ())),
-        ),
-    )
-    by_name = {one["name"]: one for one in found["predicate"]["components"]}
-    assert by_name["bash"]["purl"] == "pkg:deb/debian/bash@5:1?arch=amd64&distro=trixie"
-    named = [one["license"] for one in by_name["bash"]["licenses"]]
-    assert sorted(next(iter(one.values())) for one in named) == ["Expat", "MIT"]
-    assert by_name["numpy"]["licenses"] == [{"expression": "BSD-3-Clause AND MIT"}]
-    assert "licenses" not in by_name["x"]
-    assert found["predicateType"] == attestations.SBOM
-
-
-@pytest.mark.parametrize(
-    ("labels", "tag"),
-    [
-        ({"org.opencontainers.image.version": "2.15.0", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
-        ({"org.opencontainers.image.version": "2.15.0+cu132", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
-        ({"org.opencontainers.image.version": "1.9.1"}, "1.9.1-cpu"),
-    ],
-)
-def test_tags(labels: dict[str, str], tag: str) -> None:
-    assert attestations.tag(labels) == tag
 
 
 def test_the_commit_is_the_sources(tmp_path: Path) -> None:

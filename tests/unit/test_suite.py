@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import build, catalog
-from assay.certificate import suite_files as suite
 from assay.catalog import Catalog
+from assay.certificate import suite_files as suite
 from assay.errors import UsageError
 from smoke import suite as inside
 from smoke.checks import FAMILIES

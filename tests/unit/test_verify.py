@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import verify
+from assay.attestation.bundle import BUNDLE_TYPE
 from assay.errors import RegistryFailed, VerificationFailed
 from assay.registry import OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
-from assay.signing import BUNDLE_TYPE
 from assay.verify import Policy, Verdict
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import CONTENT, NOW, TAG, Image, image, key, known, name, put, reference

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from assay import attestations
+from assay.attestation.sbom import Inventory
 from assay.scripts import inventory
 
 
@@ -31,6 +31,6 @@ def test_debian_packages_and_their_licences(tmp_path: Path) -> None:
 
 
 def test_python_packages_of_this_environment() -> None:
-    found = msgspec.convert({"schema": 1, "debian": [], "python": inventory.python()}, attestations.Inventory)
+    found = msgspec.convert({"schema": 1, "debian": [], "python": inventory.python()}, Inventory)
     licences = {one.name.lower(): one.licences for one in found.python}
     assert licences["click"] == ("BSD-3-Clause",)

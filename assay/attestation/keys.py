@@ -1,7 +1,7 @@
-"""Keys and signed statements: DSSE in a Sigstore bundle, with a local key and no transparency log.
+"""Keys on disk, and what they sign: statements in Sigstore bundles, without a transparency log.
 
-ECDSA on P-256 over SHA-256, which ``cosign verify-attestation --key`` takes. Signatures are deterministic (RFC 6979):
-the same statement under the same key is the same bundle, so that what is published already is not sent again.
+The keys are ECDSA on P-256 over SHA-256, as ``cosign verify-attestation --key`` takes them. Signatures are
+deterministic (RFC 6979): the same statement and key give the same bundle, so what is published is not sent again.
 """
 
 from __future__ import annotations
@@ -11,51 +11,20 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from assay.attestation.bundle import PAYLOAD_TYPE, decode, encode, to_be_signed
 from assay.errors import UsageError, VerificationFailed
 
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-BUNDLE_TYPES = re.compile(r"application/vnd\.dev\.sigstore\.bundle(\.v[0-9]+\.[0-9]+\+json|\+json;version=[0-9.]+)")
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-LARGEST_BUNDLE = 32 * 2**20
 LARGEST_KEY = 64 * 2**10
 PASSWORD_VARIABLE = "ASSAY_PASSWORD"  # noqa: S105 - a variable's name
-
-
-class _Signature(msgspec.Struct, frozen=True):
-    sig: bytes
-    keyid: str = ""
-
-
-class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
-    payload: bytes
-    payload_type: str
-    signatures: Annotated[tuple[_Signature, ...], msgspec.Meta(max_length=16)]
-
-
-class _PublicKey(msgspec.Struct, frozen=True):
-    hint: str = ""
-
-
-class _Material(msgspec.Struct, frozen=True, rename="camel"):
-    public_key: _PublicKey | None = None
-
-
-class _Bundle(msgspec.Struct, frozen=True, rename="camel"):
-    media_type: str
-    verification_material: _Material
-    dsse_envelope: _Envelope
 
 
 class WrongKey(VerificationFailed):
@@ -81,37 +50,36 @@ class PublicKey:
         return cls(key)
 
     def pem(self) -> bytes:
-        """The key as cosign takes it."""
+        """Return the key as cosign takes it."""
         return self.key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def hint(self) -> str:
-        """What bundles call the key: the hash of its DER form."""
+        """The name of the key in bundles: the hash of its DER form."""
         der = self.key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
     def open(self, bundle: bytes) -> bytes:
-        """The payload of a bundle, once its signature is found to be this key's.
+        """Return the payload of a bundle that this key signed.
 
-        `WrongKey` for another key's; `VerificationFailed` for what was stripped, edited or malformed.
+        Raises `WrongKey` if another key signed it, `VerificationFailed` if it was stripped, edited or is malformed.
         """
         todo = "Do not use what it is attached to, or ask the publisher for the key."
-        found = _decoded(bundle)
-        envelope = found.dsse_envelope
-        if envelope.payload_type != PAYLOAD_TYPE:
-            raise VerificationFailed(f"the bundle holds {envelope.payload_type[:60]!r}, and no statement", todo)
-        if not any(one.sig for one in envelope.signatures):
+        opened = decode(bundle)
+        if opened.dsse_envelope.payload_type != PAYLOAD_TYPE:
+            kind = opened.dsse_envelope.payload_type[:60]
+            raise VerificationFailed(f"the bundle holds {kind!r}, and no statement", todo)
+        if not opened.signatures:
             raise VerificationFailed("the signature was stripped: the bundle has none", todo)
-        if any(self._fits(one.sig, envelope.payload) for one in envelope.signatures):
-            return envelope.payload
-        named = found.verification_material.public_key
-        if named is None or named.hint != self.hint:
+        if any(self._fits(signature, opened.payload) for signature in opened.signatures):
+            return opened.payload
+        if opened.hint != self.hint:
             raise WrongKey("it was signed with another key", todo)
         raise VerificationFailed("the payload or its signature was edited: they do not fit", todo)
 
     def _fits(self, signature: bytes, payload: bytes) -> bool:
         with contextlib.suppress(InvalidSignature):
-            self.key.verify(signature, _pae(payload), ec.ECDSA(hashes.SHA256()))
+            self.key.verify(signature, to_be_signed(payload), ec.ECDSA(hashes.SHA256()))
             return True
         return False
 
@@ -140,25 +108,20 @@ class PrivateKey:
 
     @property
     def public(self) -> PublicKey:
-        """The other half."""
+        """The public half of the key."""
         return PublicKey(self.key.public_key())
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
-        """A Sigstore bundle of a Statement; the same bytes for the same statement."""
+        """Return the Sigstore bundle of a Statement; the same bytes for the same statement."""
         payload = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-        signature = self.key.sign(_pae(payload), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        bundle = _Bundle(
-            media_type=BUNDLE_TYPE,
-            verification_material=_Material(_PublicKey(self.public.hint)),
-            dsse_envelope=_Envelope(payload, PAYLOAD_TYPE, (_Signature(signature),)),
-        )
-        return msgspec.json.encode(bundle)
+        signature = self.key.sign(to_be_signed(payload), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return encode(payload, signature, self.public.hint)
 
 
 def generate(prefix: Path, password: str) -> tuple[Path, Path]:
-    """Make a key pair: ``prefix``.key, encrypted and readable by its owner only, and ``prefix``.pub.
+    """Write a key pair: ``prefix``.key, encrypted and readable by its owner only, and ``prefix``.pub.
 
-    Never overwrites: `UsageError` where one of the two is there.
+    Nothing is overwritten: raises `UsageError` if one of the two files exists.
     """
     if not password:
         raise UsageError("the password is empty", f"Type one, or set {PASSWORD_VARIABLE}.")
@@ -176,32 +139,6 @@ def generate(prefix: Path, password: str) -> tuple[Path, Path]:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
             file.write(data)
     return paths
-
-
-def statement(name: str, digest: str, predicate_type: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
-    """An in-toto Statement about an image's digest."""
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}],
-        "predicateType": predicate_type,
-        "predicate": dict(predicate),
-    }
-
-
-def _pae(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: what is signed."""
-    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
-
-
-def _decoded(bundle: bytes) -> _Bundle:
-    todo = "Do not use what it is attached to."
-    try:
-        found = msgspec.json.decode(bundle, type=_Bundle)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise VerificationFailed(f"the bundle is malformed: {error}", todo) from None
-    if not BUNDLE_TYPES.fullmatch(found.media_type):
-        raise VerificationFailed(f"the bundle is of the type {found.media_type[:60]!r}, which is unknown", todo)
-    return found
 
 
 def _read(path: Path) -> bytes:

@@ -8,12 +8,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from assay import signing
+from assay.attestation import PrivateKey, PublicKey, WrongKey, generate, statement
 from assay.errors import UsageError, VerificationFailed
-from assay.signing import PrivateKey, PublicKey, WrongKey, generate, statement
 
 STATEMENT = statement("app", "sha256:" + "0" * 64, "urn:x", {"grüße": 1})
 
@@ -110,6 +109,11 @@ def test_what_was_tampered_with(pair: tuple[Path, Path], tmp_path: Path) -> None
         other.open(json.dumps(bundle).encode())
 
 
-def test_the_encoding_that_is_signed() -> None:
-    """DSSE's own example of the pre-authentication encoding, with our type."""
-    assert signing._pae(b"hello world") == b"DSSEv1 28 application/vnd.in-toto+json 11 hello world"
+def test_the_encoding_that_is_signed(pair: tuple[Path, Path]) -> None:
+    """DSSE's pre-authentication encoding, written out: whoever knows DSSE alone can check the signature."""
+    bundle = json.loads(PrivateKey.read(pair[0], "a password").sign({"a": 1}))
+    envelope = bundle["dsseEnvelope"]
+    assert base64.b64decode(envelope["payload"]) == b'{"a":1}'
+    signature = base64.b64decode(envelope["signatures"][0]["sig"])
+    encoded = b'DSSEv1 28 application/vnd.in-toto+json 7 {"a":1}'
+    PublicKey.read(pair[1]).key.verify(signature, encoded, ec.ECDSA(hashes.SHA256()))
