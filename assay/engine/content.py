@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 from assay.engine.connection import Connection
 from assay.errors import EngineMissing
 from assay.host import process
+from assay.host.tars import Reader
 
 
 class Content(Connection):
@@ -88,21 +89,3 @@ def _not_kept(digest: str) -> EngineMissing:
     return EngineMissing(
         f"the engine has no content {digest}", "Turn on its containerd image store, or use the embedded engine."
     )
-
-
-class Reader:
-    """Makes a file that can be read out of an iterator of chunks."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        """Return the next ``size`` bytes, or fewer at the end."""
-        while len(self._rest) < size:
-            chunk = next(self._chunks, b"")
-            if not chunk:
-                break
-            self._rest += chunk
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken

@@ -9,7 +9,8 @@ from pathlib import Path
 from assay import rootfs
 from assay.catalog import Catalog, Image
 from assay.errors import BuildFailed
-from assay.lock.text import changes_between, pins_in, read_lock, stacks_below, write_lock
+from assay.host import files
+from assay.lock.text import changes_between, pins_in, read_lock, stacks_below
 from assay.lock.uv import new_lock
 
 
@@ -76,7 +77,7 @@ def lock(
     for result in results:
         if result.written:
             try:
-                write_lock(result.path, texts[result.path])
+                files.replace(result.path, texts[result.path].encode())
             except OSError as error:
                 raise BuildFailed(
                     f"{result.path} cannot be written: {error.strerror}", "See to the disk and its rights."
