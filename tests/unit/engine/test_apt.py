@@ -67,7 +67,8 @@ def test_sources_that_were_never_fetched_are_told_too(tmp_path: Path, monkeypatc
         f"deb {ARCHIVE} one main\ndeb {ARCHIVE}-security one-security main contrib\n"
     )
     (tmp_path / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{tmp_path}/sources.list";\nDir::Etc::sourceparts "-";\nDir::State::lists "{tmp_path}/lists";\n'
+        f'Dir::Etc::sourcelist "{tmp_path}/sources.list";\nDir::Etc::sourceparts "-";\n'
+        f'Dir::State::lists "{tmp_path}/lists";\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
     assert apt.host_sources() == [
