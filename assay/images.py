@@ -100,7 +100,12 @@ def drift_label(drift: Mapping[str, Drift]) -> dict[str, str]:
 
 def drift_of(labels: Mapping[str, str]) -> dict[str, Drift]:
     """Return the drift that an image's labels say, by the name of what drifted; empty for an exact one."""
-    return msgspec.json.decode(labels.get(DRIFT_LABEL, "{}"), type=dict[str, Drift])
+    try:
+        return msgspec.json.decode(labels.get(DRIFT_LABEL, "{}"), type=dict[str, Drift])
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BuildFailed(
+            f"the label {DRIFT_LABEL} of an image cannot be read: {error}", "Build it again with --no-cache."
+        ) from None
 
 
 def drifts(built: Mapping[str, Built]) -> dict[str, Drift]:

@@ -29,7 +29,7 @@ from typing import Any
 
 from assay import catalog
 from assay.engine.embedded import EmbeddedEngine
-from assay.images import Built, read_images, smallest
+from assay.images import Built, drifts, read_images, smallest
 from assay.reproduce import Sameness, sameness_of
 
 # What would bring something of this machine's user into the fresh one.
@@ -162,10 +162,10 @@ def _without_signals(do: Any) -> None:
             signal.signal(number, handler)
 
 
-def drifted(built: Built) -> str:
-    """How the archive had moved on since the lock, in words; empty where it had not, or where that is not known."""
-    drift = getattr(built, "drift", None)
-    return str(drift) if drift else ""
+def drifted(*built: Built | None) -> str:
+    """How the archive had moved on since the lock, in words; empty where it had not."""
+    found = drifts({str(number): one for number, one in enumerate(built) if one is not None})
+    return "; ".join(f"{name}: {drift}" for name, drift in found.items())
 
 
 def compare(root: Path, start: Start) -> list[tuple[str, str]]:
@@ -173,9 +173,9 @@ def compare(root: Path, start: Start) -> list[tuple[str, str]]:
     ours, theirs = read_images(root).images, read_images(start.clone).images
     rows = []
     for name, built in theirs.items():
-        drift = drifted(built) or (drifted(ours[name]) if name in ours else "")
+        drift = drifted(built, ours.get(name))
         if drift:
-            rows.append((name, f"drifted: {drift}"))
+            rows.append((name, f"drifted, so that there is nothing to hold it against: {drift}"))
         elif name not in ours:
             rows.append((name, "not built in this checkout"))
         else:

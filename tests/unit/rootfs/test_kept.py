@@ -163,9 +163,6 @@ def test_dependencies_that_come_and_go_are_drift(
 ) -> None:
     world.archives[MIRROR.name] = now
     world.tars[now] = MOVED_TAR
-    if now[: len(LOCKED)] == LOCKED:  # the index has all that is locked, and mmdebstrap takes more
-        assert rootfs.rootfs(image, ignore).drift == Drift(DRIFT.rootfs, changes)
-        return
     assert rootfs.rootfs(image, ignore).drift == Drift(DRIFT.rootfs, changes)
 
 
@@ -291,12 +288,14 @@ def test_the_same_version_with_another_hash(image: catalog.Image, world: World) 
     assert world.bootstrapped == []
 
 
-def test_another_hash_that_only_shows_in_what_was_made(image: catalog.Image, world: World) -> None:
+def test_another_hash_that_only_shows_in_what_was_made(
+    image: catalog.Image, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def made(*arguments: Any) -> tuple[Path, tuple[Package, ...]]:
-        path, packages = World.bootstrap(world, *arguments)
+        path, packages = world.bootstrap(*arguments)
         return path, (dataclasses.replace(packages[0], sha256=C), *packages[1:])
 
-    bootstrap.bootstrap = made  # type: ignore[assignment] # undone by the fixture
+    monkeypatch.setattr(bootstrap, "bootstrap", made)
     with pytest.raises(BuildFailed, match="another hash"):
         rootfs.rootfs(image, ignore)
     assert in_cache() == []
