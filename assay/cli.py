@@ -63,9 +63,14 @@ def cli() -> None:
     """Build GPU environment images, one per deep-learning framework, and certify each by training in it."""
 
 
-def _engine(watching: view.BuildView) -> engine.Engine:
-    """The engine, whose start is shown."""
-    found = engine.find(lambda text: watching.phase("engine", text))
+def _engine(watching: view.BuildView, meanwhile: Callable[[], None] = lambda: None) -> engine.Engine:
+    """The engine, whose start is shown; where it has to be started, ``meanwhile`` is called."""
+
+    def tell(text: str) -> None:
+        watching.phase("engine", text)
+        meanwhile()
+
+    found = engine.find(tell)
     watching.phase("engine", "")
     return found
 
@@ -81,8 +86,12 @@ def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh
     known = catalog.load(repository())
     known.order(images)
     options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
-    with view.BuildView() as watching, _engine(watching) as found:
-        made = build.build(known, found, images, watching, options).images
+    with (
+        view.BuildView() as watching,
+        build.Ahead(known, images, watching, options) as ahead,
+        _engine(watching, ahead.begin) as found,
+    ):
+        made = build.build(known, found, images, watching, options, ahead).images
     asked = {image.name: made[image.name] for image in known.order(images) if image.name in made}
     for name, drift in drifts(asked).items():
         view.err.print(f"{name} has drifted: {drift}", markup=False)

@@ -92,7 +92,9 @@ class BuildView:
     def start(self, name: str) -> None:
         """An image's turn has come."""
         with self._lock:
-            self._rows[name] = _Row(self._clock())
+            row = self._rows.get(name)
+            if row is None or row.end is not None:  # else it is at work already, ahead of its turn
+                self._rows[name] = _Row(self._clock())
             self._say(f"{name}: building")
 
     def phase(self, name: str, text: str) -> None:

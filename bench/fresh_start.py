@@ -29,8 +29,8 @@ from typing import Any
 
 from assay import catalog
 from assay.engine.embedded import EmbeddedEngine
-from assay.images import Built, read_images, smallest
-from assay.reproduce import Sameness, sameness_of
+from assay.images import Built, drifts, read_images, smallest
+from assay.reproduce import sameness_of
 
 # What would bring something of this machine's user into the fresh one.
 _NOT_HANDED_ON = (
@@ -105,6 +105,8 @@ def run(start: Start, argv: list[str]) -> None:
             os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=60)
         raise
+    finally:
+        process.stdout.close()
     if status != 0:
         raise SystemExit(f"error: `{' '.join(argv)}` ended with {status}\n  What it said stands above.")
 
@@ -162,24 +164,24 @@ def _without_signals(do: Any) -> None:
             signal.signal(number, handler)
 
 
-def drifted(built: Built) -> str:
-    """How the archive had moved on since the lock, in words; empty where it had not, or where that is not known."""
-    drift = getattr(built, "drift", None)
-    return str(drift) if drift else ""
+def compare(ours: dict[str, Built], theirs: dict[str, Built]) -> list[tuple[str, str, bool]]:
+    """Each image of the clone, how it stands to this checkout's in words, and whether that is as it should be.
 
-
-def compare(root: Path, start: Start) -> list[tuple[str, str]]:
-    """Each image of the clone and how it stands to this checkout's: the verdict, or what drifted."""
-    ours, theirs = read_images(root).images, read_images(start.clone).images
+    What drifted alike in both has to be the same all the same; otherwise there is nothing to hold it against.
+    """
     rows = []
     for name, built in theirs.items():
-        drift = drifted(built) or (drifted(ours[name]) if name in ours else "")
-        if drift:
-            rows.append((name, f"drifted: {drift}"))
-        elif name not in ours:
-            rows.append((name, "not built in this checkout"))
+        here = ours.get(name)
+        drift = "; ".join(f"{what}: {how}" for what, how in drifts({name: built}).items())
+        said = f" (drifted: {drift})" if drift else ""
+        if here is None:
+            rows.append((name, f"not built in this checkout{said}", True))
+        elif here.drift != built.drift:
+            there = "; ".join(f"{what}: {how}" for what, how in drifts({name: here}).items())
+            rows.append((name, f"drifted (here: {there or 'exact'}; in the clone: {drift or 'exact'})", True))
         else:
-            rows.append((name, sameness_of(ours[name], built).value))
+            found = sameness_of(here, built)
+            rows.append((name, f"{found.value}{said}", found.holds))
     return rows
 
 
@@ -200,8 +202,8 @@ def main() -> int:
     with fresh(root, image) as start:
         run(start, ["make", "build-all", f"IMAGES={image}"])
         run(start, ["make", "smoke", f"IMAGES={image}"])
-        rows = compare(root, start)
-    problems = [f"{name} is different" for name, said in rows if said == Sameness.DIFFERENT.value]
+        rows = compare(read_images(root).images, read_images(start.clone).images)
+    problems = [f"{name} came out as another image than here" for name, _, good in rows if not good]
     if start.longest_silence > QUIET:
         problems.append(f"{start.longest_silence:.0f} s went by without a line")
     if options.limit and start.stages["certificate"] > options.limit:
@@ -210,12 +212,12 @@ def main() -> int:
     for stage, seconds in start.stages.items():
         print(f"  {seconds:6.1f} s  {stage}")
     print(f"  {start.longest_silence:6.1f} s  the longest silence")
-    for name, said in rows:
+    for name, said, _ in rows:
         print(f"  {name}: {said}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if options.json:
-        said = {"image": image, "stages": start.stages, "silence": start.longest_silence, "compared": dict(rows)}
+        said = {"image": image, "stages": start.stages, "silence": start.longest_silence, "compared": rows}
         options.json.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     return 1 if problems else 0
 

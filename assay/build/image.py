@@ -17,10 +17,11 @@ from pathlib import Path
 import uv
 
 from assay import paths, planning, rootfs
+from assay.build.ahead import Ahead
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import engine_turn
-from assay.build.watching import Options, View, phase_of
+from assay.build.watching import Options, View, phase_of, tell_rootfs
 from assay.catalog import Catalog, Image
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
@@ -32,8 +33,6 @@ from assay.planning import ENVIRONMENT
 
 # Until BuildKit has read what the first step needs.
 PREPARING = "handing over"
-# How a phase of a root file system is told from a step of mmdebstrap's.
-_ROOTFS_PHASES = ("waiting for ", "asking ", "bootstrapping ", "drifted: ")
 
 
 @dataclass
@@ -44,6 +43,7 @@ class Run:
     engine: Engine
     view: View
     options: Options
+    ahead: Ahead | None = None
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -209,16 +209,12 @@ def _base_context(tar: Path, folder: Path) -> Path:
 
 def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     options = run.options
-    run.view.phase(shown, f"bootstrapping {image.name}")
-
-    def on_step(text: str) -> None:
-        if text.startswith(_ROOTFS_PHASES):
-            run.view.phase(shown, text)
-        else:
-            run.view.step(shown, text)
-
+    made = run.ahead.take(image.name) if run.ahead else None
+    if made:
+        return made
     fresh = options.no_cache and not options.keep_base
-    return rootfs.rootfs(image, on_step, rootfs.How(fresh, options.locked, options.refresh, run.stop))
+    how = rootfs.How(fresh, options.locked, options.refresh, run.stop)
+    return rootfs.rootfs(image, tell_rootfs(run.view, image, shown), how)
 
 
 def uv_folder(tell: files.Tell = files.silent) -> Path:

@@ -34,11 +34,12 @@ def engine_turn(who: Holder, tell: Tell, stop: threading.Event, *, alone: bool) 
     Raises `CancelledError` if ``stop`` is set while another one builds: a lock that is waited for could not be left.
     """
     with _engine_lock() as handle:
-        told = None
+        told, looked = None, 0
         while not files.taken(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
-            others = " and ".join(map(str, holders.all_beside(_path()))) or "another command"
-            if others != told:
-                tell(f"waiting for {others}")
+            others, looked = " and ".join(map(str, holders.all_beside(_path()))), looked + 1
+            # Who has taken it just now has not said so yet.
+            if others != told and (others or looked > files.LOOKS):
+                tell(f"waiting for {others or 'another command'}")
                 told = others
             if stop.wait(TICK):
                 raise CancelledError

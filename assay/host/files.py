@@ -21,6 +21,7 @@ Tell = Callable[[str], None]
 TICK = 0.1
 # Whoever waits is told so again: a minute without a line looks like a hang.
 SAY_EVERY = 30.0
+LOOKS = 5  # before it is said that nobody says who has a lock
 
 
 def silent(_text: str) -> None:
@@ -122,12 +123,14 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def _wait(path: Path, handle: IO[str], what: str, tell: Tell, stop: threading.Event | None) -> None:
-    told, said = 0.0, ""
+    told, said, looked = 0.0, "", 0
     while not taken(handle, fcntl.LOCK_EX):
         holder = holders.read(path)
         text = f"waiting for {what}" + (f" ({holder.where})" if holder else "")
         now = time.monotonic()
-        if text != said or now - told >= SAY_EVERY:
+        looked += 1
+        # Who has taken it just now has not said so yet.
+        if (holder or looked > LOOKS) and (text != said or now - told >= SAY_EVERY):
             tell(text)
             told, said = now, text
         if stop is None:

@@ -59,10 +59,9 @@ class Engine:
         ]
         inherited = {key: text for one in below if one in self.names for key, text in self.names[one].labels.items()}
         labels = {**inherited, **request.labels}
-        content = f"{name}{self.content}{self.compression}{labels.get(DRIFT_LABEL, '')}"
-        digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
-        config = f"sha256:c{self.content}"
-        facts = ImageFacts(digest, config, (*parent, name), ((name, 5),), labels, {}, "", self.size)
+        config = f"{name}{self.content}{labels.get(DRIFT_LABEL, '')}"
+        digest = f"sha256:{hashlib.sha256(f'{config}{self.compression}'.encode()).hexdigest()}"
+        facts = ImageFacts(digest, f"sha256:{config}", (*parent, name), ((name, 5),), labels, {}, "", self.size)
         with self.lock:
             self.names[request.tag] = facts
         return digest
