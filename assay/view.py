@@ -20,7 +20,7 @@ from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
 from assay.images import Built
 from assay.publish import Published
-from assay.reproduce import Rebuilt
+from assay.reproduce import Rebuilt, Reproduced, Sameness
 from assay.smoke import Outcome
 
 # Where nobody looks (a pipe, a log) lines are as long as they need to be.
@@ -92,7 +92,9 @@ class BuildView:
     def start(self, name: str) -> None:
         """An image's turn has come."""
         with self._lock:
-            self._rows[name] = _Row(self._clock())
+            row = self._rows.get(name)
+            if row is None or row.end is not None:  # else it is at work already, ahead of its turn
+                self._rows[name] = _Row(self._clock())
             self._say(f"{name}: building")
 
     def phase(self, name: str, text: str) -> None:
@@ -352,6 +354,18 @@ def show_verdict(verdict: verify.Verdict) -> None:
         out.print(Text(f"  holds: {plain(verdict.image)}, {verdict.level}", "bold green"))
 
 
+SAMENESS_COLOURS = {Sameness.SAME: "green", Sameness.COMPRESSED_DIFFERENTLY: "green", Sameness.DIFFERENT: "bold red"}
+
+
+def show_reproduced(rows: Iterable[Reproduced]) -> None:
+    """Per image whether a second build gave the same, and both digests."""
+    made = table(("image", "verdict", "digest", "again"), ())
+    for one in rows:
+        said = Text(one.sameness.value, SAMENESS_COLOURS[one.sameness])
+        made.add_row(one.name, said, one.first.digest[:19], one.again.digest[:19])
+    out.print(made)
+
+
 def show_rebuilt(found: Rebuilt) -> None:
     """Whether the same bits came out, and where not."""
     out.print(Text(plain(f"{found.reference}  commit {found.commit[:12]}"), "bold"))
@@ -362,8 +376,13 @@ def show_rebuilt(found: Rebuilt) -> None:
             out.print(Text(plain(f"    {one.path}: {one.what}")))
     for name in found.configuration:
         out.print(Text(plain(f"  configuration: {name}"), "bold red"))
-    if found.same:
+    if found.recompressed:
+        numbers = ", ".join(map(str, found.recompressed))
+        out.print(Text(f"  layer {numbers}: the same content, compressed differently", "green"))
+    if found.sameness is Sameness.SAME:
         out.print(Text("  the same, bit for bit", "bold green"))
+    elif found.sameness.holds:
+        out.print(Text("  the same files and configuration; only the compression differs", "bold green"))
 
 
 def show_error(error: AssayError) -> None:

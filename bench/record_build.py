@@ -27,6 +27,7 @@ class Recorder:
         self._out = out.open("w", encoding="utf-8")
         self._started = time.monotonic()
         self._lock = threading.Lock()
+        self._phases: dict[str, str] = {}
 
     def __enter__(self) -> Recorder:
         self._shown.__enter__()
@@ -47,12 +48,15 @@ class Recorder:
 
     def start(self, name: str) -> None:
         """An image's turn has come."""
+        self._phases.pop(name, None)
         self._write("start", name=name)
         self._shown.start(name)
 
     def phase(self, name: str, text: str) -> None:
         """Another phase begins."""
-        self._write("phase", name=name, text=text)
+        if self._phases.get(name) != text:
+            self._phases[name] = text
+            self._write("phase", name=name, text=text)
         self._shown.phase(name, text)
 
     def step(self, name: str, text: str) -> None:

@@ -6,6 +6,7 @@ import copy
 import datetime
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,10 +16,12 @@ import msgspec
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay import attestations, certificate, publish
+from assay import attestation, certificate, publish
+from assay.attestation import PrivateKey
+from assay.attestation.naming import CUDA_LABEL, VERSION_LABEL
+from assay.attestation.sbom import Inventory, sbom
 from assay.certificate import Known
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
-from assay.signing import PrivateKey
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -48,9 +51,10 @@ def name() -> str:
 
 def known() -> Known:
     """The suite that made it, with the gates of today."""
-    suite = evidence()["predicate"]["suite"]
+    suite, framework = evidence()["predicate"]["suite"], evidence()["predicate"]["plan"]["framework"]["name"]
     gates = json.loads((ROOT / "smoke/gates.json").read_text())
-    return Known(suite["digest"]["sha256"], suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
+    suites = {framework: suite["digest"]["sha256"]}
+    return Known(suites, suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
 
 
 @dataclass
@@ -65,33 +69,42 @@ class Image:
     def digest(self) -> str:
         return self.manifest.digest
 
+    @property
+    def diff_ids(self) -> tuple[str, ...]:
+        return tuple(self.certificate["predicate"]["image"]["diffIDs"])
+
     def statements(self) -> list[dict[str, Any]]:
         report = certificate.report_of(self.certificate)
         verdict = certificate.judge(report, known())
         built = "2026-11-22T17:00:00Z"
-        inventory = attestations.Inventory(1, (), ())
+        inventory = Inventory(1, (), ())
         return [
             self.certificate,
-            attestations.test_result(self.certificate, report, verdict),
-            attestations.provenance(self.certificate, built, {}, None),
-            attestations.sbom(name(), self.digest, built, "trixie", inventory),
+            attestation.test_result(self.certificate, report, verdict),
+            attestation.provenance(self.certificate, built, {}, None),
+            sbom(name(), self.digest, built, "trixie", inventory),
         ]
 
 
-def image(version: str = "2.15.0", content: tuple[bytes, ...] = CONTENT) -> Image:
+def image(
+    version: str = "2.15.0",
+    content: tuple[bytes, ...] = CONTENT,
+    compress: Callable[[bytes], bytes] = zstandard.compress,
+    media_type: str = LAYER,
+) -> Image:
     """An image of a version, certified."""
-    layers = [zstandard.compress(data) for data in content]
+    layers = [compress(data) for data in content]
     config = msgspec.json.encode(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Labels": {attestations.VERSION_LABEL: version, attestations.CUDA_LABEL: "13.2"}},
+            "config": {"Labels": {VERSION_LABEL: version, CUDA_LABEL: "13.2"}},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(data) for data in content]},
         }
     )
     manifest = ImageManifest(
         config=Descriptor(CONFIG, digest_of(config), len(config)),
-        layers=tuple(Descriptor(LAYER, digest_of(data), len(data)) for data in layers),
+        layers=tuple(Descriptor(media_type, digest_of(data), len(data)) for data in layers),
     )
     made = Manifest(msgspec.json.encode(manifest), OCI_MANIFEST)
     data = copy.deepcopy(evidence())

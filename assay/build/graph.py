@@ -12,13 +12,15 @@ import traceback
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from assay.build.ahead import Ahead
 from assay.build.image import Run, build_image, log_of
 from assay.build.limits import check_room
 from assay.build.turns import checkout_turn, tidy
 from assay.build.watching import Options, View
 from assay.catalog import Catalog, Image
-from assay.engine import Engine, process
+from assay.engine import Engine
 from assay.errors import AssayError, of_image, together
+from assay.host import process
 from assay.images import Built, Images, read_images
 
 SIDE_BY_SIDE = 2
@@ -26,15 +28,22 @@ SIDE_BY_SIDE = 2
 ALL = "this build"
 
 
-def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
+def build(
+    cat: Catalog,
+    engine: Engine,
+    names: Iterable[str],
+    view: View,
+    options: Options | None = None,
+    ahead: Ahead | None = None,
+) -> Images:
     """Build the named images (none: all) and what they stand on; returns what `images.json` then says.
 
     A failed image does not stop those that do not need it, whatever was raised for it; at the end one error names all
-    that failed.
+    that failed. What was made ``ahead`` is used.
     """
     options = options or Options()
     order = cat.order(names)
-    run = Run(cat, engine, view, options)
+    run = Run(cat, engine, view, options, ahead)
     with checkout_turn(cat.root, lambda text: view.phase(ALL, text)):
         view.phase(ALL, "")
         known = read_images(cat.root).images if not options.suffix else {}

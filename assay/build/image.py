@@ -16,23 +16,23 @@ from pathlib import Path
 
 import uv
 
-from assay import network, paths, planning, rootfs
+from assay import paths, planning, rootfs
+from assay.build.ahead import Ahead
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
-from assay.build.turns import Holder, engine_turn
-from assay.build.watching import Options, View, phase_of
+from assay.build.turns import engine_turn
+from assay.build.watching import Options, View, phase_of, tell_rootfs
 from assay.catalog import Catalog, Image
-from assay.certificate import suite_digest
+from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import files
+from assay.host import files, network
+from assay.host.holders import Holder
 from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT
 
 # Until BuildKit has read what the first step needs.
 PREPARING = "handing over"
-# How a phase of a root file system is told from a step of mmdebstrap's.
-_ROOTFS_PHASES = ("waiting for ", "asking ", "bootstrapping ", "drifted: ")
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Run:
     engine: Engine
     view: View
     options: Options
+    ahead: Ahead | None = None
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -50,7 +51,7 @@ class Run:
 
     def building(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
-        who = Holder(os.getpid(), str(self.catalog.root), name)
+        who = Holder.here(name, self.catalog.root)
         return engine_turn(who, lambda text: self.view.phase(name, text), self.stop, alone=self.options.pack)
 
 
@@ -72,7 +73,7 @@ def build_image(run: Run, image: Image) -> Built:
         return known
     run.view.start(image.name)
     started = time.monotonic()
-    suite = suite_digest(run.catalog.root / "smoke") if image.framework else None
+    suite = suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build(run, image, parent, name)
     built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
     check_built(run.catalog.root, image, built, parent)
@@ -208,16 +209,12 @@ def _base_context(tar: Path, folder: Path) -> Path:
 
 def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     options = run.options
-    run.view.phase(shown, f"bootstrapping {image.name}")
-
-    def on_step(text: str) -> None:
-        if text.startswith(_ROOTFS_PHASES):
-            run.view.phase(shown, text)
-        else:
-            run.view.step(shown, text)
-
+    made = run.ahead.take(image.name) if run.ahead else None
+    if made:
+        return made
     fresh = options.no_cache and not options.keep_base
-    return rootfs.rootfs(image, on_step, rootfs.How(fresh, options.locked, options.refresh, run.stop))
+    how = rootfs.How(fresh, options.locked, options.refresh, run.stop)
+    return rootfs.rootfs(image, tell_rootfs(run.view, image, shown), how)
 
 
 def uv_folder(tell: files.Tell = files.silent) -> Path:

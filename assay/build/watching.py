@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from assay.catalog import Image
 from assay.engine import Step
 from assay.errors import AssayError
+from assay.host.files import Tell
 from assay.images import Built
 
 # What a step of BuildKit's is to a person, by how its name begins: a stage in brackets, or what the exporter does.
@@ -18,6 +20,8 @@ _PHASES = (
     (re.compile(r"\[[^]]*\] RUN "), "installing"),
     (re.compile(r"\[[^]]*\] (ADD|COPY) "), "copying"),
 )
+# How a phase of a root file system is told from a step of mmdebstrap's.
+_ROOTFS_PHASES = ("waiting for ", "asking ", "bootstrapping ", "drifted: ")
 
 
 class View(Protocol):
@@ -57,6 +61,19 @@ class Options:
     suffix: str = ""
     locked: bool = False
     refresh: bool = False
+
+
+def tell_rootfs(view: View, image: Image, shown: str) -> Tell:
+    """Begin the phase that makes a root file system, and return what tells a view of it under the name ``shown``."""
+    view.phase(shown, f"bootstrapping {image.name}")
+
+    def tell(text: str) -> None:
+        if text.startswith(_ROOTFS_PHASES):
+            view.phase(shown, text)
+        else:
+            view.step(shown, text)
+
+    return tell
 
 
 def phase_of(step: Step) -> str | None:

@@ -14,10 +14,14 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import IO
 
+from assay.host import holders
+from assay.host.holders import Holder
+
 Tell = Callable[[str], None]
 TICK = 0.1
 # Whoever waits is told so again: a minute without a line looks like a hang.
 SAY_EVERY = 30.0
+LOOKS = 5  # before it is said that nobody says who has a lock
 
 
 def silent(_text: str) -> None:
@@ -57,9 +61,10 @@ def alone(place: Path, what: str, tell: Tell, stop: threading.Event | None = Non
 @contextlib.contextmanager
 def locked(path: Path, what: str, tell: Tell, stop: threading.Event | None = None) -> Iterator[None]:
     """Hold the lock on a file. The file stays: to delete it would hand two processes a lock each."""
-    with path.open("w") as handle:
-        _wait(handle, what, tell, stop)
-        yield
+    with path.open("a") as handle:
+        _wait(path, handle, what, tell, stop)
+        with holders.written_into(handle, Holder.here(what)):
+            yield
 
 
 def taken(handle: IO[str], kind: int) -> bool:
@@ -117,14 +122,17 @@ def replace(path: Path, data: bytes) -> None:
             raise
 
 
-def _wait(handle: IO[str], what: str, tell: Tell, stop: threading.Event | None) -> None:
-    started = told = time.monotonic()
-    waited = False
+def _wait(path: Path, handle: IO[str], what: str, tell: Tell, stop: threading.Event | None) -> None:
+    told, said, looked = 0.0, "", 0
     while not taken(handle, fcntl.LOCK_EX):
+        holder = holders.read(path)
+        text = f"waiting for {what}" + (f" ({holder.where})" if holder else "")
         now = time.monotonic()
-        if not waited or now - told >= SAY_EVERY:
-            tell(f"waiting for {what}" + (f" ({now - started:.0f} s)" if waited else ""))
-            waited, told = True, now
+        looked += 1
+        # Who has taken it just now has not said so yet.
+        if (holder or looked > LOOKS) and (text != said or now - told >= SAY_EVERY):
+            tell(text)
+            told, said = now, text
         if stop is None:
             time.sleep(TICK)
         elif stop.wait(TICK):

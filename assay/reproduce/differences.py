@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,6 +14,7 @@ from assay import verify
 from assay.engine import Engine
 from assay.errors import VerificationFailed
 from assay.host.tars import Difference, Entry, differences, entries
+from assay.images import Built
 from assay.registry import LARGEST_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Repository
 
 MOST_NAMED = 100  # of the files that differ
@@ -29,36 +31,60 @@ class LayerDifference:
     files: tuple[Difference, ...]
 
 
-def compared(
-    published: str, rebuilt: str, there: Repository, engine: Engine, name: str
-) -> tuple[tuple[LayerDifference, ...], tuple[str, ...]]:
-    """The rebuilt image held against the published one: its layers, file by file, and its configuration."""
-    theirs = there.manifest(published).image()
-    ours = Manifest(_content(engine, name, rebuilt), OCI_MANIFEST).image()
-    layers = []
-    for number, (one, other) in enumerate(zip_longest(theirs.layers, ours.layers), 1):
-        if one is None or other is None or one.digest != other.digest:
-            layers.append(_layer(number, one, other, there, engine, name))
-    configurations = (there.blob(theirs.config, LARGEST_CONFIG), _content(engine, name, ours.config.digest))
-    return tuple(layers), tuple(_keys(*configurations))
+@dataclass(frozen=True)
+class Comparison:
+    """A rebuilt image, which the engine has under ``name``, to be held against one in a registry."""
 
+    there: Repository
+    engine: Engine
+    name: str
+    made: Built
 
-def _layer(
-    number: int, one: Descriptor | None, other: Descriptor | None, there: Repository, engine: Engine, name: str
-) -> LayerDifference:
-    theirs = entries(verify.unpacked(there.stream(one), one.media_type)) if one else {}
-    ours: dict[str, Entry] = {}
-    if other:
-        for _, file in engine.content(name, [other.digest]):
-            ours = entries(verify.unpacked(_pieces(file), other.media_type))
-    files = differences(theirs, ours)
-    return LayerDifference(
-        number=number,
-        published=one.digest if one else "",
-        rebuilt=other.digest if other else "",
-        count=len(files),
-        files=tuple(files[:MOST_NAMED]),
-    )
+    def of(self, published: str) -> tuple[tuple[LayerDifference, ...], tuple[str, ...], tuple[int, ...]]:
+        """Layers that differ, file by file; parts of the configuration that do; layers that are only recompressed.
+
+        ``published`` is a manifest digest. A layer counts as recompressed if the published one, unpacked here, has
+        the DiffID of the rebuilt one: what the published configuration says of it is not believed.
+        """
+        theirs = self.there.manifest(published).image()
+        ours = Manifest(_content(self.engine, self.name, self.made.digest), OCI_MANIFEST).image()
+        layers, recompressed = [], []
+        for number, (one, other) in enumerate(zip_longest(theirs.layers, ours.layers), 1):
+            if one is not None and other is not None and one.digest == other.digest:
+                continue
+            if one is not None and other is not None and self._content_of(one) == self.made.diff_ids[number - 1]:
+                recompressed.append(number)
+            else:
+                layers.append(self._layer(number, one, other))
+        return tuple(layers), self._configuration(theirs.config, ours.config), tuple(recompressed)
+
+    def _content_of(self, layer: Descriptor) -> str:
+        digest = hashlib.sha256()
+        for piece in verify.unpacked(self.there.stream(layer), layer.media_type):
+            digest.update(piece)
+        return f"sha256:{digest.hexdigest()}"
+
+    def _configuration(self, theirs: Descriptor, ours: Descriptor) -> tuple[str, ...]:
+        if theirs.digest == ours.digest:
+            return ()
+        published = self.there.blob(theirs, LARGEST_CONFIG)
+        parts = tuple(_keys(published, _content(self.engine, self.name, ours.digest)))
+        return parts or ("how its JSON is written",)
+
+    def _layer(self, number: int, one: Descriptor | None, other: Descriptor | None) -> LayerDifference:
+        theirs = entries(verify.unpacked(self.there.stream(one), one.media_type)) if one else {}
+        ours: dict[str, Entry] = {}
+        if other:
+            for _, file in self.engine.content(self.name, [other.digest]):
+                ours = entries(verify.unpacked(_pieces(file), other.media_type))
+        files = differences(theirs, ours)
+        return LayerDifference(
+            number=number,
+            published=one.digest if one else "",
+            rebuilt=other.digest if other else "",
+            count=len(files),
+            files=tuple(files[:MOST_NAMED]),
+        )
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -34,7 +34,8 @@ class Engine:
         self.requests: list[BuildRequest] = []
         self.names: dict[str, ImageFacts] = {}
         self.on_build: Callable[[str], None] = lambda name: None
-        self.content = 0  # another content, another digest
+        self.content = 0  # another content, another configuration and another digest
+        self.compression = 3  # another level, another digest alone
         self.size = 10**9
         self.foreign: set[str] = set()  # images that ignore their parent
         self.lock = threading.Lock()
@@ -58,9 +59,9 @@ class Engine:
         ]
         inherited = {key: text for one in below if one in self.names for key, text in self.names[one].labels.items()}
         labels = {**inherited, **request.labels}
-        content = f"{name}{self.content}{labels.get(DRIFT_LABEL, '')}"
-        digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
-        facts = ImageFacts(digest, "sha256:c", (*parent, name), ((name, 5),), labels, {}, "", (), self.size)
+        config = f"{name}{self.content}{labels.get(DRIFT_LABEL, '')}"
+        digest = f"sha256:{hashlib.sha256(f'{config}{self.compression}'.encode()).hexdigest()}"
+        facts = ImageFacts(digest, f"sha256:{config}", (*parent, name), ((name, 5),), labels, {}, "", self.size)
         with self.lock:
             self.names[request.tag] = facts
         return digest

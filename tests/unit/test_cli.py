@@ -358,11 +358,29 @@ def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_reproduce(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [reproduce.Reproduced("a", "sha256:1", "sha256:1"), reproduce.Reproduced("b", "sha256:1", "sha256:2")]
+    other = msgspec.structs.replace(BUILT, digest="sha256:2")
+    rows = [
+        reproduce.Reproduced("a", BUILT, BUILT),
+        reproduce.Reproduced("b", BUILT, msgspec.structs.replace(other, diff_ids=("another",))),
+        reproduce.Reproduced("c", BUILT, other),
+    ]
     monkeypatch.setattr(reproduce, "reproduce", lambda *a: rows)
     ran = assay_("reproduce")
-    ran.refused(4, "b: a second build gave another digest")
-    assert [line.split()[:2] for line in ran.out.splitlines()] == [["image", "same"], ["a", "yes"], ["b", "NO"]]
+    ran.refused(4, "b: a second build gave other content")
+    assert [line.split()[:2] for line in ran.out.splitlines()] == [
+        ["image", "verdict"],
+        ["a", "same"],
+        ["b", "different"],
+        ["c", "same;"],
+    ]
+    said = json.loads(assay_("reproduce", "--json").out)
+    assert [(one["image"], one["same"], one["verdict"]) for one in said] == [
+        ("a", True, "same"),
+        ("b", False, "different"),
+        ("c", True, "same; compressed differently"),
+    ]
+    rows.pop(1)
+    assert assay_("reproduce").code == 0
 
 
 def test_lock(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,5 +477,6 @@ def test_no_sizes(text: str) -> None:
 def test_the_embedded_engine_without_root_is_3(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apt, "available", lambda: False)
     monkeypatch.setattr(engine, "find", FIND)
-    monkeypatch.setattr(engine, "_system", lambda: (None, []))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such.sock")
+    monkeypatch.delenv("ASSAY_ENGINE", raising=False)
     assay_("engine", "up").refused(3, "no container engine answers", engine.install_hint())
