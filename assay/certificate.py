@@ -78,6 +78,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     observed: str
     metrics: tuple[Metric, ...]
     seconds: Decimal
+    switches: tuple[str, ...] = ()
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -192,11 +192,11 @@ def _backends(framework: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _patterns(value: Any) -> tuple[str, ...]:
     patterns = _names(value, "stderr")
-    for one in patterns:
-        try:
+    try:
+        for one in patterns:
             re.compile(one)
-        except (re.error, RecursionError) as why:
-            raise PlanError(f"one of stderr is {one!r}: {why}", "Write it as a regular expression.") from None
+    except (re.error, RecursionError) as why:
+        raise PlanError(f"one of stderr is {one!r}: {why}", "Write it as a regular expression.") from None
     return patterns
 
 

@@ -1,4 +1,4 @@
-"""Version calls that only must not crash, nor be refused: those that say nothing which ``smoke.closure`` has not asked.
+"""Version calls that only must not crash, nor be refused: they say nothing that ``smoke.closure`` needs.
 
 A framework makes them when it starts, whether or not there is a driver: JAX asks CUPTI, for one. They are made in
 processes that may crash, and so never in one that has trained. Standard library only.

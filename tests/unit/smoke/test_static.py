@@ -390,7 +390,7 @@ def test_then_its_package_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     outcomes = static.load(found)
     assert static.runtime_of(outcomes) == "11.8"
     assert static.judge_closure(found, outcomes, planned("11.8")).state == "pass"
-    assert "the CUDA runtime says" in static.judge_closure(found, outcomes, "11.7", "cpu").reason
+    assert "the CUDA runtime says" in static.judge_closure(found, outcomes, planned("11.7")).reason
     monkeypatch.setattr(closure, "load_all", lambda paths, _: [Outcome(str(path), False) for path in paths])
     assert static.runtime_of(static.load(found)) == ""
 
