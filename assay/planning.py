@@ -24,6 +24,7 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
     backends = {"backends": list(image.framework.backends)} if image.framework.backends else {}
+    optional = {"stderr": list(image.stderr), "uncalled": dict(image.uncalled)}
     return {
         "schema": 1,
         "image": image.name,
@@ -33,13 +34,14 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
         "labels": dict(image.labels),
         "packages": packages(image),
         "seconds_per_check": 300,
+        **{key: value for key, value in optional.items() if value},
     }
 
 
 def packages(image: Image) -> dict[str, str]:
-    """The Python packages of an image and their versions: those that are locked, and those that it builds."""
+    """The Python packages of an image and their versions: those that are locked, built, or ours."""
     pins = catalog.packages(image.lock) if image.lock else {}
-    return {**{name: pin.version for name, pin in pins.items()}, **image.built}
+    return {**{name: pin.version for name, pin in pins.items()}, **image.built, **image.beside}
 
 
 def plan_text(image: Image) -> str:

@@ -23,6 +23,7 @@ from assay.errors import UsageError
 
 RELEASED = Path(__file__).resolve().parent.parent / "suites"
 GATES = ("gates.json", "levels.json")
+DECLARED = ("CANNOT", "COMPILERS", "WORKLOADS", "TAKES_GPU")
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,12 +113,12 @@ def gates_digest(folder: Path) -> str:
 
 
 def declared(path: Path) -> Declared:
-    """The three literals of a framework's file, read without running it. Raises `UsageError` where one is missing."""
+    """The literals of a framework's file, read without running it. Raises `UsageError` where one is missing."""
     found: dict[str, Any] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)
-        if isinstance(target, ast.Name) and value is not None and target.id in {"CANNOT", "COMPILERS", "WORKLOADS"}:
+        if isinstance(target, ast.Name) and value is not None and target.id in DECLARED:
             found[target.id.lower()] = ast.literal_eval(value)
     try:
         return msgspec.convert(found, type=Declared)
