@@ -19,7 +19,7 @@ from assay import certificate, planning
 from assay.catalog import Catalog, Image
 from assay.certificate import Known, Report, Verdict
 from assay.engine import Engine, RunRequest, RunResult
-from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
+from assay.errors import AssayError, CertificateFailed, EngineMissing, UsageError, VerificationFailed, of_image
 from assay.images import Built, drift_inputs, read_images, repository, tag
 
 MOUNT = "/run/assay"
@@ -81,13 +81,23 @@ def smoke(
         on_image(image.name)
         try:
             outcome = _one(cat, engine, image, built.get(image.name), known, options)
-        except (UsageError, VerificationFailed, CertificateFailed) as error:
-            outcome = Outcome(image.name, options.device, error=error)
-        if options.pack:
-            engine.pack(engine.tags(repository(image.name)))
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
+        try:
+            if options.pack:
+                engine.pack(engine.tags(repository(image.name)))
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes
+
+
+def _failed(engine: Engine, image: Image, options: Options, error: Exception) -> Outcome:
+    """Whatever was raised for an image is that image's outcome, unless there is no engine left to run the others."""
+    if isinstance(error, EngineMissing) and not engine.answers():
+        raise error
+    return Outcome(image.name, options.device, error=of_image(image.name, error))
 
 
 def require_passed(outcomes: Iterable[Outcome]) -> None:
