@@ -247,6 +247,7 @@ def test_a_failed_check_is_in_the_certificate(place: Place) -> None:
 
 def test_an_engine_that_dies_ends_the_run(place: Place) -> None:
     place.engine.there = False
+
     def die(folder: Path) -> RunResult:
         raise EngineMissing("the engine went away", "Run it again.")
 
