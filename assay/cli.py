@@ -16,6 +16,7 @@ import msgspec
 
 from assay import (
     __version__,
+    attestation,
     build,
     catalog,
     doctor,
@@ -25,19 +26,18 @@ from assay import (
     planning,
     publish,
     reproduce,
-    signing,
     smoke,
     table,
     verify,
     view,
 )
-from assay.certificate import LEVELS, Known
+from assay.attestation import PrivateKey, PublicKey
+from assay.certificate import LEVELS, Suites
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, UsageError, of_the_system, together
 from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
-from assay.signing import PrivateKey, PublicKey
 
 Command = Callable[..., Any]
 
@@ -251,18 +251,19 @@ def plan(image: str, device: str) -> None:
 )
 def keygen(out: Path) -> None:
     """Make a key pair to sign with: an encrypted private key, and the public key that you give out."""
-    secret, public = signing.generate(out, _password(confirm=True))
+    secret, public = attestation.generate(out, _password(confirm=True))
     view.out.print(f"{secret}: keep it, and its password, to yourself\n{public}: give it out", markup=False)
 
 
 def _password(*, confirm: bool) -> str:
     """From the environment, else asked for; never from the command line, which others can see."""
-    told = os.environ.get(signing.PASSWORD_VARIABLE)
+    told = os.environ.get(attestation.PASSWORD_VARIABLE)
     if told is not None:
         return told
     if not sys.stdin.isatty():
         raise UsageError(
-            "the key's password is wanted, and this is no terminal", f"Set {signing.PASSWORD_VARIABLE}, or use one."
+            "the key's password is wanted, and this is no terminal",
+            f"Set {attestation.PASSWORD_VARIABLE}, or use one.",
         )
     return str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))
 
@@ -282,7 +283,7 @@ plain_option = click.option("--plain-http", is_flag=True, help="Speak HTTP witho
 def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_http: bool, as_json: bool) -> None:
     """Push certified images (all, unless named) with their signed certificates, SBOM and provenance."""
     known = catalog.load(repository())
-    good, refused = publish.candidates(known, Known.read(known.root), images)
+    good, refused = publish.candidates(known, Suites.read(known.root), images)
     for one in refused:
         view.err.print(f"{one.image}: refused: {one.why}", markup=False)
     done: list[publish.Published] = []
@@ -314,10 +315,8 @@ def verify_command(
     reference: str, key: Path, require: str, max_age: int, layers: bool, plain_http: bool, as_json: bool
 ) -> None:
     """Verify a published image from the registry alone; needs no engine and no checkout."""
-    release = paths.release()
-    suites = verify.released_suites(release / "certificates")
-    policy = verify.Policy(require, max_age or None, layers, plain_http, suites)
-    found = verify.verify(Reference.parse(reference), PublicKey.read(key), Known.read(release), policy)
+    policy = verify.Policy(require, max_age or None, layers, plain_http)
+    found = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), policy)
     if as_json:
         click.echo(json.dumps(verify.row(found), indent=1))
     else:
@@ -353,9 +352,8 @@ def table_command(write: bool) -> None:
     root = repository()
     if write:
         table.keep(root)
-    known = Known.read(root)
     until = {image.name: image.supported_until for image in catalog.load(root).images.values()}
-    made = table.rows(root / "certificates", known, until)
+    made = table.rows(root / "certificates", Suites.read(root), until)
     if write:
         readme = root / "README.md"
         readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(made)), encoding="utf-8")
@@ -391,13 +389,14 @@ def doctor_command(
     if references and key is None:
         raise UsageError("a certificate in a registry counts if it is signed", "Name the publisher's key with --key.")
     machine = doctor.another(driver, capabilities) if driver else None
-    root = _certificates_at()
-    known = Known.read(root)
     if references and key:
+        # What a registry has is judged by what this Assay came with, never by a folder that the command runs in.
         named = [Reference.parse(one) for one in references]
-        gathered = doctor.published(named, PublicKey.read(key), known, plain_http=plain_http)
+        suites = Suites.read(paths.release())
+        gathered = doctor.published(named, PublicKey.read(key), suites, plain_http=plain_http)
     else:
-        gathered = doctor.gather(root, known)
+        root = _certificates_at()
+        gathered = doctor.gather(root, Suites.read(root))
     answer = doctor.diagnose(gathered, machine)
     if as_json:
         click.echo(json.dumps(doctor.as_json(answer), indent=1))

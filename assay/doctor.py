@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,15 +17,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from assay import certificate, compatibility, engine, verify
-from assay.certificate import PREDICATE_TYPE, Known, Report
+from assay.attestation import PublicKey
+from assay.certificate import RANK, Certificate, Policy, Suites
 from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, dotted, numbers
-from assay.engine import host
 from assay.engine.embedded import EmbeddedEngine, install_hint
-from assay.engine.host import Nvidia, Room
 from assay.errors import UsageError, VerificationFailed
+from assay.host import gpus, machine
+from assay.host.gpus import Nvidia
+from assay.host.machine import Room
 from assay.images import PREFIX, read_images
 from assay.registry import Reference
-from assay.signing import PublicKey
 
 SCHEMA = 1
 LARGEST_CERTIFICATE = certificate.LARGEST_REPORT
@@ -103,14 +104,14 @@ class Surroundings:
         status = engine.status()
         embedded = EmbeddedEngine.here()
         return cls(
-            nvidia=host.nvidia(),
+            nvidia=gpus.nvidia(),
             engine=status,
-            architecture=host.architecture(),
-            cdi=host.cdi_specifications(),
-            shm=host.room(Path("/dev/shm")),  # noqa: S108 - its size is asked for
-            disk=host.room(embedded.data if status.used == "embedded" else Path("/var/lib/docker")),
-            podman=host.version_of("podman"),
-            apptainer=host.version_of("apptainer", "singularity"),
+            architecture=machine.architecture(),
+            cdi=machine.cdi_specifications(),
+            shm=machine.room(Path("/dev/shm")),  # noqa: S108 - its size is asked for
+            disk=machine.room(embedded.data if status.used == "embedded" else Path("/var/lib/docker")),
+            podman=machine.version_of("podman"),
+            apptainer=machine.version_of("apptainer", "singularity"),
         )
 
     def machine(self) -> Machine:
@@ -258,26 +259,6 @@ _Capabilities = Annotated[tuple[_Capability, ...], msgspec.Meta(max_length=64)]
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
 
 
-class _Subject(msgspec.Struct, frozen=True):
-    digest: certificate.Digest
-
-
-class _Image(msgspec.Struct, frozen=True):
-    platform: _Name = "linux/amd64"
-
-
-class _Predicate(msgspec.Struct, frozen=True):
-    image: _Image
-    timeCreated: _Name = ""  # noqa: N815 - in-toto's own name
-
-
-class _About(msgspec.Struct, frozen=True):
-    """What a Statement says around the report."""
-
-    subject: Annotated[tuple[_Subject, ...], msgspec.Meta(min_length=1, max_length=1)]
-    predicate: _Predicate
-
-
 class _Code(msgspec.Struct, frozen=True):
     cubin: _Capabilities = ()
     ptx: _Capabilities = ()
@@ -303,20 +284,6 @@ class _Stack(msgspec.Struct, frozen=True):
     served: _Served = _Served()
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """One certificate: an image's digest, a device, the report, and the level that follows from it."""
-
-    image: str
-    digest: str
-    device: str
-    architecture: str
-    created: str
-    report: Report
-    level: str
-    problem: str
-
-
 def read(path: Path) -> dict[str, Any]:
     """A certificate's Statement from a file; `VerificationFailed` for anything that is none, or is too large."""
     try:
@@ -329,26 +296,6 @@ def read(path: Path) -> dict[str, Any]:
     if statement is None:
         raise VerificationFailed(f"{path.name} is no certificate", REMEDY)
     return statement
-
-
-def understood(statement: Mapping[str, Any], known: Known) -> Certificate:
-    """A Statement, judged anew. Raises `VerificationFailed` for what is malformed."""
-    report = certificate.report_of(statement)
-    try:
-        about = msgspec.convert(statement, type=_About)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise VerificationFailed(f"the certificate is malformed: {error}", REMEDY) from None
-    verdict = certificate.judge(report, known)
-    return Certificate(
-        image=report.image[:256],
-        digest=f"sha256:{about.subject[0].digest.sha256}",
-        device=str(report.plan.get("device"))[:256],
-        architecture=about.predicate.image.platform.rpartition("/")[2],
-        created=about.predicate.timeCreated,
-        report=report,
-        level=verdict.level,
-        problem=f"{verdict.problems[0][0]}: {verdict.problems[0][1]}"[:512] if verdict.problems else "",
-    )
 
 
 def facts(several: Sequence[Certificate], reference: str) -> ImageFacts:
@@ -367,7 +314,7 @@ def facts(several: Sequence[Certificate], reference: str) -> ImageFacts:
         reference=reference,
         framework=stack.framework,
         python=python if isinstance(python, str) else "",
-        architecture=first.architecture,
+        architecture=first.platform.rpartition("/")[2],
         cuda=cuda,
         toolkit=_pair(stack.details.cuda) or cuda,
         least_driver=numbers(stack.least_driver),
@@ -377,13 +324,17 @@ def facts(several: Sequence[Certificate], reference: str) -> ImageFacts:
         ),
         wholly=frozenset(Code.parse(one).capability for one in stack.served.wholly),
         partly=frozenset(Code.parse(one).capability for one in stack.served.partly),
-        levels={one.device: one.level for one in several},
-        shortcoming=next((one.problem for one in several if one.problem), ""),
-        certified_on=tuple(
-            name for one in several if one.device == "gpu" and one.level >= "E3" for name in _names(one)
-        ),
+        levels={one.device: one.verdict.level for one in several},
+        shortcoming=next(filter(None, map(_shortcoming, several)), ""),
+        certified_on=tuple(name for one in several if RANK[one.verdict.level] >= RANK["E3"] for name in _names(one)),
         created=max(one.created for one in several),
     )
+
+
+def _shortcoming(one: Certificate) -> str:
+    """The first thing that is wrong with a certificate; empty if nothing is."""
+    name, what = next(iter(one.verdict.problems), ("", ""))
+    return (what if name == "certificate" else f"{name}: {what}" if name else "")[:512]
 
 
 def _names(one: Certificate) -> list[str]:
@@ -398,23 +349,26 @@ def _pair(text: object) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def published(references: Iterable[Reference], key: PublicKey, known: Known, *, plain_http: bool = False) -> Gathered:
+def published(
+    references: Iterable[Reference], key: PublicKey, suites: Suites, *, plain_http: bool = False
+) -> Gathered:
     """The facts of images in a registry, from the certificates that are attached to them and signed with this key.
+
+    They are held to what `assay verify` holds them to; one that does not hold is of no use.
 
     Raises `RegistryFailed` where a registry does not answer.
     """
     images, unusable = [], []
     for reference in references:
         try:
-            digest, statements = verify.evidence(reference, key, PREDICATE_TYPE, plain_http=plain_http)
-            several = [understood(statement, known) for statement in statements]
-            images.append(facts(several, str(reference.at(digest))))
+            several = verify.certificates(reference, key, suites, plain_http=plain_http)
+            images.append(facts(several, str(reference.at(several[0].digest))))
         except VerificationFailed as error:
             unusable.append((str(reference), error.what))
     return images, unusable
 
 
-def gather(root: Path, known: Known) -> Gathered:
+def gather(root: Path, suites: Suites) -> Gathered:
     """The facts of each image that has certificates below ``root``.
 
     What was certified here (``build/certificates``) comes before what came with the repository or the package. Raises
@@ -425,7 +379,7 @@ def gather(root: Path, known: Known) -> Gathered:
     for folder in (root / "certificates", root / "build" / "certificates"):
         for path in sorted(folder.rglob("*.json")):
             try:
-                one = understood(read(path), known)
+                one = certificate.read(read(path), Policy(suites))
             except VerificationFailed as error:
                 unusable.append((path.relative_to(root).as_posix(), error.what))
             else:

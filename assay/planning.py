@@ -9,7 +9,9 @@ from pathlib import Path
 
 from assay import catalog
 from assay.catalog import Catalog, Image
+from assay.certificate import LONGEST_LIFE, Configuration, Policy, Suites, plan_digest
 from assay.errors import UsageError
+from assay.images import Built
 
 # What decides nothing: what a lock was resolved from, and what is for people.
 NO_INPUTS = ("requirements.in", "README.md")
@@ -22,6 +24,7 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
     backends = {"backends": list(image.framework.backends)} if image.framework.backends else {}
+    optional = {"stderr": list(image.stderr), "uncalled": dict(image.uncalled)}
     return {
         "schema": 1,
         "image": image.name,
@@ -31,13 +34,14 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
         "labels": dict(image.labels),
         "packages": packages(image),
         "seconds_per_check": 300,
+        **{key: value for key, value in optional.items() if value},
     }
 
 
 def packages(image: Image) -> dict[str, str]:
-    """The Python packages of an image and their versions: those that are locked, and those that it builds."""
+    """The Python packages of an image and their versions: those that are locked, built, or ours."""
     pins = catalog.packages(image.lock) if image.lock else {}
-    return {**{name: pin.version for name, pin in pins.items()}, **image.built}
+    return {**{name: pin.version for name, pin in pins.items()}, **image.built, **image.beside}
 
 
 def plan_text(image: Image) -> str:
@@ -55,7 +59,17 @@ def labels(image: Image) -> dict[str, str]:
     version = framework_version(image)
     if image.framework and version:
         found |= {"assay.framework": image.framework.name, "org.opencontainers.image.version": version}
-    return found
+    return found | (_plan_labels(image) if image.framework else {})
+
+
+def _plan_labels(image: Image) -> dict[str, str]:
+    """What the image is to be checked for. A certificate whose plan asks for less is not one of this image."""
+    backends = image.framework.backends if image.framework else ()
+    return {
+        **({"assay.backends": ",".join(backends)} if backends else {}),
+        "assay.workloads": ",".join(image.workloads),
+        "assay.plan": plan_digest(plan(image)),
+    }
 
 
 def framework_version(image: Image) -> str | None:
@@ -80,6 +94,18 @@ def inputs(cat: Catalog, image: Image) -> dict[str, str]:
         for path in sorted(files)
         if "__pycache__" not in path.parts
     }
+
+
+def policy(cat: Catalog, image: Image, built: Built, suites: Suites, device: str) -> Policy:
+    """What a certificate of an image that was built here must be: of that build, its plan, its suite, its inputs."""
+    return Policy(
+        suites,
+        digest=built.digest,
+        configuration=Configuration(built.config, built.diff_ids, "linux/amd64", labels(image)),
+        plan=plan(image, device),
+        inputs=inputs(cat, image),
+        max_age_days=LONGEST_LIFE,
+    )
 
 
 def has_environment(image: Image) -> bool:

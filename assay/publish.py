@@ -11,8 +11,6 @@ Signatures and statements are deterministic, so publishing again asks what is th
 from __future__ import annotations
 
 import io
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,19 +19,21 @@ from typing import Any
 
 import msgspec
 
-from assay import attestations, certificate, planning
-from assay.attestations import Inventory
+from assay import attestation, certificate, planning, scripts
+from assay.attestation import PrivateKey
+from assay.attestation.bundle import BUNDLE_TYPE
+from assay.attestation.sbom import Inventory, sbom
 from assay.catalog import Catalog, Image
-from assay.certificate import Known, Report, Verdict
-from assay.engine import Engine, RunRequest, process
+from assay.certificate import Report, Suites, Verdict
+from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
 from assay.errors import AssayError, BuildFailed, UsageError, VerificationFailed, of_image
+from assay.host import process
 from assay.images import Built, read_images, require_exact
 from assay.images import tag as local_name
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
-from assay.signing import BUNDLE_TYPE, PrivateKey
 
 INVENTORY_SECONDS = 300
-MOUNT = "/run/assay"
+LARGEST_INVENTORY = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Candidate:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags, the one that moves last."""
-        return (attestations.tag(planning.labels(self.image)), "latest")
+        return (attestation.tag(planning.labels(self.image)), "latest")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Published:
     seconds: float
 
 
-def candidates(cat: Catalog, known: Known, names: Iterable[str]) -> tuple[list[Candidate], list[Refused]]:
+def candidates(cat: Catalog, suites: Suites, names: Iterable[str]) -> tuple[list[Candidate], list[Refused]]:
     """Which of the named images (none: of all that are built) may be published, and which may not. Asks no engine."""
     built = read_images(cat.root).images
     chosen = cat.select(names)
@@ -92,7 +92,7 @@ def candidates(cat: Catalog, known: Known, names: Iterable[str]) -> tuple[list[C
     refused: list[Refused] = []
     for image in chosen:
         try:
-            good.append(_candidate(cat, known, image, built.get(image.name)))
+            good.append(_candidate(cat, suites, image, built.get(image.name)))
         except (VerificationFailed, UsageError, BuildFailed) as error:
             refused.append(Refused(image.name, error.what))
     return good, refused
@@ -180,7 +180,7 @@ def source_commit(root: Path) -> str | None:
 # What may be published
 
 
-def _candidate(cat: Catalog, known: Known, image: Image, built: Built | None) -> Candidate:
+def _candidate(cat: Catalog, suites: Suites, image: Image, built: Built | None) -> Candidate:
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework", "Name a framework image.")
     if built is None:
@@ -190,30 +190,22 @@ def _candidate(cat: Catalog, known: Known, image: Image, built: Built | None) ->
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise VerificationFailed(f"{image.name} has no certificate", f"Run `assay smoke {image.name}`.")
-    return Candidate(image, built, tuple(_certified(cat, known, image, built, path) for path in paths))
+    return Candidate(image, built, tuple(_certified(cat, suites, image, built, path) for path in paths))
 
 
-def _certified(cat: Catalog, known: Known, image: Image, built: Built, path: Path) -> Certified:
+def _certified(cat: Catalog, suites: Suites, image: Image, built: Built, path: Path) -> Certified:
     """A certificate that holds: of this digest, this plan, this suite, these inputs, and passed."""
     todo = f"Run `assay build {image.name}` and `assay smoke {image.name}`."
     where = f"the certificate {path.name} of {image.name}"
     statement = certificate.read_statement(path)
     if statement is None:
         raise VerificationFailed(f"{where} cannot be read", todo)
-    report = certificate.report_of(statement)
-    certificate.check_origin(report, planning.plan(image, path.stem), known)
-    if statement.get("subject") != [{"name": image.name, "digest": {"sha256": built.digest.removeprefix("sha256:")}}]:
-        raise VerificationFailed(f"{where} is of another digest than the built image", todo)
-    verdict = certificate.judge(report, known)
-    if not verdict.passed:
-        name, problem = verdict.problems[0]
-        raise VerificationFailed(f"{where} does not pass: {name}: {problem}", todo)
-    facts = statement["predicate"]["image"]
-    if (facts.get("configDigest"), tuple(facts.get("diffIDs", ()))) != (built.config, built.diff_ids):
-        raise VerificationFailed(f"{where} names another configuration or other layers than were built", todo)
-    if facts.get("inputs") != planning.inputs(cat, image):
-        raise VerificationFailed(f"{where} is of other inputs than the checkout has now", todo)
-    return Certified(path.stem, statement, report, verdict)
+    opened = certificate.read(statement, planning.policy(cat, image, built, suites, path.stem))
+    if not opened.verdict.passed:
+        name, problem = opened.verdict.problems[0]
+        said = problem if name == "certificate" else f"{name}: {problem}"
+        raise VerificationFailed(f"{where} does not hold: {said}", todo)
+    return Certified(path.stem, statement, opened.report, opened.verdict)
 
 
 # The image
@@ -264,9 +256,9 @@ def _statements(cat: Catalog, engine: Engine, candidate: Candidate, commit: str 
     inventory = _inventory(cat.root, engine, candidate)
     return [
         *(one.statement for one in candidate.certified),
-        *(attestations.test_result(one.statement, one.report, one.verdict) for one in candidate.certified),
-        attestations.provenance(first.statement, built.built, parents, commit),
-        attestations.sbom(image.name, built.digest, built.built, suite, inventory),
+        *(attestation.test_result(one.statement, one.report, one.verdict) for one in candidate.certified),
+        attestation.provenance(first.statement, built.built, parents, commit),
+        sbom(image.name, built.digest, built.built, suite, inventory),
     ]
 
 
@@ -293,28 +285,34 @@ def _inventory(root: Path, engine: Engine, candidate: Candidate) -> Inventory:
     """What is in the image, as it says itself; asked once per digest and kept under build/."""
     kept = root / "build" / "inventories" / f"{candidate.built.digest.removeprefix('sha256:')}.json"
     if not kept.is_file():
+        data = _taken_inventory(engine, candidate.image.name)
+        inventory = _read_inventory(data, f"what {candidate.image.name} says is in it", "Look into the image.")
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="assay-inventory-") as name:
-            shared = Path(name)
-            shared.chmod(0o777)  # any UID must be able to write into it
-            shutil.copy(Path(__file__).parent / "inventory.py", shared / "inventory.py")
-            (shared / "inventory.py").chmod(0o644)
-            ran = engine.run(
-                RunRequest(
-                    image=local_name(candidate.image.name, "latest"),
-                    command=("python", f"{MOUNT}/inventory.py", f"{MOUNT}/inventory.json"),
-                    mounts={shared: MOUNT},
-                    seconds=INVENTORY_SECONDS,
-                )
-            )
-            if ran.exit_code != 0:
-                last = (ran.output.strip().splitlines() or ["it printed nothing"])[-1]
-                raise VerificationFailed(
-                    f"{candidate.image.name} cannot say what is in it: {last}",
-                    "An SBOM is part of what is published.",
-                )
-            shutil.move(shared / "inventory.json", kept)
+        partial = kept.with_suffix(".partial")
+        partial.write_bytes(data)
+        partial.replace(kept)
+        return inventory
+    return _read_inventory(kept.read_bytes(), kept.name, f"Delete {kept} and publish again.")
+
+
+def _taken_inventory(engine: Engine, name: str) -> bytes:
+    request = RunRequest(
+        image=local_name(name, "latest"),
+        command=("python", f"{MOUNT}/inventory.py", f"{MOUNT}/inventory.json"),
+        seconds=INVENTORY_SECONDS,
+    )
+    given = {"inventory.py": scripts.INVENTORY.read_bytes()}
+    ran, left = run_with_folder(engine, request, given, "inventory.json", LARGEST_INVENTORY)
+    if ran.exit_code != 0:
+        last = (ran.output.strip().splitlines() or ["it printed nothing"])[-1]
+        raise VerificationFailed(f"{name} cannot say what is in it: {last}", "An SBOM is part of what is published.")
+    if isinstance(left, VerificationFailed):
+        raise left
+    return left
+
+
+def _read_inventory(data: bytes, what: str, todo: str) -> Inventory:
     try:
-        return msgspec.json.decode(kept.read_bytes(), type=Inventory)
+        return msgspec.json.decode(data, type=Inventory)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise VerificationFailed(f"{kept.name} is malformed: {error}", f"Delete {kept} and publish again.") from None
+        raise VerificationFailed(f"{what} is malformed: {error}", todo) from None

@@ -32,7 +32,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from assay import dockerauth
+from assay import dockerauth, strict
 from assay.dockerauth import Credentials
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
 
@@ -156,7 +156,28 @@ class Manifest:
             raise VerificationFailed(
                 f"{self.digest[:19]} is an index of several images, and not one of ours", "Name one image's digest."
             )
-        return decode(self.data, ImageManifest, "the manifest")
+        found = decode(self.data, ImageManifest, "the manifest")
+        self._check_one_reading()
+        return found
+
+    def _check_one_reading(self) -> None:
+        """Another reader must not take it for something else: an index, or other layers under a name in capitals."""
+        todo = "Do not use it: two tools would take it for two different images."
+        data = strict.parsed(self.data)
+        known = {name.lower(): name for name in ("config", "layers", "schemaVersion", "mediaType", "subject")}
+        for name in data:
+            if name.lower() == "manifests":
+                raise VerificationFailed(f"{self.digest[:19]} is an image and an index at once", todo)
+            if known.get(name.lower(), name) != name:
+                raise VerificationFailed(f"{self.digest[:19]} writes {known[name.lower()]} as {name[:20]!r}", todo)
+        if data.get("schemaVersion", 2) != 2:
+            raise VerificationFailed(f"{self.digest[:19]} has schemaVersion {str(data['schemaVersion'])[:20]}", todo)
+        if self.media_type and data.get("mediaType", self.media_type) != self.media_type:
+            raise VerificationFailed(
+                f"{self.digest[:19]} calls itself {str(data['mediaType'])[:60]!r}, and the registry "
+                f"{self.media_type[:60]!r}",
+                todo,
+            )
 
 
 def digest_of(data: bytes) -> str:
@@ -167,8 +188,9 @@ def digest_of(data: bytes) -> str:
 def decode(data: bytes, kind: type[T], what: str) -> T:
     """Decode JSON that a stranger wrote; whatever is wrong with it is a `VerificationFailed`."""
     try:
+        strict.parsed(data)  # msgspec takes the last of two equal keys, and others the first
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise VerificationFailed(
             f"{what} is malformed: {error}", "Ask whoever runs the registry; do not use the image."
         ) from None

@@ -8,8 +8,6 @@ go on.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,11 @@ from xml.etree import ElementTree
 
 from assay import certificate, planning
 from assay.catalog import Catalog, Image
-from assay.certificate import Known, Report, Verdict
-from assay.engine import Engine, RunRequest, RunResult
+from assay.certificate import Policy, Report, Suites, Verdict
+from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
 from assay.errors import AssayError, CertificateFailed, EngineMissing, UsageError, VerificationFailed, of_image
 from assay.images import Built, drift_inputs, read_images, repository, tag
 
-MOUNT = "/run/assay"
 UID = 12345
 SHM_BYTES = 64 * 2**20
 SECONDS = 1200
@@ -75,12 +72,12 @@ def smoke(
         chosen = tuple(image for image in chosen if image.name in built)
     if not chosen:
         raise UsageError("no image is built", "Run `assay build` first.")
-    known = Known.read(cat.root)
+    suites = Suites.read(cat.root)
     outcomes = []
     for image in chosen:
         on_image(image.name)
         try:
-            outcome = _one(cat, engine, image, built.get(image.name), known, options)
+            outcome = _one(cat, engine, image, built.get(image.name), suites, options)
         except Exception as error:
             outcome = _failed(engine, image, options, error)
         try:
@@ -109,47 +106,48 @@ def require_passed(outcomes: Iterable[Outcome]) -> None:
         )
 
 
-def _one(cat: Catalog, engine: Engine, image: Image, built: Built | None, known: Known, options: Options) -> Outcome:
+def _one(
+    cat: Catalog, engine: Engine, image: Image, built: Built | None, suites: Suites, options: Options
+) -> Outcome:
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
     if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
         raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
-    if built.suite != known.suite:
+    if built.suite != suites.current.digest_of(image.framework.name):
         raise UsageError(
             f"{image.name} holds another smoke suite than this checkout",
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
-    plan = planning.plan(image, options.device)
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
+    policy = planning.policy(cat, image, built, suites, options.device)
     if not options.again:
-        kept = _kept(path, built, known, plan)
+        kept = _kept(path, policy)
         if kept:
             return kept
     path.unlink(missing_ok=True)
-    report, ran = _run(cat.root, engine, image, plan, options)
-    certificate.check_origin(report, plan, known)
-    verdict = certificate.judge(report, known)
-    data = certificate.statement(report, verdict, _subject(cat, image, built), engine.description)
+    report, ran = _run(cat.root, engine, image, planning.plan(image, options.device), options)
+    data = certificate.statement(
+        report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
+    )
+    opened = certificate.read(data, policy)
+    if opened.origin:
+        raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
     certificate.write(path, data)
-    return Outcome(image.name, options.device, ran.seconds, report, verdict, path)
+    return Outcome(image.name, options.device, ran.seconds, report, opened.verdict, path)
 
 
-def _kept(path: Path, built: Built, known: Known, plan: dict[str, object]) -> Outcome | None:
-    """An unchanged image is not certified twice: same digest, suite, gates, plan and device, and it passed."""
+def _kept(path: Path, policy: Policy) -> Outcome | None:
+    """An unchanged image is not certified twice: the certificate that it has still holds, and passed."""
     statement = certificate.read_statement(path)
     if statement is None:
         return None
     try:
-        report = certificate.report_of(statement)
-        certificate.check_origin(report, plan, known)
-        digest = statement["subject"][0]["digest"]["sha256"]
-    except (VerificationFailed, KeyError, IndexError, TypeError):
+        opened = certificate.read(statement, policy)
+    except VerificationFailed:
         return None
-    verdict = certificate.judge(report, known)
-    if f"sha256:{digest}" != built.digest or not verdict.passed:
+    if not opened.verdict.passed:
         return None
-    created = str(statement["predicate"].get("timeCreated", "an earlier run"))
-    return Outcome(str(plan["image"]), str(plan["device"]), 0.0, report, verdict, path, kept_from=created)
+    return Outcome(opened.image, opened.device, 0.0, opened.report, opened.verdict, path, kept_from=opened.created)
 
 
 def _run(
@@ -164,27 +162,23 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{options.device}.json"
     kept.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="assay-smoke-") as name:
-        shared = Path(name)
-        shared.chmod(0o777)  # any UID must be able to write its report
-        (shared / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-        (shared / "plan.json").chmod(0o644)
-        ran = engine.run(
-            RunRequest(
-                image=tag(image.name, "latest"),
-                command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
-                user=f"{UID}:{UID}",
-                device=options.device,
-                mounts={shared: MOUNT},
-                shm_bytes=SHM_BYTES,
-                memory_bytes=options.memory_bytes,
-                seconds=SECONDS,
-            )
-        )
-        (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
-        _check_ending(image.name, ran)
-        report = certificate.read_report(shared / "report.json")
-        shutil.move(shared / "report.json", kept)
+    request = RunRequest(
+        image=tag(image.name, "latest"),
+        command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
+        user=f"{UID}:{UID}",
+        device=options.device,
+        shm_bytes=SHM_BYTES,
+        memory_bytes=options.memory_bytes,
+        seconds=SECONDS,
+    )
+    given = {"plan.json": json.dumps(plan).encode()}
+    ran, left = run_with_folder(engine, request, given, "report.json", certificate.LARGEST_REPORT)
+    (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
+    _check_ending(image.name, ran)
+    if isinstance(left, VerificationFailed):
+        raise left
+    report = certificate.parse_report(left)
+    kept.write_bytes(left)
     return report, ran
 
 

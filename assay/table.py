@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import certificate
-from assay.certificate import Known, Report
+from assay.certificate import Certificate, Policy, Suite, Suites
 from assay.errors import UsageError
 from assay.images import DRIFT_INPUT
 
@@ -45,23 +45,24 @@ class Row:
         return (self.image, self.framework, self.python, self.until, self.cuda, self.driver, self.served, self.levels)
 
 
-def rows(folder: Path, known: Known, until: Mapping[str, str | None] | None = None) -> list[Row]:
+def rows(folder: Path, suites: Suites, until: Mapping[str, str | None] | None = None) -> list[Row]:
     """A row per image of the certificates in ``folder``/<image>/<device>.json; levels are computed, not read.
 
     ``until`` is the last month of support of each image's suite.
     Raises `VerificationFailed` for a certificate that is malformed.
     """
-    found: dict[str, list[tuple[str, Report, str]]] = {}
+    found: dict[str, list[Certificate]] = {}
     for path in sorted(folder.rglob("*.json")):
-        statement = _exact(path)
-        report = certificate.report_of(statement)
-        level = certificate.judge(report, known).level
-        found.setdefault(report.image, []).append((path.stem, report, level))
+        opened = certificate.read(_exact(path), Policy(suites))
+        found.setdefault(opened.image, []).append(opened)
     return [_row(image, several, (until or {}).get(image) or "-") for image, several in sorted(found.items())]
 
 
 def keep(root: Path) -> None:
-    """Copy the certificates of ``build/`` to ``certificates/``, where they are kept with the repository."""
+    """Copy the certificates of ``build/`` to ``certificates/``, where they are kept with the repository.
+
+    The suite that made them is kept too, as one that is released: they are judged by it from now on.
+    """
     made = root / "build" / "certificates"
     paths = sorted(made.rglob("*.json"))
     for path in paths:
@@ -70,6 +71,7 @@ def keep(root: Path) -> None:
         target = root / "certificates" / path.relative_to(made)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
+    Suite.read(root).keep(root / "assay" / "suites")
 
 
 def _exact(path: Path) -> dict[str, Any]:
@@ -102,8 +104,8 @@ def inserted(readme: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}{END}{after}"
 
 
-def _row(image: str, several: list[tuple[str, Report, str]], until: str) -> Row:
-    _, report, _ = several[0]
+def _row(image: str, several: list[Certificate], until: str) -> Row:
+    report = several[0].report
     stack = report.stack
     labels = report.plan.get("labels", {})
     return Row(
@@ -114,7 +116,7 @@ def _row(image: str, several: list[tuple[str, Report, str]], until: str) -> Row:
         cuda=str(labels.get("cuda", "none")),
         driver=str(stack.get("least_driver", "none")),
         served=_served(stack) or "CPU only",
-        levels=", ".join(f"{level} ({device})" for device, _, level in several),
+        levels=", ".join(f"{one.verdict.level} ({one.device})" for one in several),
     )
 
 

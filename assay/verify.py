@@ -7,19 +7,22 @@ no evidence: it is named, and ignored beside one that holds.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import zstandard
 
-from assay import attestations, certificate
-from assay.certificate import LEVELS, PREDICATE_TYPE, Known, Report
+from assay import attestation, certificate
+from assay.attestation import PublicKey
+from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
+from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Configuration, Suites
+from assay.certificate.statement import STATEMENT_TYPE
 from assay.errors import RegistryFailed, VerificationFailed
 from assay.registry import (
     LARGEST_CONFIG,
@@ -32,14 +35,12 @@ from assay.registry import (
     Repository,
     decode,
 )
-from assay.signing import BUNDLE_TYPES, LARGEST_BUNDLE, STATEMENT_TYPE, PublicKey
 
 MOST_ATTACHED = 128
-NEEDED = (attestations.PROVENANCE, attestations.SBOM, attestations.TEST_RESULT)
+NEEDED = (attestation.PROVENANCE, attestation.SBOM, attestation.TEST_RESULT)
 LARGEST_LAYER = 64 * 2**30
 LARGEST_WINDOW = 2**27
 STEP = 2**14
-LEEWAY = datetime.timedelta(hours=1)  # by which clocks may differ
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,9 @@ class Policy:
     """What is asked for: the least level, the greatest age in days (None: any), and every layer's content too."""
 
     require: str = "E2"
-    max_age_days: int | None = 365
+    max_age_days: int | None = LONGEST_LIFE
     layers: bool = False
     plain_http: bool = False
-    suites: frozenset[str] = frozenset()  # suites that are known beside the installed one: see `released_suites`
 
 
 @dataclass
@@ -94,6 +94,21 @@ class _Statement(msgspec.Struct, frozen=True, rename={"type": "_type", "predicat
     predicate: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Attached:
+    """A signed statement about an image: its type, and all that it says."""
+
+    predicate_type: str
+    data: dict[str, Any]
+
+    @property
+    def predicate(self) -> dict[str, Any]:
+        """What it says about the image."""
+        found = self.data["predicate"]
+        assert isinstance(found, dict)  # noqa: S101 - it was decoded as one
+        return found
+
+
 class _RootFs(msgspec.Struct, frozen=True):
     diff_ids: tuple[str, ...]
     type: str = "layers"
@@ -115,7 +130,7 @@ class _Config(msgspec.Struct, frozen=True):
 def verify(
     reference: Reference,
     key: PublicKey,
-    known: Known,
+    suites: Suites,
     policy: Policy = Policy(),
     now: datetime.datetime | None = None,
 ) -> Verdict:
@@ -126,7 +141,7 @@ def verify(
     found = Verdict(str(reference))
     with Repository(reference, plain_http=policy.plain_http) as there:
         try:
-            _verify(there, found, key, known, policy, now or datetime.datetime.now(datetime.UTC))
+            _verify(there, found, key, certificate.Policy(suites, max_age_days=policy.max_age_days, now=now), policy)
         except VerificationFailed as error:
             found.problems.append(error.what)
     return found
@@ -135,33 +150,49 @@ def verify(
 def evidence(
     reference: Reference, key: PublicKey, predicate_type: str, *, plain_http: bool = False
 ) -> tuple[str, list[dict[str, Any]]]:
-    """The digest that a reference names, and what of one type is signed with this key about it: of each device the
-    newest Statement, not judged yet. Raises `VerificationFailed` where there is none."""
+    """The digest that a reference names, and the Statements of one type about it that are signed with this key.
+
+    They are not judged; what was attached last comes first. Raises `VerificationFailed` where there is none.
+    """
     found = Verdict(str(reference))
     with Repository(reference, plain_http=plain_http) as there:
         found.digest = there.manifest().digest
-        statements = [one for one in _signed(there, found, key) if one.predicate_type == predicate_type]
+        statements = [one.data for one in _signed(there, found, key) if one.predicate_type == predicate_type]
     if not statements:
-        why = f": {found.ignored[0]}" if found.ignored else ", and nothing at all is attached"
         raise VerificationFailed(
-            f"{reference} has nothing of the type {predicate_type} that is signed with this key{why}",
+            f"{reference} has nothing of the type {predicate_type} that is signed with this key{_why(found)}",
             "Use the publisher's key; `assay verify` says more.",
         )
-    return found.digest, [msgspec.to_builtins(one) for one in _newest(statements)]
+    return found.digest, statements[::-1]
 
 
-def released_suites(folder: Path) -> frozenset[str]:
-    """The suites that made the certificates which this release brings along.
+def certificates(
+    reference: Reference,
+    key: PublicKey,
+    suites: Suites,
+    *,
+    plain_http: bool = False,
+    now: datetime.datetime | None = None,
+) -> list[certificate.Certificate]:
+    """The certificates of a published image, of each device the one that counts, judged as `verify` judges them.
 
-    A suite's digest changes with every framework that is added to it; what it is held to stands in its gates and its
-    reference, and those have to be the installed ones.
+    Raises `VerificationFailed` where there is none that is signed with this key, or one is malformed.
     """
-    found = set()
-    for path in folder.rglob("*.json"):
-        statement = certificate.read_statement(path)
-        if statement is not None:
-            found.add(certificate.report_of(statement).suite.sha256)
-    return frozenset(found)
+    found = Verdict(str(reference))
+    policy = certificate.Policy(suites, max_age_days=LONGEST_LIFE, now=now)
+    with Repository(reference, plain_http=plain_http) as there:
+        content, config = _image(there, found)
+        several = _judged([*_signed(there, found, key)], found, policy_for(policy, found.digest, content, config))
+    if not several:
+        problem = (
+            found.problems[0] if found.problems else f"no certificate of it is signed with this key{_why(found)}"
+        )
+        raise VerificationFailed(f"{reference}: {problem}", "Use the publisher's key; `assay verify` says more.")
+    _check_name(there.reference, found)
+    found.problems += [one.origin for one in several if one.origin]
+    if found.problems:
+        raise VerificationFailed(f"{reference}: {found.problems[0]}", "Do not use this image.")
+    return several
 
 
 def require_passed(verdict: Verdict) -> None:
@@ -185,26 +216,36 @@ def row(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _verify(
-    there: Repository,
-    found: Verdict,
-    key: PublicKey,
-    known: Known,
-    policy: Policy,
-    now: datetime.datetime,
-) -> None:
-    manifest = there.manifest()
-    found.digest = manifest.digest
-    content = manifest.image()
-    config = decode(there.blob(content.config, LARGEST_CONFIG), _Config, "the image's configuration")
+def _verify(there: Repository, found: Verdict, key: PublicKey, held_to: certificate.Policy, policy: Policy) -> None:
+    content, config = _image(there, found)
     statements = list(_signed(there, found, key))
-    found.statements = sorted({one.predicate_type for one in statements})
-    certificates = [one for one in statements if one.predicate_type == PREDICATE_TYPE]
-    for one in _newest(certificates):
-        found.certificates.append(_judged(one, found, content, config, known, policy, now))
+    found.statements = sorted({one.predicate_type for one in statements if not _says_nothing(one)})
+    found.problems += [text for one in statements if (text := _says_nothing(one))]
+    for one in _judged(statements, found, policy_for(held_to, found.digest, content, config)):
+        problems = [what if name == "certificate" else f"{name}: {what}" for name, what in one.verdict.problems]
+        found.certificates.append(Certificate(one.device, one.verdict.level, one.created, problems))
+    if len(config.rootfs.diff_ids) != len(content.layers):
+        found.problems.append("the manifest has more or fewer layers than the image's configuration")
     _summed_up(found, policy)
     _check_tag(there.reference, found, config)
     _check_layers(there, found, content, config, policy)
+
+
+def _image(there: Repository, found: Verdict) -> tuple[ImageManifest, _Config]:
+    manifest = there.manifest()
+    found.digest = manifest.digest
+    content = manifest.image()
+    return content, decode(there.blob(content.config, LARGEST_CONFIG), _Config, "the image's configuration")
+
+
+def policy_for(
+    policy: certificate.Policy, digest: str, content: ImageManifest, config: _Config
+) -> certificate.Policy:
+    """The policy for one image: its certificates are of its digest, its configuration and its layers."""
+    about = Configuration(
+        content.config.digest, config.rootfs.diff_ids, f"{config.os}/{config.architecture}", config.config.labels
+    )
+    return dataclasses.replace(policy, digest=digest, configuration=about)
 
 
 def _summed_up(found: Verdict, policy: Policy) -> None:
@@ -212,19 +253,38 @@ def _summed_up(found: Verdict, policy: Policy) -> None:
     for one in found.certificates:
         found.problems += [f"certificate ({one.device}): {problem}" for problem in one.problems]
     if not found.certificates:
-        why = f": {found.ignored[0]}" if found.ignored else ", and nothing at all is attached"
-        found.problems.append(f"no certificate of this image is signed with this key{why}")
+        found.problems.append(f"no certificate of this image is signed with this key{_why(found)}")
     for absent in (name for name in NEEDED if name not in found.statements):
         found.problems.append(f"no signed statement of the type {absent} is attached")
-    found.level = max((one.level for one in good), default="E0")
-    if list(LEVELS).index(found.level) < list(LEVELS).index(policy.require):
+    found.level = max((one.level for one in good), key=RANK.__getitem__, default="E0")
+    if RANK[found.level] < RANK[policy.require]:
         found.problems.append(f"the evidence amounts to {found.level}, and {policy.require} is required")
+
+
+def _why(found: Verdict) -> str:
+    """Why there is nothing: something is attached that was ignored, or nothing at all is."""
+    return f": {found.ignored[0]}" if found.ignored else ", and nothing at all is attached"
+
+
+def _says_nothing(one: Attached) -> str:
+    """Why a statement that must be attached does not do: it is empty, or it says that a test failed."""
+    wanted = {
+        attestation.PROVENANCE: ("buildDefinition", "runDetails"),
+        attestation.SBOM: ("bomFormat", "components"),
+        attestation.TEST_RESULT: ("result", "passedTests"),
+    }.get(one.predicate_type, ())
+    absent = [name for name in wanted if not one.predicate.get(name)]
+    if absent:
+        return f"the signed statement of the type {one.predicate_type} has no {absent[0]}"
+    if one.predicate_type == attestation.TEST_RESULT and one.predicate["result"] != "PASSED":
+        return f"a signed test result says {str(one.predicate['result'])[:20]!r}"
+    return ""
 
 
 # What is attached
 
 
-def _signed(there: Repository, found: Verdict, key: PublicKey) -> Iterator[_Statement]:
+def _signed(there: Repository, found: Verdict, key: PublicKey) -> Iterator[Attached]:
     """The statements about this image that are signed with this key."""
     attached = [one for one in there.referrers(found.digest) if _may_be_bundle(one)]
     if len(attached) > MOST_ATTACHED:
@@ -243,7 +303,7 @@ def _may_be_bundle(listed: Descriptor) -> bool:
     return listed.artifact_type in {None, "", OCI_EMPTY} or bool(BUNDLE_TYPES.fullmatch(listed.artifact_type or ""))
 
 
-def _opened(there: Repository, listed: Descriptor, digest: str, key: PublicKey) -> _Statement:
+def _opened(there: Repository, listed: Descriptor, digest: str, key: PublicKey) -> Attached:
     manifest = there.manifest(listed.digest, LARGEST_MANIFEST)
     artifact = manifest.image()
     if artifact.subject is None or artifact.subject.digest != digest:
@@ -257,89 +317,31 @@ def _opened(there: Repository, listed: Descriptor, digest: str, key: PublicKey) 
     statement = decode(payload, _Statement, "the signed statement")
     if statement.type != STATEMENT_TYPE:
         raise VerificationFailed(f"it is no in-toto Statement v1 but {statement.type[:60]!r}", "Do not use it.")
-    about = {one.digest.get("sha256") for one in statement.subject}
-    if digest.removeprefix("sha256:") not in about:
-        other = next((one for one in about if one), "nothing")
+    about = [one.digest for one in statement.subject]
+    if about != [{"sha256": digest.removeprefix("sha256:")}]:
+        other = next((one["sha256"] for one in about if one.get("sha256")), "nothing")
+        more = f"{len(about)} images at once, " if len(about) > 1 else ""
         raise VerificationFailed(
-            f"it is signed, and about another image (sha256:{other[:12]}): a certificate put here from there",
+            f"it is signed, and about {more}another image (sha256:{other[:12]}): a certificate put here from there",
             "Do not use it.",
         )
-    return statement
+    return Attached(statement.predicate_type, certificate.parse_statement(payload))
 
 
 # The certificates
 
 
-def _newest(certificates: list[_Statement]) -> list[_Statement]:
-    """Of each device's certificates the newest: an image may be certified anew."""
-    newest: dict[str, _Statement] = {}
-    for one in sorted(certificates, key=lambda one: str(one.predicate.get("timeCreated"))):
-        plan = one.predicate.get("plan")
-        newest[str(plan.get("device")) if isinstance(plan, dict) else "?"] = one
-    return [newest[device] for device in sorted(newest)]
-
-
-def _judged(
-    statement: _Statement,
-    found: Verdict,
-    content: ImageManifest,
-    config: _Config,
-    known: Known,
-    policy: Policy,
-    now: datetime.datetime,
-) -> Certificate:
-    predicate = statement.predicate
-    made = Certificate("?", "E0", str(predicate.get("timeCreated")))
-    try:
-        report = certificate.report_of({"predicate": predicate})
-    except VerificationFailed as error:
-        made.problems.append(error.what)
-        return made
-    found.image = report.image
-    verdict = certificate.judge(report, known)
-    made.device, made.level = str(report.plan.get("device")), verdict.level
-    made.problems += [f"{name}: {problem}" for name, problem in verdict.problems]
-    made.problems += _origin_problems(report, known, policy.suites)
-    made.problems += _image_problems(predicate.get("image"), content, config)
-    made.problems += _age_problems(made.created, policy, now)
-    return made
-
-
-def _origin_problems(report: Report, known: Known, suites: frozenset[str]) -> Iterator[str]:
-    """Whether the evidence comes from a suite, and from the gates and the reference, that this Assay knows."""
-    for name, theirs, ours in (
-        ("suite", report.suite.sha256, {known.suite, *suites}),
-        ("gates", report.gates.sha256, {known.gates_digest}),
-        ("reference", report.reference.sha256, {known.reference}),
-    ):
-        if theirs not in ours:
-            yield f"its {name} ({theirs[:12]}) is unknown to this Assay: install the release that it is of"
-
-
-def _image_problems(facts: object, content: ImageManifest, config: _Config) -> Iterator[str]:
-    """Whether it was made of this configuration and these layers."""
-    stated = cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
-    if stated.get("configDigest") != content.config.digest:
-        yield "it names another image configuration than the manifest"
-    if stated.get("diffIDs") != list(config.rootfs.diff_ids):
-        yield "it names other layers (DiffIDs) than the image's configuration"
-    if len(config.rootfs.diff_ids) != len(content.layers):
-        yield "the manifest has more or fewer layers than the image's configuration"
-    if stated.get("platform") != f"{config.os}/{config.architecture}":
-        yield f"it is of {str(stated.get('platform'))[:40]}, and the image is of {config.os}/{config.architecture}"
-
-
-def _age_problems(created: str, policy: Policy, now: datetime.datetime) -> Iterator[str]:
-    try:
-        moment = datetime.datetime.fromisoformat(created)
-        age = now - moment
-    except (ValueError, TypeError, OverflowError):
-        yield "it does not say when it was made"
-        return
-    if age < -LEEWAY:
-        yield f"it was made in the future ({created})"
-    if policy.max_age_days is not None and age > datetime.timedelta(days=policy.max_age_days):
-        yield f"it is {age.days} days old, and at most {policy.max_age_days} are allowed"
+def _judged(statements: list[Attached], found: Verdict, policy: certificate.Policy) -> list[certificate.Certificate]:
+    """The certificates among the statements, of each device the one that counts. What is malformed is a problem."""
+    several = []
+    for one in statements:
+        if one.predicate_type == PREDICATE_TYPE:
+            try:
+                several.append(certificate.read(one.data, policy))
+            except VerificationFailed as error:
+                found.problems.append(f"a signed certificate is of no use: {error.what}")
+    found.image = several[0].image if several else ""
+    return certificate.worst_of_newest(several)
 
 
 # The image
@@ -347,16 +349,21 @@ def _age_problems(created: str, policy: Policy, now: datetime.datetime) -> Itera
 
 def _check_tag(reference: Reference, found: Verdict, config: _Config) -> None:
     """A tag says which version it is; one that was moved to another image, certified as that may be, is named."""
-    if found.image and reference.path.rpartition("/")[2] != found.image.rpartition("/")[2]:
-        found.problems.append(f"the repository is {reference.path}, and the certificate is of {found.image}")
+    _check_name(reference, found)
     if reference.digest or reference.wanted == "latest":
         return
-    wanted = attestations.tag(config.config.labels)
+    wanted = attestation.tag(config.config.labels)
     if reference.tag != wanted:
         found.problems.append(
             f"the tag {reference.tag} points to {found.image or 'an image'} {wanted}: it was moved, or is not ours; "
             f"name the digest if that is what you want"
         )
+
+
+def _check_name(reference: Reference, found: Verdict) -> None:
+    """The repository is the image's: a certificate of one image of ours is none of another."""
+    if found.image and reference.path.rpartition("/")[2] != found.image.rpartition("/")[2]:
+        found.problems.append(f"the repository is {reference.path}, and the certificate is of {found.image}")
 
 
 def _check_layers(

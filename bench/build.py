@@ -19,9 +19,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay import build, catalog, engine, network, rootfs, view
+from assay import build, catalog, engine, rootfs, view
 from assay.catalog import Catalog, Image
-from assay.engine import Engine, process
+from assay.engine import Engine
+from assay.host import network
 from assay.images import read_images, repository, tag
 
 ASSAY = str(Path(sys.executable).parent / "assay")
@@ -130,7 +131,7 @@ def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[
         for key, path in network.secrets(folder).items():
             argv += ["--secret", f"id={key},src={path}"]
         with timed(rows, f"{image.name}, plain docker build with pip"):
-            process.run([*argv, str(folder)], env=found.environment, check=True)
+            subprocess.run([*argv, str(folder)], env=found.environment, check=True, capture_output=True)
     facts = found.image("assay-bench/plain:latest")
     if facts:
         rows.append((f"{image.name}, plain: compressed", view.size(facts.compressed_bytes)))

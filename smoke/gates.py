@@ -1,19 +1,36 @@
-"""Reads gates.json: the numbers that decide, kept as data so that the host reads the same ones."""
+"""Reads what decides, kept as data so that the host reads the same: gates.json (numbers) and levels.json (what a
+level needs, and which check must catch which fault)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PATH = Path(__file__).resolve().parent / "gates.json"
+FOLDER = Path(__file__).resolve().parent
+FILES = ("gates.json", "levels.json")
 SCHEMA = 1
 
 
-def load(path: Path = PATH) -> Mapping[str, Any]:
-    """The gates by family. Raises ValueError for a schema that this suite does not know."""
-    gates: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if gates.get("schema") != SCHEMA:
-        raise ValueError("gates.json has schema {!r}, this suite reads {}".format(gates.get("schema"), SCHEMA))
-    return gates
+def load(path: Path = FOLDER / "gates.json") -> Mapping[str, Any]:
+    """The gates by family, or the levels. Raises ValueError for a schema that this suite does not know."""
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if found.get("schema") != SCHEMA:
+        raise ValueError("{} has schema {!r}, this suite reads {}".format(path.name, found.get("schema"), SCHEMA))
+    return found
+
+
+def faults() -> set[str]:
+    """The faults that every run puts in, whatever its image promises."""
+    rows = load(FOLDER / "levels.json")["faults"]
+    return {row["id"].replace(".{backend}", "") for row in rows if "needs" not in row}
+
+
+def digest(folder: Path = FOLDER) -> str:
+    """SHA-256 over both files, in hex: for each, by name, name + NUL + content + NUL."""
+    found = hashlib.sha256()
+    for name in FILES:
+        found.update(name.encode() + b"\0" + (folder / name).read_bytes() + b"\0")
+    return found.hexdigest()

@@ -16,10 +16,12 @@ import msgspec
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay import attestations, certificate, publish
+from assay import attestation, certificate, publish
+from assay.attestation import PrivateKey
+from assay.attestation.naming import CUDA_LABEL, VERSION_LABEL
+from assay.attestation.sbom import Inventory, sbom
 from assay.certificate import Known
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
-from assay.signing import PrivateKey
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -49,9 +51,10 @@ def name() -> str:
 
 def known() -> Known:
     """The suite that made it, with the gates of today."""
-    suite = evidence()["predicate"]["suite"]
+    suite, framework = evidence()["predicate"]["suite"], evidence()["predicate"]["plan"]["framework"]["name"]
     gates = json.loads((ROOT / "smoke/gates.json").read_text())
-    return Known(suite["digest"]["sha256"], suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
+    suites = {framework: suite["digest"]["sha256"]}
+    return Known(suites, suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
 
 
 @dataclass
@@ -74,12 +77,12 @@ class Image:
         report = certificate.report_of(self.certificate)
         verdict = certificate.judge(report, known())
         built = "2026-11-22T17:00:00Z"
-        inventory = attestations.Inventory(1, (), ())
+        inventory = Inventory(1, (), ())
         return [
             self.certificate,
-            attestations.test_result(self.certificate, report, verdict),
-            attestations.provenance(self.certificate, built, {}, None),
-            attestations.sbom(name(), self.digest, built, "trixie", inventory),
+            attestation.test_result(self.certificate, report, verdict),
+            attestation.provenance(self.certificate, built, {}, None),
+            sbom(name(), self.digest, built, "trixie", inventory),
         ]
 
 
@@ -95,7 +98,7 @@ def image(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Labels": {attestations.VERSION_LABEL: version, attestations.CUDA_LABEL: "13.2"}},
+            "config": {"Labels": {VERSION_LABEL: version, CUDA_LABEL: "13.2"}},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(data) for data in content]},
         }
     )

@@ -10,7 +10,7 @@ from types import TracebackType
 from assay import rootfs
 from assay.build.watching import Options, View, tell_rootfs
 from assay.catalog import Catalog, Image
-from assay.engine import process
+from assay.host import process
 from assay.images import read_images
 from assay.rootfs import Rootfs
 

@@ -18,8 +18,9 @@ from assay.build.limits import check_room
 from assay.build.turns import checkout_turn, tidy
 from assay.build.watching import Options, View
 from assay.catalog import Catalog, Image
-from assay.engine import Engine, process
+from assay.engine import Engine
 from assay.errors import AssayError, of_image, together
+from assay.host import process
 from assay.images import Built, Images, read_images
 
 SIDE_BY_SIDE = 2

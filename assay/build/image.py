@@ -16,17 +16,17 @@ from pathlib import Path
 
 import uv
 
-from assay import network, paths, planning, rootfs
+from assay import paths, planning, rootfs
 from assay.build.ahead import Ahead
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import engine_turn
 from assay.build.watching import Options, View, phase_of, tell_rootfs
 from assay.catalog import Catalog, Image
-from assay.certificate import suite_digest
+from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import files
+from assay.host import files, network
 from assay.host.holders import Holder
 from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT
@@ -73,7 +73,7 @@ def build_image(run: Run, image: Image) -> Built:
         return known
     run.view.start(image.name)
     started = time.monotonic()
-    suite = suite_digest(run.catalog.root / "smoke") if image.framework else None
+    suite = suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build(run, image, parent, name)
     built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
     check_built(run.catalog.root, image, built, parent)

@@ -17,9 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.engine import process
 from assay.errors import BuildFailed, EngineMissing
-from assay.host import files
+from assay.host import files, process
 
 # Debian 12's docker.io is 20.10 and has no buildx. Debian 13's runs on 12 when merely unpacked, but its runc
 # wants a newer libc, so runc stays the host's own. This table may go when Debian 12 leaves support (2028).

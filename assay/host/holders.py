@@ -1,7 +1,7 @@
 """Who holds a lock, so that whoever waits can say for whom.
 
-The holder of a lock that is one's alone is written into the lock's file. Where several hold a lock together, each has
-a file beside it, locked for as long as the holder lives: the file of one that was killed is known for what it is.
+The holder of an exclusive lock is written into the lock's file. Where several hold a lock together, each has a file
+beside it, locked for as long as the holder lives: the file of one that was killed is known for what it is.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import build, catalog, verify
-from assay.attestations import PROVENANCE
+from assay.attestation import PROVENANCE, PublicKey
 from assay.build import Options, View
 from assay.engine import Engine
 from assay.errors import VerificationFailed
@@ -23,7 +23,6 @@ from assay.registry import Reference, Repository
 from assay.reproduce.differences import Comparison, LayerDifference
 from assay.reproduce.source import check_inputs, exported, source_of
 from assay.reproduce.verdict import Sameness, sameness
-from assay.signing import PublicKey
 
 SCHEMA = 1
 SUFFIX = "-rebuild"

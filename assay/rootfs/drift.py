@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from assay.engine import process
+from assay.host import process
 from assay.images import Change, Drift
 from assay.rootfs.index import other_hash
 from assay.rootfs.packages_lock import Package, PackagesLock

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable, Union
 
-from smoke import reference
+from smoke import gates, reference
 from smoke.bench import Bench
 from smoke.checks import device, parity
 from smoke.reference import Problem
@@ -48,7 +48,7 @@ def run(_process: str, bench: Bench) -> Iterator[Union[Fault, Result]]:
     faults = [*_trainings(bench), _fallback(bench)]
     yield from faults
     missed = [one.id for one in faults if one.state != "fail"]
-    missed += sorted(set(bench.gates["faults"]["put_in"]) - {one.id for one in faults})
+    missed += sorted(gates.faults() - {one.id for one in faults})
     result = judged("P4.faults", "faults", [metric("let_through", len(missed), bench.gates["faults"]["let_through"])])
     yield dataclasses.replace(result, reason="let through: " + ", ".join(missed)) if missed else result
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from assay import build, catalog, engine
-from assay.engine import apt
+from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
 from assay.images import Built, drifts
 from tests import registries
@@ -126,7 +126,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     if os.geteuid() != 0:
         pytest.skip("the embedded engine needs root")
     usual = EmbeddedEngine.here()
-    usual.unpack()
+    usual.home.mkdir(parents=True, exist_ok=True)
+    apt.unpack(embedded.PACKAGES, usual.programs)
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ASSAY_CACHE", str(cache))
     monkeypatch.setenv("ASSAY_ENGINE", "embedded")

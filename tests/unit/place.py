@@ -61,7 +61,7 @@ class Engine:
         labels = {**inherited, **request.labels}
         config = f"{name}{self.content}{labels.get(DRIFT_LABEL, '')}"
         digest = f"sha256:{hashlib.sha256(f'{config}{self.compression}'.encode()).hexdigest()}"
-        facts = ImageFacts(digest, f"sha256:{config}", (*parent, name), ((name, 5),), labels, {}, "", (), self.size)
+        facts = ImageFacts(digest, f"sha256:{config}", (*parent, name), ((name, 5),), labels, {}, "", self.size)
         with self.lock:
             self.names[request.tag] = facts
         return digest

@@ -479,5 +479,6 @@ def test_no_sizes(text: str) -> None:
 def test_the_embedded_engine_without_root_is_3(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apt, "available", lambda: False)
     monkeypatch.setattr(engine, "find", FIND)
-    monkeypatch.setattr(engine, "_system", lambda: (None, []))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such.sock")
+    monkeypatch.delenv("ASSAY_ENGINE", raising=False)
     assay_("engine", "up").refused(3, "no container engine answers", engine.install_hint())

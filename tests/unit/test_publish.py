@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-import msgspec
 import pytest
 
-from assay import attestations, catalog, inventory, planning, publish
+from assay import catalog, planning, publish, scripts
 from assay.certificate import Known
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
@@ -32,6 +32,8 @@ class LocalEngine:
         self.made = made
         self.handed_over: list[str] = []
         self.runs: list[RunRequest] = []
+        self.on_run: Callable[[Path], object] = lambda path: None
+        self.ended = RunResult(0, False, False, "", 1.0)
 
     def digest(self, reference: str) -> str | None:
         return self.made.digest
@@ -44,9 +46,12 @@ class LocalEngine:
     def run(self, request: RunRequest) -> RunResult:
         self.runs.append(request)
         (shared,) = request.mounts
+        assert request.command == ("python", "/run/assay/inventory.py", "/run/assay/inventory.json")
+        assert (shared / "inventory.py").read_bytes() == scripts.INVENTORY.read_bytes()
         packages = [{"name": "bash", "version": "5", "licences": ["GPL-3.0-or-later"], "architecture": "amd64"}]
         (shared / "inventory.json").write_text(json.dumps({"schema": 1, "debian": packages, "python": []}))
-        return RunResult(0, False, False, "", 1.0)
+        self.on_run(shared / "inventory.json")
+        return self.ended
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     facts = made.certificate["predicate"]["image"]
     built = Built(
         key="k",
-        suite=known().suite,
+        suite=next(iter(known().suites.values())),
         digest=made.digest,
         config=manifest.config.digest,
         diff_ids=tuple(facts["diffIDs"]),
@@ -174,7 +179,7 @@ def test_a_certificate_that_cannot_be_read(checkout: Path) -> None:
 
 
 def test_a_certificate_of_another_suite(checkout: Path) -> None:
-    assert "smoke suite" in refused(checkout, dataclasses.replace(known(), suite="0" * 64))
+    assert "smoke suite" in refused(checkout, dataclasses.replace(known(), suites={}))
 
 
 def test_one_bad_certificate_of_two_is_enough(checkout: Path, made: Image) -> None:
@@ -213,6 +218,43 @@ def test_again_nothing_is_sent_and_the_engine_hands_nothing_over(
     assert (again.sent, again.attached) == (0, 0)
     assert fake.written() == before
     assert (engine.handed_over, engine.runs) == ([], [])
+
+
+def a_link(path: Path) -> None:
+    path.rename(path.with_name("other"))
+    path.symlink_to("other")
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        (a_link, "inventory.json cannot be read"),
+        (Path.unlink, "left no inventory.json"),
+        (lambda path: os.truncate(path, publish.LARGEST_INVENTORY + 1), "larger than 16 MiB"),
+        (lambda path: path.write_bytes(b"{"), "says is in it is malformed"),
+        (lambda path: path.write_bytes(b"[" * 10**6), "says is in it is malformed"),
+    ],
+)
+def test_an_inventory_that_is_none_is_not_kept(
+    checkout: Path, fake: FakeRegistry, made: Image, does: Callable[[Path], object], said: str
+) -> None:
+    engine = LocalEngine(made)
+    engine.on_run = does
+    with pytest.raises(VerificationFailed, match=said):
+        go(checkout, fake, made, engine)
+    assert fake.tag(HOME, "latest") is None
+    assert list((checkout / "build").glob("inventories/*")) == []
+    engine.on_run = lambda path: None
+    assert go(checkout, fake, made, engine).attached == 4
+    (kept,) = (checkout / "build/inventories").iterdir()
+    assert kept.name == f"{made.digest.removeprefix('sha256:')}.json"
+
+
+def test_an_image_that_cannot_say_what_is_in_it(checkout: Path, fake: FakeRegistry, made: Image) -> None:
+    engine = LocalEngine(made)
+    engine.ended = RunResult(1, False, False, "Traceback\nno dpkg here\n", 1.0)
+    with pytest.raises(VerificationFailed, match="cannot say what is in it: no dpkg here"):
+        go(checkout, fake, made, engine)
 
 
 def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry, made: Image) -> None:
@@ -259,57 +301,6 @@ def test_no_secret_is_kept(checkout: Path, fake: FakeRegistry, made: Image) -> N
         assert not path.is_file() or b"PRIVATE KEY" not in path.read_bytes()
 
 
-# ---- statements
-
-
-def test_provenance_names_what_is_needed_to_build_again(made: Image) -> None:
-    commit = "c" * 40
-    found = attestations.provenance(
-        made.certificate, "2026-11-22T17:00:00Z", {"cuda/1": "sha256:" + "a" * 64}, commit
-    )
-    materials = {one["name"]: one["digest"] for one in found["predicate"]["buildDefinition"]["resolvedDependencies"]}
-    assert materials["source"] == {"gitCommit": commit}
-    assert materials["cuda/1"] == {"sha256": "a" * 64}
-    inputs = made.certificate["predicate"]["image"]["inputs"]
-    assert inputs
-    assert all(materials[path] == {"sha256": value} for path, value in inputs.items())
-    assert found["subject"] == made.certificate["subject"]
-
-
-def test_the_sbom_has_packages_and_licences() -> None:
-    package = attestations.Package
-    found = attestations.sbom(
-        "app",
-        "sha256:" + "0" * 64,
-        "2026-11-22T17:00:00Z",
-        "trixie",
-        attestations.Inventory(
-            1,
-            (package("bash", "5:1", ("Expat", "MIT"), "amd64"),),
-            (package("numpy", "2", ("BSD-3-Clause AND MIT",)), package("x", "1", ())),
-        ),
-    )
-    by_name = {one["name"]: one for one in found["predicate"]["components"]}
-    assert by_name["bash"]["purl"] == "pkg:deb/debian/bash@5:1?arch=amd64&distro=trixie"
-    named = [one["license"] for one in by_name["bash"]["licenses"]]
-    assert sorted(next(iter(one.values())) for one in named) == ["Expat", "MIT"]
-    assert by_name["numpy"]["licenses"] == [{"expression": "BSD-3-Clause AND MIT"}]
-    assert "licenses" not in by_name["x"]
-    assert found["predicateType"] == attestations.SBOM
-
-
-@pytest.mark.parametrize(
-    ("labels", "tag"),
-    [
-        ({"org.opencontainers.image.version": "2.15.0", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
-        ({"org.opencontainers.image.version": "2.15.0+cu132", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
-        ({"org.opencontainers.image.version": "1.9.1"}, "1.9.1-cpu"),
-    ],
-)
-def test_tags(labels: dict[str, str], tag: str) -> None:
-    assert attestations.tag(labels) == tag
-
-
 def test_the_commit_is_the_sources(tmp_path: Path) -> None:
     assert publish.source_commit(tmp_path) is None
     (tmp_path / "images").mkdir()
@@ -322,35 +313,6 @@ def test_the_commit_is_the_sources(tmp_path: Path) -> None:
     assert len(commit) in {40, 64}
     (tmp_path / "images/x").write_text("y")
     assert publish.source_commit(tmp_path) is None
-
-
-# ---- the inventory that is taken inside an image
-
-
-def test_debian_packages_and_their_licences(tmp_path: Path) -> None:
-    (tmp_path / "status").write_text(
-        "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2\nDescription: x\n more: y\n\n"
-        "Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n"
-        "Package: b\nStatus: install ok installed\nArchitecture: all\nVersion: 3\n"
-    )
-    for package, text in (
-        ("a", "Format: https://x/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n text\n\nLicense: MIT\n"),
-        ("b", "As in /usr/share/common-licenses/Apache-2.0. License: no field\n"),
-    ):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "copyright").write_text(text)
-    found = inventory.debian(tmp_path / "status", tmp_path)
-    assert [(one["name"], one["version"], one["licences"]) for one in found] == [
-        ("a", "1:2", ["GPL-2+", "MIT"]),
-        ("b", "3", ["Apache-2.0"]),
-    ]
-    assert inventory.licences(tmp_path / "absent") == []
-
-
-def test_python_packages_of_this_environment() -> None:
-    found = msgspec.convert({"schema": 1, "debian": [], "python": inventory.python()}, attestations.Inventory)
-    licences = {one.name.lower(): one.licences for one in found.python}
-    assert licences["click"] == ("BSD-3-Clause",)
 
 
 @pytest.mark.parametrize("raised", [OSError(28, "No space left on device"), KeyError("a bug")])

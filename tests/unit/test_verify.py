@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import verify
+from assay.attestation.bundle import BUNDLE_TYPE
 from assay.errors import RegistryFailed, VerificationFailed
 from assay.registry import OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
-from assay.signing import BUNDLE_TYPE
 from assay.verify import Policy, Verdict
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import CONTENT, NOW, TAG, Image, image, key, known, name, put, reference
@@ -108,9 +108,9 @@ def test_a_published_image_holds(either: FakeRegistry) -> None:
 
 
 def test_a_suite_of_the_release_is_known(fake: FakeRegistry, root: Path) -> None:
-    """A framework that was added since changes the suite, and no certificate that the release holds."""
+    """A check that was added since changes the suite, and no certificate that the release holds."""
     put(fake.host, image())
-    later = dataclasses.replace(known(), suite="0" * 64)
+    later = dataclasses.replace(known(), suites=dict.fromkeys(known().suites, "0" * 64))
     suites = verify.released_suites(root / "certificates")
     for policy, holds in ((Policy(), False), (Policy(suites=suites), True)):
         assert verify.verify(reference(fake.host), key().public, later, policy, NOW).passed is holds

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from assay.engine import apt, process
+from assay.engine import apt
 from assay.engine.apt import Wanted
-from assay.engine.process import Completed
 from assay.errors import EngineMissing
+from assay.host import process
+from assay.host.process import Completed
 
 ARCHIVE = "http://archive.example/debian"
 

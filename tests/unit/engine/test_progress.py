@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.engine.docker import remedy
+from assay.engine.builds import remedy
 from assay.engine.progress import KEPT_LINES, Decoder, Step
 
 RECORDINGS = Path(__file__).parents[1] / "data" / "buildx"
@@ -80,12 +80,6 @@ def test_all_that_the_failing_step_said_is_kept_for_the_log() -> None:
         *("Resolved 3 packages", "error: Hash mismatch for `six==1.16.0`"),
         *("Expected:", "  sha256:00", "Computed:", "  sha256:11"),
     ]
-
-
-def test_a_step_from_the_cache_is_marked() -> None:
-    vertex = {"digest": "sha256:1", "name": "[1/2] FROM base", "started": "now"}
-    _, steps = decoded([json.dumps({"vertexes": [vertex]}), json.dumps({"vertexes": [{**vertex, "cached": True}]})])
-    assert [step.cached for step in steps] == [False, True]
 
 
 def test_no_more_is_kept_than_is_needed() -> None:

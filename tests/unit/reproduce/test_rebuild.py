@@ -17,7 +17,7 @@ import pytest
 import zstandard
 from rich.console import Console
 
-from assay import attestations, build, reproduce, view
+from assay import attestation, build, reproduce, view
 from assay.errors import VerificationFailed
 from assay.registry import OCI_MANIFEST, Descriptor, Manifest, digest_of
 from assay.reproduce import Rebuilt, Sameness
@@ -68,7 +68,7 @@ def again(
     digest = hashlib.sha256((checkout / "images/Dockerfile").read_bytes()).hexdigest()
     theirs.certificate["predicate"]["image"]["inputs"] = {"images/Dockerfile": digest}
     commit = git(checkout, "rev-parse", "HEAD")
-    made = attestations.provenance(theirs.certificate, "2026-11-22T17:00:00Z", {}, commit)
+    made = attestation.provenance(theirs.certificate, "2026-11-22T17:00:00Z", {}, commit)
     published.put(fake.host, theirs, made)
 
     def built(cat: Any, engine: Any, names: list[str], seen: Any, options: build.Options) -> Any:

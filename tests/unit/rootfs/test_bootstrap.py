@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from assay import catalog
-from assay.engine import process
 from assay.errors import BuildFailed
+from assay.host import process
 from assay.rootfs import Package, PackagesLock, bootstrap
 from tests.unit.rootfs.known import MIRROR, A, B, C
 

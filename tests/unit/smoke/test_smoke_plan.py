@@ -36,6 +36,12 @@ def test_backends_survive_the_round_trip_and_are_told_to_the_framework():
     assert plans.backend_environment("torch", "") == {}
 
 
+def test_what_may_be_said_and_what_is_not_called_survive_the_round_trip():
+    data = {**GOOD, "stderr": ["a .* line"], "uncalled": {"libcupti.so.13": "nothing asks it"}}
+    plan = plans.from_json(data)
+    assert (plan.stderr, plan.uncalled, plan.as_json()) == (("a .* line",), data["uncalled"], data)
+
+
 @pytest.mark.parametrize("key", sorted(GOOD))
 def test_each_key_is_needed(key):
     with pytest.raises(PlanError, match=f"no '{key}'"):
@@ -57,6 +63,10 @@ def test_each_key_is_needed(key):
         ({"framework": {**GOOD["framework"], "backends": "jax"}}, "framework.backends is not a list"),
         ({"framework": {**GOOD["framework"], "backends": ["jax", "jax"]}}, "twice"),
         ({"framework": {**GOOD["framework"], "backends": ["../jax"]}}, "framework.backends is"),
+        ({"stderr": "all"}, "stderr is not a list"),
+        ({"stderr": ["("]}, "one of stderr is '\\('"),
+        ({"uncalled": ["libcupti.so.13"]}, "uncalled is not an object"),
+        ({"uncalled": {"libcupti.so.13": ""}}, "uncalled.libcupti.so.13 is ''"),
         ({"workloads": ["telepathy"]}, "no workload 'telepathy'"),
         ({"workloads": ["torchvision"]}, "no workload 'torchvision' for autograd"),
         ({"workloads": ["digits", "digits"]}, "twice"),
@@ -73,6 +83,16 @@ def test_what_is_wrong_is_named_with_a_remedy(change, said):
     with pytest.raises(PlanError, match=said.replace("'", ".")) as caught:
         plans.from_json({**GOOD, **change})
     assert caught.value.remedy.endswith(".")
+
+
+def test_the_suite_of_an_image_says_whose_it_is(tmp_path, monkeypatch):
+    for name in ("__init__.py", "_shared.py", "torch.py", "torch_capi.c"):
+        (tmp_path / name).write_text("WORKLOADS = ()\n")
+    monkeypatch.setattr(plans, "FRAMEWORKS", tmp_path)
+    assert plans.frameworks() == ("torch",)
+    with pytest.raises(PlanError, match="no framework 'autograd' in this suite") as caught:
+        plans.from_json(GOOD)
+    assert caught.value.remedy.startswith("This suite is that of an image of torch: ")
 
 
 @pytest.mark.parametrize(("content", "said"), [(None, "no plan at"), ("{", "is not JSON"), ("[]", "not an object")])

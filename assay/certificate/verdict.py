@@ -1,0 +1,74 @@
+"""The verdict on a report: the level that its raw evidence amounts to, and all that is wrong with it.
+
+Nothing that a report says of itself is trusted: each rule looks at the evidence anew, by the levels and the gates of
+the suite that the report is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from assay.certificate.levels import RANK, Level
+from assay.certificate.report import Plan, Report
+from assay.certificate.rules import RULES, Case, Rule
+from assay.certificate.suite import Suite
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the evidence amounts to. ``problems`` are (id, what is wrong) pairs; empty means that all held."""
+
+    level: Level
+    problems: tuple[tuple[str, str], ...]
+    not_run: tuple[tuple[str, str], ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed, and the level that was asked for is reached."""
+        return not self.problems
+
+
+def judge(report: Report, suite: Suite, rules: Iterable[Rule] = RULES) -> Verdict:
+    """Judge a report from its raw evidence, by the levels and gates of a suite."""
+    not_run = tuple((result.id, result.reason) for result in report.results if result.state == "not-run")
+    try:
+        plan = msgspec.convert(report.plan, type=Plan)
+    except (msgspec.ValidationError, RecursionError) as error:
+        return Verdict("E0", (("plan", f"it is malformed: {error}"),), not_run)
+    case = Case.of(report, plan, suite)
+    problems = merged(found for rule in rules for found in rule(case))
+    level = _level(case, {name for name, _ in problems})
+    asked = next(step.level for step in suite.levels.levels if step.device == plan.device)
+    if not problems and RANK[level] < RANK[asked]:
+        what = f"the evidence amounts to {level}, and {asked} was asked for: see what was not run"
+        problems = (("level", what),)
+    return Verdict(level, problems, not_run)
+
+
+def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """What is wrong, told once of each id."""
+    several: dict[str, list[str]] = {}
+    for name, what in found:
+        several.setdefault(name, []).append(what)
+    return tuple((name, "; ".join(dict.fromkeys(texts))) for name, texts in several.items())
+
+
+def _level(case: Case, bad: set[str]) -> Level:
+    """The highest level of which, and of all below it, each result is as it must be.
+
+    Where anything is wrong beside the results that E1 asks for, no level above it counts; and where it is no result
+    of the plan (a fault that got through, a part that was left out), none does.
+    """
+    if bad - case.expected.keys():
+        return "E0"
+    lacking = {one.level for one in case.expected.values() if one.id in bad or not one.counts}
+    level: Level = "E0"
+    for step in case.suite.levels.levels:
+        if step.level in lacking or (bad and RANK[step.level] > RANK["E1"]):
+            break
+        if step.device in {"", case.plan.device}:
+            level = step.level
+    return level

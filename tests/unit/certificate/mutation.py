@@ -1,0 +1,142 @@
+"""The judge, tried by mutation: what each edit of a certificate costs, and which rule stands against which edit.
+
+    .venv/bin/python -m tests.unit.certificate.mutation
+
+prints two tables: of each kind of edit how many there are and what they cost, and of each rule how many edits it tells,
+how many of these no other rule tells, and one that passes where the judge is without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+from assay import certificate
+from assay.certificate import RANK, Suites
+from assay.certificate.opening import Rules, open_up
+from assay.certificate.origin import ORIGIN
+from assay.certificate.rules import RULES, Case
+from assay.errors import VerificationFailed
+from tests.conftest import ROOT
+from tests.unit.certificate import reports
+from tests.unit.certificate.edits import Base, Edit, edits
+
+EVERY = (*(rule.__name__ for rule in RULES), *(rule.__name__ for rule in ORIGIN))
+REFUSED = "refused"
+
+
+@cache
+def suites() -> Suites:
+    return Suites.read(ROOT)
+
+
+@cache
+def bases() -> dict[str, Base]:
+    """The certificates that are kept, and of each plan one for each device that just holds by today's levels."""
+    found = {}
+    for path in sorted((ROOT / "certificates").rglob("*.json")):
+        statement = certificate.read_statement(path)
+        assert statement is not None
+        base = Base(f"{path.parent.name}/{path.stem}", statement, suites())
+        found[base.name] = base
+        for device in ("cpu", "gpu"):
+            plan = {**base.plan, "device": device}
+            image = {"name": plan["image"], "digest": "sha256:" + "d" * 64, "configDigest": "sha256:" + "c" * 64}
+            facts = {"diffIDs": ["sha256:" + "a" * 64], "inputs": {"images/x": "e" * 64}}
+            whole = reports.stated(reports.written(plan, suites().current), suites().current, **image, **facts)
+            name = f"{path.parent.name}/{device}, written"
+            found[name] = Base(name, whole, suites())
+    return found
+
+
+def cost(base: Base, edit: Edit, rules: Rules = Rules()) -> str | None:
+    """What an edit costs: the level that is left, or that the certificate is refused. None if it costs nothing."""
+    before = base.opened.verdict.level
+    try:
+        after = certificate.read(edit.statement, edit.policy, rules)
+    except VerificationFailed:
+        return REFUSED
+    lower = RANK[after.verdict.level] < RANK[before]
+    return after.verdict.level if lower and not after.verdict.passed else None
+
+
+def tellers(edit: Edit) -> frozenset[str]:
+    """The rules that tell of an edit, each asked alone; none for what cannot be opened at all."""
+    try:
+        opened = open_up(edit.statement, edit.policy)
+    except VerificationFailed:
+        return frozenset()
+    if opened.suite is None or opened.plan is None:
+        return frozenset()
+    case = Case.of(opened.report, opened.plan, opened.suite)
+    told = {rule.__name__ for rule in RULES if any(True for _ in rule(case))}
+    return frozenset(told | {rule.__name__ for rule in ORIGIN if any(True for _ in rule(opened))})
+
+
+def but(name: str) -> Rules:
+    """All rules but one."""
+    return Rules(*(tuple(one for one in each if one.__name__ != name) for each in (RULES, ORIGIN)))
+
+
+@dataclass
+class Tables:
+    """What was found: of each kind of edit the costs, of each rule what it tells, alone, and an edit for which it is
+    needed."""
+
+    costs: dict[str, Counter[str]] = field(default_factory=dict)
+    told: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
+    needed: dict[str, str] = field(default_factory=dict)
+    lived: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return sum(costs.total() for costs in self.costs.values())
+
+    def take(self, base: Base, several: Iterable[Edit], *, rules: bool = True) -> None:
+        for edit in several:
+            found = cost(base, edit)
+            self.costs.setdefault(edit.kind, Counter())[found or "LIVED"] += 1
+            if found is None:
+                self.lived.append(f"{base.name}: {edit.kind}: {edit.target}")
+            if rules:
+                self._tell(base, edit)
+
+    def _tell(self, base: Base, edit: Edit) -> None:
+        told = tellers(edit)
+        self.told.update(told)
+        if len(told) == 1:
+            (name,) = told
+            self.alone[name] += 1
+            if name not in self.needed and cost(base, edit, but(name)) is None:
+                self.needed[name] = f"{edit.kind}: {edit.target} ({base.name})"
+
+    def lines(self) -> Iterator[str]:
+        columns = sorted({name for costs in self.costs.values() for name in costs})
+        yield f"{'edit':58}{'edits':>7}" + "".join(f"{name:>9}" for name in columns)
+        for kind, costs in sorted(self.costs.items()):
+            yield f"{kind:58}{costs.total():>7}" + "".join(f"{costs[name] or '':>9}" for name in columns)
+        totals = sum(self.costs.values(), Counter())
+        yield f"{'all':58}{self.count:>7}" + "".join(f"{totals[name]:>9}" for name in columns)
+        yield ""
+        yield f"{'rule':30}{'told':>7}{'alone':>7}  passes without it"
+        for name in EVERY:
+            yield f"{name:30}{self.told[name]:>7}{self.alone[name]:>7}  {self.needed.get(name, 'DEAD')}"
+
+
+def main() -> None:
+    """Try them all, every variant of every kind."""
+    began, found = time.monotonic(), Tables()
+    for base in bases().values():
+        found.take(base, edits(base))
+    print("\n".join(found.lines()))
+    print(f"\n{found.count} edits of {len(bases())} certificates in {time.monotonic() - began:.0f} s")
+    for text in found.lived[:40]:
+        print("LIVED", text)
+
+
+if __name__ == "__main__":
+    main()
