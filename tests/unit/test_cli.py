@@ -348,7 +348,9 @@ def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_
     junit = tmp_path / "junit.xml"
     arguments = ["smoke", "torchy", "--device", "gpu", "--again", "--memory", "8g", "--junit", str(junit)]
     ran = assay_(*arguments, *(["--json"] if as_json else []))
-    ran.refused(1, "torchy did not pass")
+    *progress, what, todo = ran.err.splitlines()
+    assert progress == ([] if as_json else ["torchy: training", "torchy: training took 0 s"])
+    Ran(ran.code, ran.out, f"{what}\n{todo}").refused(1, "torchy did not pass")
     assert seen == [smoke.Options(device="gpu", again=True, memory_bytes=8 * 2**30)]
     assert b"torchy is not built" in junit.read_bytes()
     if as_json:

@@ -113,7 +113,7 @@ def refused(checkout: Path, suite: Known | None = None) -> str:
 
 def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | None = None) -> publish.Published:
     good, _ = chosen(checkout)
-    (one,) = publish.publish(
+    done, failed = publish.publish(
         catalog.load(checkout),
         cast(Engine, engine or LocalEngine(made)),
         key(),
@@ -121,6 +121,9 @@ def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | No
         f"{fake.host}/team",
         on_step=lambda image, step: None,
     )
+    for error in failed.values():
+        raise error
+    (one,) = done
     return one
 
 
@@ -310,3 +313,24 @@ def test_the_commit_is_the_sources(tmp_path: Path) -> None:
     assert len(commit) in {40, 64}
     (tmp_path / "images/x").write_text("y")
     assert publish.source_commit(tmp_path) is None
+
+
+@pytest.mark.parametrize("raised", [OSError(28, "No space left on device"), KeyError("a bug")])
+def test_an_image_that_fails_is_named_and_the_others_are_published(
+    checkout: Path, fake: FakeRegistry, made: Image, raised: Exception
+) -> None:
+    cat = catalog.load(checkout)
+    (good,), _ = chosen(checkout)
+    other = next(image for image in cat.frameworks() if image.name != good.image.name)
+
+    def on_step(image: str, step: str) -> None:
+        if image == other.name:
+            raise raised
+
+    engine = cast(Engine, LocalEngine(made))
+    both = [dataclasses.replace(good, image=other), good]
+    done, failed = publish.publish(cat, engine, key(), both, f"{fake.host}/team", on_step=on_step)
+    assert [one.image for one in done] == [good.image.name]
+    assert list(failed) == [other.name]
+    assert failed[other.name].what.startswith(f"{other.name}: ")
+    assert failed[other.name].exit_code == 4

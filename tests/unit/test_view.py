@@ -160,3 +160,12 @@ def test_a_quiet_run_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_would_steer_the_terminal_is_taken_out() -> None:
     assert view.plain("\x1b[2J\x07wiped\u009b31m\nnext") == "[2Jwiped31m\nnext"
+
+
+def test_a_log_says_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = io.StringIO()
+    monkeypatch.setattr(view, "err", Console(file=target, width=200))
+    with view.SmokeView() as watch:
+        watch.start("torchy")
+        watch.done(outcome())
+    assert target.getvalue() == "torchy: training\ntorchy: training took 0 s\n"

@@ -60,7 +60,7 @@ def test_four_processes_and_four_threads_make_it_once(tmp_path: Path) -> None:
     waited = [line for line in (*told, *(line for lines in said for line in lines)) if line != "made"]
     assert waited
     assert all(line.startswith("waiting for the place") for line in waited), "whoever waits says for what"
-    assert [line for line in waited if re.search(r"\(in /\S+, process \d+\)$", line)], "and for whom"
+    assert [line for line in waited if re.search(r"\(in (this command|/\S+, process \d+)\)$", line)], "and for whom"
     assert [path.name for path in place.parent.iterdir() if not path.name.startswith(".")] == ["place"]
 
 
