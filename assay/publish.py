@@ -11,8 +11,6 @@ Signatures and statements are deterministic, so publishing again asks what is th
 from __future__ import annotations
 
 import io
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from assay import attestations, certificate, planning
 from assay.attestations import Inventory
 from assay.catalog import Catalog, Image
 from assay.certificate import Report, Suites, Verdict
-from assay.engine import Engine, RunRequest, process
+from assay.engine import MOUNT, Engine, RunRequest, process, run_with_folder
 from assay.errors import UsageError, VerificationFailed
 from assay.images import Built, read_images
 from assay.images import tag as local_name
@@ -33,7 +31,7 @@ from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Re
 from assay.signing import BUNDLE_TYPE, PrivateKey
 
 INVENTORY_SECONDS = 300
-MOUNT = "/run/assay"
+LARGEST_INVENTORY = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -273,28 +271,34 @@ def _inventory(root: Path, engine: Engine, candidate: Candidate) -> Inventory:
     """What is in the image, as it says itself; asked once per digest and kept under build/."""
     kept = root / "build" / "inventories" / f"{candidate.built.digest.removeprefix('sha256:')}.json"
     if not kept.is_file():
+        data = _taken_inventory(engine, candidate.image.name)
+        inventory = _read_inventory(data, f"what {candidate.image.name} says is in it", "Look into the image.")
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="assay-inventory-") as name:
-            shared = Path(name)
-            shared.chmod(0o777)  # any UID must be able to write into it
-            shutil.copy(Path(__file__).parent / "inventory.py", shared / "inventory.py")
-            (shared / "inventory.py").chmod(0o644)
-            ran = engine.run(
-                RunRequest(
-                    image=local_name(candidate.image.name, "latest"),
-                    command=("python", f"{MOUNT}/inventory.py", f"{MOUNT}/inventory.json"),
-                    mounts={shared: MOUNT},
-                    seconds=INVENTORY_SECONDS,
-                )
-            )
-            if ran.exit_code != 0:
-                last = (ran.output.strip().splitlines() or ["it printed nothing"])[-1]
-                raise VerificationFailed(
-                    f"{candidate.image.name} cannot say what is in it: {last}",
-                    "An SBOM is part of what is published.",
-                )
-            shutil.move(shared / "inventory.json", kept)
+        partial = kept.with_suffix(".partial")
+        partial.write_bytes(data)
+        partial.replace(kept)
+        return inventory
+    return _read_inventory(kept.read_bytes(), kept.name, f"Delete {kept} and publish again.")
+
+
+def _taken_inventory(engine: Engine, name: str) -> bytes:
+    request = RunRequest(
+        image=local_name(name, "latest"),
+        command=("python", f"{MOUNT}/inventory.py", f"{MOUNT}/inventory.json"),
+        seconds=INVENTORY_SECONDS,
+    )
+    given = {"inventory.py": (Path(__file__).parent / "inventory.py").read_bytes()}
+    ran, left = run_with_folder(engine, request, given, "inventory.json", LARGEST_INVENTORY)
+    if ran.exit_code != 0:
+        last = (ran.output.strip().splitlines() or ["it printed nothing"])[-1]
+        raise VerificationFailed(f"{name} cannot say what is in it: {last}", "An SBOM is part of what is published.")
+    if isinstance(left, VerificationFailed):
+        raise left
+    return left
+
+
+def _read_inventory(data: bytes, what: str, todo: str) -> Inventory:
     try:
-        return msgspec.json.decode(kept.read_bytes(), type=Inventory)
+        return msgspec.json.decode(data, type=Inventory)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise VerificationFailed(f"{kept.name} is malformed: {error}", f"Delete {kept} and publish again.") from None
+        raise VerificationFailed(f"{what} is malformed: {error}", todo) from None

@@ -8,9 +8,7 @@ go on.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,11 +16,10 @@ from xml.etree import ElementTree
 from assay import certificate, planning
 from assay.catalog import Catalog, Image
 from assay.certificate import Policy, Report, Suites, Verdict
-from assay.engine import Engine, RunRequest, RunResult
+from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
 from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
 from assay.images import Built, read_images, repository, tag
 
-MOUNT = "/run/assay"
 UID = 12345
 SHM_BYTES = 64 * 2**20
 SECONDS = 1200
@@ -118,7 +115,9 @@ def _one(
         if kept:
             return kept
     path.unlink(missing_ok=True)
-    report, ran = _run(cat.root, engine, image, planning.plan(image, options.device), options)
+    plan = planning.plan(image, options.device)
+    report, ran = _run(cat.root, engine, image, plan, options)
+    _check_answer(report, plan)
     data = certificate.statement(
         report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
     )
@@ -127,6 +126,17 @@ def _one(
         raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
     certificate.write(path, data)
     return Outcome(image.name, options.device, ran.seconds, report, opened.verdict, path)
+
+
+def _check_answer(report: Report, plan: Mapping[str, object]) -> None:
+    """A report is of the image that was run, and answers the plan that it was given."""
+    if report.image != plan["image"]:
+        raise VerificationFailed(
+            f"the report is of {report.image[:80]!r}, not of {plan['image']!r}",
+            "Run the smoke suite in the right image.",
+        )
+    if report.plan != dict(plan):
+        raise VerificationFailed("the report answers another plan", "Run the smoke suite again.")
 
 
 def _kept(path: Path, policy: Policy) -> Outcome | None:
@@ -155,27 +165,23 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{options.device}.json"
     kept.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="assay-smoke-") as name:
-        shared = Path(name)
-        shared.chmod(0o777)  # any UID must be able to write its report
-        (shared / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-        (shared / "plan.json").chmod(0o644)
-        ran = engine.run(
-            RunRequest(
-                image=tag(image.name, "latest"),
-                command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
-                user=f"{UID}:{UID}",
-                device=options.device,
-                mounts={shared: MOUNT},
-                shm_bytes=SHM_BYTES,
-                memory_bytes=options.memory_bytes,
-                seconds=SECONDS,
-            )
-        )
-        (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
-        _check_ending(image.name, ran)
-        report = certificate.read_report(shared / "report.json")
-        shutil.move(shared / "report.json", kept)
+    request = RunRequest(
+        image=tag(image.name, "latest"),
+        command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
+        user=f"{UID}:{UID}",
+        device=options.device,
+        shm_bytes=SHM_BYTES,
+        memory_bytes=options.memory_bytes,
+        seconds=SECONDS,
+    )
+    given = {"plan.json": json.dumps(plan).encode()}
+    ran, left = run_with_folder(engine, request, given, "report.json", certificate.LARGEST_REPORT)
+    (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
+    _check_ending(image.name, ran)
+    if isinstance(left, VerificationFailed):
+        raise left
+    report = certificate.parse_report(left)
+    kept.write_bytes(left)
     return report, ran
 
 

@@ -12,9 +12,10 @@ import json
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn, Optional
 
-from smoke import VERSION, compare, report
+from smoke import VERSION, report
 from smoke import plan as plans
 from smoke.plan import Plan, PlanError
 from smoke.run import run, wanted
@@ -30,7 +31,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
     try:
         options = _options(arguments)
         plan = _plan(options)
-        published = compare.read(options.compare) if options.compare else None
+        comparing = _comparing() if options.compare else None
+        published = comparing.read(options.compare) if comparing else None
     except PlanError as wrong:
         print(f"smoke: {wrong}", file=sys.stderr)
         print(wrong.remedy, file=sys.stderr)
@@ -40,11 +42,11 @@ def main(arguments: Optional[list[str]] = None) -> int:
     data = found.as_json(VERSION)
     if options.report:
         report.write(options.report, data)
-    compared = compare.compare(published, data) if published else None
+    compared = comparing.compare(published, data) if comparing else None
     if options.json:  # the report's file stays what it is: the comparison is no evidence
         print(json.dumps({**data, "comparison": compared} if compared else data, indent=1, allow_nan=False), end="")
     else:
-        print(report.table(found) + (compare.table(compared) if compared else ""), end="")
+        print(report.table(found) + (comparing.table(compared) if comparing else ""), end="")
     return 1 if found.bad() and not options.report else 0
 
 
@@ -64,6 +66,13 @@ def _options(arguments: Optional[list[str]]) -> argparse.Namespace:
     if options.report and not options.report.parent.is_dir():
         raise PlanError(f"no folder {options.report.parent}", "Make it, or name another file with --report.")
     return options
+
+
+def _comparing() -> ModuleType:
+    """Imported only for --compare: no certificate depends on it."""
+    from smoke import compare
+
+    return compare
 
 
 def _plan(options: argparse.Namespace) -> Plan:

@@ -103,8 +103,8 @@ def device(name: Any) -> str:
 
 
 def frameworks() -> tuple[str, ...]:
-    """The names of the frameworks that this suite can check, from the folder."""
-    return tuple(sorted(path.stem for path in FRAMEWORKS.glob("*.py") if path.stem != "__init__"))
+    """The names of the frameworks that this suite can check, from the folder: in an image, that image's own."""
+    return tuple(sorted(path.stem for path in FRAMEWORKS.glob("*.py") if not path.stem.startswith("_")))
 
 
 def backend_environment(framework: str, backend: str) -> dict[str, str]:
@@ -128,10 +128,12 @@ def declared(framework: str, constant: str) -> Any:
 
 
 def _check_known(plan: Plan) -> None:
-    if plan.framework not in frameworks():
+    there = frameworks()
+    if plan.framework not in there:
+        alone = "This suite is that of an image of {}: follow the plan in the image that it names."
         raise PlanError(
             f"no framework {plan.framework!r} in this suite",
-            "Choose one of: {}.".format(", ".join(frameworks())),
+            alone.format(there[0]) if len(there) == 1 else "Choose one of: {}.".format(", ".join(there)),
         )
     known = {family.name for family in FAMILIES} | set(declared(plan.framework, "WORKLOADS"))
     for name in plan.workloads:

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from smoke import gates
+from smoke import gates, suite
 
 SCHEMA = 1
 STATES = ("pass", "fail", "error", "not-run")
 RELATIONS = ("<=", "<", ">=", "==")
-SUITE = Path(__file__).resolve().parent
+SUITE = suite.ROOT
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Report:
         """The report as plain data, schema 1."""
         return {
             "schema": SCHEMA,
-            "suite": {"version": version, "sha256": suite_digest()},
+            "suite": {"version": version, "sha256": suite.digest(SUITE, self.plan["framework"]["name"])},
             "gates": {"sha256": gates.digest()},
             "reference": {"sha256": file_digest(SUITE / "reference.py")},
             "image": self.image,
@@ -169,20 +169,6 @@ class Report:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def suite_digest(root: Path = SUITE) -> str:
-    """SHA-256 over the suite's files: for each, sorted by relative POSIX path, path + NUL + content + NUL.
-
-    Byte code is left out: it is made by whoever imports the suite, and says nothing about it.
-    """
-    digest = hashlib.sha256()
-    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
-    for name in sorted(files):
-        if "__pycache__" in name.split("/") or name.endswith(".pyc"):
-            continue
-        digest.update(name.encode() + b"\0" + files[name].read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def write(path: Path, data: Mapping[str, Any]) -> None:

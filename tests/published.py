@@ -48,9 +48,10 @@ def name() -> str:
 
 def known() -> Known:
     """The suite that made it, with the gates of today."""
-    suite = evidence()["predicate"]["suite"]
+    suite, framework = evidence()["predicate"]["suite"], evidence()["predicate"]["plan"]["framework"]["name"]
     gates = json.loads((ROOT / "smoke/gates.json").read_text())
-    return Known(suite["digest"]["sha256"], suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
+    suites = {framework: suite["digest"]["sha256"]}
+    return Known(suites, suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
 
 
 @dataclass

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import uv
 
-from assay import base, network, oci, paths, planning
+from assay import base, network, oci, paths, planning, suite
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import engine_turn
 from assay.build.watching import Options, View
 from assay.catalog import Catalog, Image
-from assay.certificate import suite_digest
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
 from assay.images import Built, repository, short, tag, write_images
@@ -58,9 +57,9 @@ def build_image(run: Run, image: Image) -> Built:
         return known
     run.view.start(image.name)
     started = time.monotonic()
-    suite = suite_digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
+    suite_digest = suite.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build(run, image, parent, name)
-    built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
+    built = _facts(run.engine, name, key, suite_digest, digest, time.monotonic() - started)
     check_built(run.catalog.root, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from assay import base, planning
+from assay import base, planning, suite
 from assay.catalog import Catalog, Image
-from assay.certificate import suite_digest
 from assay.images import tag
 from assay.planning import ENVIRONMENT
 
@@ -36,7 +35,7 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     files = _environment_files(cat, image)
     if image.framework:
         parts["plan"] = planning.plan_text(image)
-        parts["suite"] = suite_digest(cat.root / "smoke", image.framework.name)
+        files += suite.carried(cat.root / "smoke", image.framework.name)
         files += [planning.last_dockerfile(cat, image), *_tree(cat.root / "images" / "common")]
     return _digest_of({**parts, "files": _hashes(cat, files)})
 

@@ -8,7 +8,7 @@ from assay.certificate.opening import LONGEST_LIFE, Certificate, read, worst_of_
 from assay.certificate.origin import Configuration, Policy, plan_digest
 from assay.certificate.report import LARGEST_REPORT, Report, parse_report, read_report
 from assay.certificate.statement import PREDICATE_TYPE, parse_statement, read_statement, report_of, statement, write
-from assay.certificate.suite import Suite, Suites, suite_digest
+from assay.certificate.suite import Suite, Suites
 from assay.certificate.verdict import Verdict, judge
 
 # fmt: off
@@ -16,5 +16,5 @@ __all__ = [
     "LARGEST_REPORT", "LEVELS", "LONGEST_LIFE", "PREDICATE_TYPE", "RANK",
     "Certificate", "Configuration", "Policy", "Report", "Suite", "Suites", "Verdict",
     "judge", "parse_report", "parse_statement", "plan_digest", "read", "read_report", "read_statement", "report_of",
-    "statement", "suite_digest", "worst_of_newest", "write",
+    "statement", "worst_of_newest", "write",
 ]

@@ -84,7 +84,7 @@ class About(msgspec.Struct, frozen=True, rename={"type": "_type", "predicate_typ
 
 @dataclass(frozen=True)
 class Opened:
-    """A Statement before the verdict on it: its words, its report, its plan and suite, what its evidence amounts to."""
+    """A Statement before the verdict on it: what it says, who made it, and what its evidence amounts to."""
 
     about: About
     report: Report

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from assay import suite
 from assay.certificate.levels import SCHEMA, Declared, Expansion, Levels
 from assay.certificate.report import Hex, Plan, Report
 from assay.errors import UsageError
@@ -44,7 +45,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not path.stem.startswith("_")
         }
         return cls(
-            digests={name: suite_digest(smoke, name) for name in frameworks},
+            digests=suite.digests(smoke),
             gates_digest=gates_digest(smoke),
             reference=hashlib.sha256((smoke / "reference.py").read_bytes()).hexdigest(),
             frameworks=frameworks,
@@ -108,18 +109,8 @@ class Suites:
         return (self.current, *self.released)
 
 
-def suite_digest(folder: Path, framework: str) -> str:  # noqa: ARG001 - one digest for every framework, as yet
-    """SHA-256 over the suite's files: for each, by sorted relative POSIX path, path + NUL + content + NUL.
-
-    The suite computes the same inside the image; the two meet in the report.
-    """
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    names = [name for name in files if "__pycache__" not in name.split("/") and not name.endswith(".pyc")]
-    return _hash({name: files[name] for name in names})
-
-
 def gates_digest(folder: Path) -> str:
-    """SHA-256 over what decides, gates and levels, as `suite_digest` is made: name + NUL + content + NUL each."""
+    """SHA-256 over what decides, gates and levels, as the suite's digest is made: name + NUL + content + NUL each."""
     return _hash({name: folder / name for name in GATES})
 
 

@@ -13,9 +13,11 @@ from assay.engine import apt, host, process
 from assay.engine.docker import BuildRequest, Engine, ImageFacts, RunRequest, RunResult
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
+from assay.engine.shared import MOUNT, run_with_folder
 from assay.errors import EngineMissing, UsageError
 
 __all__ = [
+    "MOUNT",
     "BuildRequest",
     "EmbeddedEngine",
     "Engine",
@@ -25,6 +27,7 @@ __all__ = [
     "Status",
     "Step",
     "find",
+    "run_with_folder",
     "status",
 ]
 

@@ -61,6 +61,11 @@ FILES = {
     "smoke/run.py": "",
     "smoke/reference.py": "",
     "smoke/gates.json": "{}",
+    "smoke/suite.json": '{"schema": 1, "frameworks": "frameworks", "outside": ["compare.py"]}',
+    "smoke/compare.py": "",
+    "smoke/frameworks/torch.py": "",
+    "smoke/frameworks/tensor.py": "",
+    "smoke/frameworks/plain.py": "",
     "README.md": "# Assay",
 }
 

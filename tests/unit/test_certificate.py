@@ -13,15 +13,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from assay import certificate
+from assay import certificate, suite
 from assay.certificate import Known, Report, Verdict
 from assay.errors import VerificationFailed
+from smoke import plan as plans
 
 RECORDING = Path(__file__).parent / "data" / "report"
 REAL: dict[str, Any] = json.loads((RECORDING / "report.json").read_text())
 GATES = json.loads((RECORDING / "gates.json").read_text())
 KNOWN = Known(
-    suite=REAL["suite"]["sha256"],
+    suites={REAL["plan"]["framework"]["name"]: REAL["suite"]["sha256"]},
     gates_digest=hashlib.sha256((RECORDING / "gates.json").read_bytes()).hexdigest(),
     reference=REAL["reference"]["sha256"],
     gates=GATES,
@@ -667,25 +668,14 @@ def test_a_certificate_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 # ---- the suite ---------------------------------------------------------------------------------------
 
 
-def test_the_digest_of_a_suite(tmp_path: Path) -> None:
-    (tmp_path / "checks").mkdir()
-    (tmp_path / "checks/a.py").write_bytes(b"1")
-    (tmp_path / "checks.py").write_bytes(b"2")
-    digest = certificate.suite_digest(tmp_path)
-    assert digest == hashlib.sha256(b"checks.py\x002\x00checks/a.py\x001\x00").hexdigest()
-    (tmp_path / "checks/__pycache__").mkdir()
-    (tmp_path / "checks/__pycache__/a.py").touch()
-    (tmp_path / "a.pyc").touch()
-    assert certificate.suite_digest(tmp_path) == digest
-    (tmp_path / "checks/a.py").rename(tmp_path / "checks/b.py")
-    assert certificate.suite_digest(tmp_path) != digest
-
-
 def test_the_suite_of_this_checkout(root: Path) -> None:
     known = Known.read(root)
     assert known.gates["schema"] == 1
     assert set(known.gates["faults"])
-    assert known.suite == certificate.suite_digest(root / "smoke")
+    assert known.suites == {name: suite.digest(root / "smoke", name) for name in plans.frameworks()}
+    assert known.suite_of({"framework": {"name": "torch"}}) == known.suites["torch"]
+    for other in ({}, {"framework": "torch"}, {"framework": {"name": ["torch"]}}, {"framework": {"name": "nobody"}}):
+        assert known.suite_of(other) == ""
 
 
 def test_the_report_type_is_closed() -> None:

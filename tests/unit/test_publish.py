@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -32,6 +33,8 @@ class LocalEngine:
         self.made = made
         self.handed_over: list[str] = []
         self.runs: list[RunRequest] = []
+        self.on_run: Callable[[Path], object] = lambda path: None
+        self.ended = RunResult(0, False, False, "", 1.0)
 
     def digest(self, reference: str) -> str | None:
         return self.made.digest
@@ -44,9 +47,12 @@ class LocalEngine:
     def run(self, request: RunRequest) -> RunResult:
         self.runs.append(request)
         (shared,) = request.mounts
+        assert request.command == ("python", "/run/assay/inventory.py", "/run/assay/inventory.json")
+        assert (shared / "inventory.py").read_bytes() == Path(inventory.__file__).read_bytes()
         packages = [{"name": "bash", "version": "5", "licences": ["GPL-3.0-or-later"], "architecture": "amd64"}]
         (shared / "inventory.json").write_text(json.dumps({"schema": 1, "debian": packages, "python": []}))
-        return RunResult(0, False, False, "", 1.0)
+        self.on_run(shared / "inventory.json")
+        return self.ended
 
 
 @pytest.fixture
@@ -69,7 +75,7 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     facts = made.certificate["predicate"]["image"]
     built = Built(
         key="k",
-        suite=known().suite,
+        suite=next(iter(known().suites.values())),
         digest=made.digest,
         config=manifest.config.digest,
         diff_ids=tuple(facts["diffIDs"]),
@@ -171,7 +177,7 @@ def test_a_certificate_that_cannot_be_read(checkout: Path) -> None:
 
 
 def test_a_certificate_of_another_suite(checkout: Path) -> None:
-    assert "smoke suite" in refused(checkout, dataclasses.replace(known(), suite="0" * 64))
+    assert "smoke suite" in refused(checkout, dataclasses.replace(known(), suites={}))
 
 
 def test_one_bad_certificate_of_two_is_enough(checkout: Path, made: Image) -> None:
@@ -210,6 +216,43 @@ def test_again_nothing_is_sent_and_the_engine_hands_nothing_over(
     assert (again.sent, again.attached) == (0, 0)
     assert fake.written() == before
     assert (engine.handed_over, engine.runs) == ([], [])
+
+
+def a_link(path: Path) -> None:
+    path.rename(path.with_name("other"))
+    path.symlink_to("other")
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        (a_link, "inventory.json cannot be read"),
+        (Path.unlink, "left no inventory.json"),
+        (lambda path: os.truncate(path, publish.LARGEST_INVENTORY + 1), "larger than 16 MiB"),
+        (lambda path: path.write_bytes(b"{"), "says is in it is malformed"),
+        (lambda path: path.write_bytes(b"[" * 10**6), "says is in it is malformed"),
+    ],
+)
+def test_an_inventory_that_is_none_is_not_kept(
+    checkout: Path, fake: FakeRegistry, made: Image, does: Callable[[Path], object], said: str
+) -> None:
+    engine = LocalEngine(made)
+    engine.on_run = does
+    with pytest.raises(VerificationFailed, match=said):
+        go(checkout, fake, made, engine)
+    assert fake.tag(HOME, "latest") is None
+    assert list((checkout / "build").glob("inventories/*")) == []
+    engine.on_run = lambda path: None
+    assert go(checkout, fake, made, engine).attached == 4
+    (kept,) = (checkout / "build/inventories").iterdir()
+    assert kept.name == f"{made.digest.removeprefix('sha256:')}.json"
+
+
+def test_an_image_that_cannot_say_what_is_in_it(checkout: Path, fake: FakeRegistry, made: Image) -> None:
+    engine = LocalEngine(made)
+    engine.ended = RunResult(1, False, False, "Traceback\nno dpkg here\n", 1.0)
+    with pytest.raises(VerificationFailed, match="cannot say what is in it: no dpkg here"):
+        go(checkout, fake, made, engine)
 
 
 def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry, made: Image) -> None:

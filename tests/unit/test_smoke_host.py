@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class Engine:
 def answer(plan: dict[str, Any], known: certificate.Known) -> dict[str, Any]:
     """The recorded report, as an answer to this plan by this suite."""
     data = reports.whole(plan["device"], cuda="cuda" in plan["labels"])
-    data["suite"]["sha256"] = known.suite
+    data["suite"]["sha256"] = known.suite_of(plan)
     data["gates"]["sha256"] = known.gates_digest
     data["reference"]["sha256"] = known.reference
     return {**data, "image": plan["image"], "plan": plan}
@@ -80,7 +81,7 @@ class Place:
         self.known = self.engine.known = certificate.Known.read(root)
         self.built: dict[str, Built] = {}
         for image in self.catalog.images.values():
-            suite = self.known.suite if image.framework else None
+            suite = self.known.suites[image.framework.name] if image.framework else None
             self.built[image.name] = Built("k", suite, DIGEST, "sha256:c", ("a",), (), 1, 2, 3.0, "now")
             self.engine.names[tag(image.name, "latest")] = DIGEST
         write_images(root, self.built)
@@ -176,6 +177,20 @@ def truncated(folder: Path) -> None:
     (folder / "report.json").write_text(text[: len(text) // 2])
 
 
+def linked(folder: Path) -> None:
+    (folder / "report.json").rename(folder / "elsewhere")
+    (folder / "report.json").symlink_to("elsewhere")
+
+
+def bottomless(folder: Path) -> None:
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("deeper", dir_fd=here)
+        above, here = here, os.open("deeper", os.O_RDONLY, dir_fd=here)
+        os.close(above)
+    os.close(here)
+
+
 def edited(**changes: Any) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         data = json.loads((folder / "report.json").read_text())
@@ -191,8 +206,9 @@ def ended(**how: Any) -> Callable[[Path], RunResult]:
 @pytest.mark.parametrize(
     ("happens", "words"),
     [
-        (gone, "the suite wrote no report"),
+        (gone, "the container left no report.json"),
         (truncated, "the report is malformed"),
+        (linked, "what the container left as report.json cannot be read"),
         (edited(schema=2), "the report has schema 2, not 1"),
         (edited(image="torchy"), "the report is of 'torchy', not of 'plain'"),
         (edited(plan={}), "answers another plan"),
@@ -220,6 +236,13 @@ def test_it_is_that_images_outcome_and_the_others_go_on(
     assert outcomes["torchy"].passed
     with pytest.raises(CertificateFailed, match=r"^plain did not pass"):
         smoke.require_passed(outcomes.values())
+
+
+def test_what_a_container_leaves_besides_its_report_is_cleared_away(place: Place) -> None:
+    place.engine.on_run["plain"] = bottomless
+    assert all(outcome.passed for outcome in place.smoke().values())
+    for request in place.engine.requests:
+        assert not next(iter(request.mounts)).parent.exists()
 
 
 def test_the_kernel_ended_a_part_only(place: Place) -> None:

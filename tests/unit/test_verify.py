@@ -108,9 +108,9 @@ def test_a_published_image_holds(either: FakeRegistry) -> None:
 
 
 def test_a_suite_of_the_release_is_known(fake: FakeRegistry, root: Path) -> None:
-    """A framework that was added since changes the suite, and no certificate that the release holds."""
+    """A check that was added since changes the suite, and no certificate that the release holds."""
     put(fake.host, image())
-    later = dataclasses.replace(known(), suite="0" * 64)
+    later = dataclasses.replace(known(), suites=dict.fromkeys(known().suites, "0" * 64))
     suites = verify.released_suites(root / "certificates")
     for policy, holds in ((Policy(), False), (Policy(suites=suites), True)):
         assert verify.verify(reference(fake.host), key().public, later, policy, NOW).passed is holds

@@ -18,7 +18,12 @@ INPUTS = [
     "images/torchy/patch.diff",
     "smoke/run.py",
     "smoke/checks/new.py",
-    "smoke/README.md",  # part of the suite, whose digest is in the certificate
+    "smoke/README.md",
+    "smoke/compare.py",  # no certificate depends on it, and yet it is in the image
+    "smoke/frameworks/torch.py",
+    "smoke/frameworks/torch.c",
+    "smoke/frameworks/torch_capi.c",
+    "smoke/frameworks/_shared/devices.py",
 ]
 
 
@@ -30,6 +35,9 @@ NO_INPUTS = [
     "images/torchy/__pycache__/x.pyc",
     "images/common/__pycache__/x.pyc",
     "smoke/__pycache__/run.pyc",
+    "smoke/frameworks/tensor.py",
+    "smoke/frameworks/tensor_capi.c",
+    "smoke/frameworks/torch_lightning.py",  # another framework, whatever its name begins with
     "images/tensory/patch.diff",
     "images/tensory/requirements.lock",
     "images/cuda/Dockerfile",  # seen through the parent's digest

@@ -75,6 +75,16 @@ def test_what_is_wrong_is_named_with_a_remedy(change, said):
     assert caught.value.remedy.endswith(".")
 
 
+def test_the_suite_of_an_image_says_whose_it_is(tmp_path, monkeypatch):
+    for name in ("__init__.py", "_shared.py", "torch.py", "torch_capi.c"):
+        (tmp_path / name).write_text("WORKLOADS = ()\n")
+    monkeypatch.setattr(plans, "FRAMEWORKS", tmp_path)
+    assert plans.frameworks() == ("torch",)
+    with pytest.raises(PlanError, match="no framework 'autograd' in this suite") as caught:
+        plans.from_json(GOOD)
+    assert caught.value.remedy.startswith("This suite is that of an image of torch: ")
+
+
 @pytest.mark.parametrize(("content", "said"), [(None, "no plan at"), ("{", "is not JSON"), ("[]", "not an object")])
 def test_files_that_are_no_plan(tmp_path, content, said):
     path = tmp_path / "plan.json"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smoke import report
+from smoke import report, suite
 from smoke.report import Fault, Report, Result, judged, metric, not_run
 
 GOOD = metric("dW", 5.5e-7, "2e-5")
@@ -117,21 +117,9 @@ def test_a_full_disk_is_not_mistaken_for_a_mounted_file(tmp_path, monkeypatch):
     assert path.read_text() == "old"
 
 
-def test_the_suites_digest_sees_content_and_names_but_no_byte_code(tmp_path):
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.py").write_text("1")
-    before = report.suite_digest(tmp_path)
-    (tmp_path / "sub" / "__pycache__").mkdir()
-    (tmp_path / "sub" / "__pycache__" / "a.pyc").write_text("x")
-    assert report.suite_digest(tmp_path) == before
-    (tmp_path / "sub" / "a.py").write_text("2")
-    changed = report.suite_digest(tmp_path)
-    (tmp_path / "sub" / "a.py").rename(tmp_path / "sub" / "b.py")
-    assert len({before, changed, report.suite_digest(tmp_path)}) == 3
-
-
 def _report(results=(), faults=(), complete=True):
-    return Report("pytorch", {"device": "cpu"}, {}, {"framework": "torch 2"}, tuple(results), tuple(faults), complete)
+    plan = {"device": "cpu", "framework": {"name": "torch"}}
+    return Report("pytorch", plan, {}, {"framework": "torch 2"}, tuple(results), tuple(faults), complete)
 
 
 def test_what_counts_as_bad():
@@ -156,7 +144,7 @@ def test_the_table_shows_reason_remedy_and_a_missed_fault():
 def test_the_report_has_its_schema_and_digests():
     data = _report([judged("a", "b", [GOOD])]).as_json("1")
     assert data["schema"] == 1
-    assert data["suite"] == {"version": "1", "sha256": report.suite_digest()}
+    assert data["suite"] == {"version": "1", "sha256": suite.digest(suite.ROOT, "torch")}
     assert len(data["gates"]["sha256"]) == len(data["reference"]["sha256"]) == 64
     assert data["gates"] != data["reference"]
     assert json.loads(json.dumps(data))["results"][0]["metrics"] == [

@@ -1,0 +1,242 @@
+"""A folder that a container may write to: nobody else gets into it, and what is left in it is read as an enemy's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
+from assay.errors import EngineMissing, VerificationFailed
+
+LIMIT = 2**20
+NOBODY = 65534
+ENDED = RunResult(0, False, False, "", 1.0)
+
+
+class Container:
+    """What a container does to the folder that is mounted into it."""
+
+    def __init__(self, does: Callable[[Path], object]) -> None:
+        self.does = does
+        self.requests: list[RunRequest] = []
+
+    def run(self, request: RunRequest) -> RunResult:
+        self.requests.append(request)
+        self.does(self.folder)
+        return ENDED
+
+    @property
+    def folder(self) -> Path:
+        (folder,) = self.requests[-1].mounts
+        return folder
+
+
+def run(does: Callable[[Path], object], limit: int = LIMIT) -> bytes | VerificationFailed:
+    engine = Container(does)
+    request = RunRequest("image", ("smoke",))
+    try:
+        ended, left = run_with_folder(cast(Engine, engine), request, {"plan.json": b"plan"}, "report.json", limit)
+    finally:
+        assert engine.requests[0].mounts == {engine.folder: MOUNT}
+        assert list(Path(tempfile.gettempdir()).glob("assay-run-*")) == [], "nothing stays"
+    assert ended == ENDED
+    return left
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for what is temporary, which all can enter and write to, as to the system's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o1777)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+def said(left: bytes | VerificationFailed) -> str:
+    assert isinstance(left, VerificationFailed)
+    assert len(str(left).splitlines()) == 2
+    return left.what
+
+
+def test_what_a_container_leaves_is_read() -> None:
+    def does(folder: Path) -> None:
+        assert (folder / "plan.json").read_bytes() == b"plan"
+        (folder / "report.json").write_bytes(b"r" * LIMIT)
+
+    assert run(does) == b"r" * LIMIT
+
+
+# ---- who gets in
+
+
+def by_nobody(act: Callable[[], object]) -> int:
+    """0 if an ordinary user of this machine could do it, else the error's number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            act()
+        except OSError as error:
+            os._exit(error.errno or 255)
+        except BaseException:
+            os._exit(254)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_user_does_not_get_in_and_the_containers_does() -> None:
+    outside: dict[str, int] = {}
+
+    def does(folder: Path) -> None:
+        def replace() -> None:
+            (folder / "report.json").unlink()
+            (folder / "report.json").write_bytes(b"theirs")
+
+        (folder / "report.json").write_bytes(b"ours")
+        assert by_nobody(lambda: (folder.parents[1] / "there").write_bytes(b"")) == 0, "they can be here"
+        (folder.parents[1] / "there").unlink()
+        for name, act in {
+            "list": lambda: list(folder.iterdir()),
+            "read": (folder / "report.json").read_bytes,
+            "replace": replace,
+            "rewrite what is given": lambda: (folder / "plan.json").write_bytes(b""),
+            "move": lambda: folder.rename(folder.parents[1] / "mine"),
+            "open up": lambda: folder.parent.chmod(0o777),
+        }.items():
+            outside[name] = by_nobody(act)
+        # A mount leads past the folder around it, as this descriptor does.
+        inside = os.open(folder, os.O_RDONLY)
+        assert by_nobody(lambda: os.open("other", os.O_CREAT | os.O_WRONLY, dir_fd=inside)) == 0
+        os.close(inside)
+
+    assert run(does) == b"ours"
+    assert all(outside.values()), outside
+
+
+# ---- what is left
+
+
+def a_link(folder: Path) -> None:
+    (folder / "report.json").symlink_to("/etc/passwd")
+
+
+def a_hard_link(folder: Path) -> None:
+    (folder / "other").write_bytes(b"")
+    os.link(folder / "other", folder / "report.json")
+
+
+def a_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "report.json")
+
+
+def a_socket(folder: Path) -> None:
+    here = os.open(folder, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as place:
+        place.bind(f"/proc/self/fd/{here}/report.json")
+    os.close(here)
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "report.json").mkdir()
+
+
+def a_loop(folder: Path) -> None:
+    (folder / "report.json").symlink_to("report.json")
+
+
+def a_hole(folder: Path) -> None:
+    (folder / "report.json").write_bytes(b"")
+    os.truncate(folder / "report.json", 2**40)
+
+
+def a_byte_too_many(folder: Path) -> None:
+    (folder / "report.json").write_bytes(b"r" * (LIMIT + 1))
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        (lambda folder: None, "left no report.json"),
+        (a_link, "report.json cannot be read: Too many levels of symbolic links"),
+        (a_hard_link, "no plain file"),
+        (a_pipe, "no plain file"),
+        (a_socket, "report.json cannot be read: No such device or address"),
+        (a_folder, "no plain file"),
+        (a_loop, "report.json cannot be read: Too many levels of symbolic links"),
+        (a_hole, "larger than 1 MiB"),
+        (a_byte_too_many, "larger than 1 MiB"),
+    ],
+)
+def test_what_is_no_report(does: Callable[[Path], object], words: str) -> None:
+    assert words in said(run(does))
+
+
+def nested(folder: Path, depth: int) -> None:
+    """Folders within folders, longer than any path can be."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 200, dir_fd=here)
+        deeper = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(os.open("at the end", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+
+
+def crowded(folder: Path) -> None:
+    for number in range(300):
+        (folder / str(number)).mkdir()
+        (folder / f"{number}/{number}").symlink_to(folder)
+
+
+def oddly_named(folder: Path) -> None:
+    for name in (b"0", b"shared", b"\xff\n", b"-rf", b".hidden"):
+        (folder / os.fsdecode(name)).mkdir(0)
+
+
+def outward(folder: Path) -> None:
+    (folder / "link").symlink_to(folder.parents[1])
+
+
+@pytest.mark.parametrize(
+    "leaves", [lambda folder: nested(folder, 1500), crowded, oddly_named, outward], ids=["deep", "many", "odd", "out"]
+)
+def test_whatever_is_left_goes_away(place: Path, leaves: Callable[[Path], None]) -> None:
+    (place / "of another").write_text("stays")
+
+    def does(folder: Path) -> None:
+        (folder / "report.json").write_bytes(b"report")
+        leaves(folder)
+
+    assert run(does) == b"report"
+    assert (place / "of another").read_text() == "stays"
+
+
+def test_what_cannot_be_removed_is_said(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        engine = Container(lambda folder: patch.setattr(os, "unlink", refuse))
+        _, left = run_with_folder(cast(Engine, engine), RunRequest("i", ()), {"plan.json": b""}, "plan.json", LIMIT)
+    (top,) = place.iterdir()
+    assert f"cannot be removed from {top}: Operation not permitted" in said(left)
+
+
+@pytest.mark.parametrize("error", [EngineMissing("gone", "Again."), KeyboardInterrupt()])
+def test_nothing_stays_where_the_run_ends_early(error: BaseException) -> None:
+    def does(folder: Path) -> None:
+        nested(folder, 1100)
+        raise error
+
+    with pytest.raises(type(error)):
+        run(does)
