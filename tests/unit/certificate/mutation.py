@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.unit.certificate.mutation
 
-prints two tables: of each kind of edit how many there are and what they cost; of each rule how many edits it tells, how
-many of these no other rule tells, and one that passes where the judge is without it.
+prints two tables: of each kind of edit how many there are and what they cost; of each rule how many edits it tells,
+how many of these no other rule tells, and one that passes where the judge is without it.
 """
 
 from __future__ import annotations
