@@ -68,7 +68,7 @@ class _Image(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
-    image: _Image = _Image()
+    image: _Image
     time_created: _Short = ""
     achieved: _Short = ""
 

@@ -300,10 +300,6 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
         yield one("another time", ("predicate", "timeCreated"), value(moment))
     for name in ("results", "faults", "host", "plan", "suite", "image"):
         yield one("a part left out", ("predicate",), without(name))
-    if base.plan["device"] != "cpu":
-        for name, empty in (("gpu", []), ("driver", None), ("driver", "")):
-            yield one("no GPU in the host", ("predicate", "host", name), value(empty))
-        yield one("no GPU in the host", ("predicate", "host"), without("gpu"))
 
 
 def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
@@ -313,6 +309,10 @@ def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
     def one(kind: str, where: Path, change: Change, policy: Policy = base.published) -> Edit:
         return _edit(base, policy, f"certificate: {kind}", ".".join(map(str, where[1:])), where, change)
 
+    if base.plan["device"] != "cpu":
+        for name, empty in (("gpu", []), ("driver", None), ("driver", "")):
+            yield one("no GPU in the host", ("predicate", "host", name), value(empty))
+        yield one("no GPU in the host", ("predicate", "host"), without("gpu"))
     yield one("another configuration", (*facts, "configDigest"), value("sha256:" + zeros))
     yield one("another layer", (*facts, "diffIDs"), lambda ids: [*ids[:-1], "sha256:" + zeros])
     yield one("a layer less", (*facts, "diffIDs"), lambda ids: ids[:-1])
