@@ -64,7 +64,7 @@ def report_of(statement_data: Mapping[str, Any]) -> Report:
         predicate = statement_data["predicate"]
         if predicate["schema"] != SCHEMA:
             raise VerificationFailed(
-                f"the certificate has schema {str(predicate['schema'])[:40]!r}, not {SCHEMA}",
+                f"the certificate has schema {repr(predicate['schema'])[:40]}, not {SCHEMA}",
                 "Have the image certified again.",
             )
         plan = {name: value for name, value in predicate["plan"].items() if name != "engine"}
