@@ -34,7 +34,7 @@ def test_an_image_that_drifted_is_not_in_the_table(tmp_path: Path) -> None:
     data = json.loads(path.read_text())
     data["predicate"]["image"]["inputs"] = {"drift/base/trixie/libc6": "2.41-12 -> 2.41-13"}
     path.write_text(json.dumps(data))
-    for refused in (lambda: table.keep(tmp_path), lambda: table.rows(made, reports.KNOWN)):
+    for refused in (lambda: table.keep(tmp_path), lambda: table.rows(made, reports.SUITES)):
         with pytest.raises(UsageError, match=r"has drifted: drift/base/trixie/libc6 2\.41-12 -> 2\.41-13") as caught:
             refused()
         assert len(str(caught.value).splitlines()) == 2
@@ -44,7 +44,7 @@ def test_an_image_that_drifted_is_not_in_the_table(tmp_path: Path) -> None:
 def test_the_table_says_until_when_the_suite_is_supported(tmp_path: Path) -> None:
     kept(tmp_path, "one")
     kept(tmp_path, "two")
-    cells = [row.cells() for row in table.rows(tmp_path, reports.KNOWN, {"one": "2028-06", "two": None})]
+    cells = [row.cells() for row in table.rows(tmp_path, reports.SUITES, {"one": "2028-06", "two": None})]
     assert [row[table.COLUMNS.index("Debian until")] for row in cells] == ["2028-06", "-"]
 
 
