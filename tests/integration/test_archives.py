@@ -1,4 +1,4 @@
-"""Archives on loopback, asked by a real apt: one that moved on, lost a package, has the snapshot, answers half, is gone."""
+"""Archives on loopback, asked by a real apt: moved on, without a package, at a time, half there, gone."""
 
 from __future__ import annotations
 
