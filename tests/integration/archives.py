@@ -29,11 +29,11 @@ class Key:
 
     def sign(self, text: str) -> bytes:
         """The text, signed in the clear, as an InRelease is."""
-        return self._gpg("--clearsign", input=text.encode())
+        return self._gpg("--clearsign", text=text.encode())
 
-    def _gpg(self, *arguments: str, input: bytes = b"") -> bytes:
+    def _gpg(self, *arguments: str, text: bytes = b"") -> bytes:
         argv = ["gpg", "--homedir", str(self.home), "--batch", "--pinentry-mode", "loopback", *arguments]
-        return subprocess.run(argv, input=input, capture_output=True, check=True).stdout
+        return subprocess.run(argv, input=text, capture_output=True, check=True).stdout
 
 
 def package(folder: Path, name: str, version: str, text: str = "") -> Path:
@@ -65,7 +65,7 @@ def sha256(deb: Path) -> str:
 
 
 class Server:
-    """Serves the files below a folder. What is not there and has PLACE/pool/ in its path comes from ``upstream[PLACE]``.
+    """Serves the files below a folder. What is not there, and whose path has PLACE/pool/, is ``upstream[PLACE]``'s.
 
     ``hang`` makes it accept and never answer. ``asked`` are the paths.
     """
@@ -128,7 +128,7 @@ class Server:
     def archive(
         self, name: str, suite: str, stanzas: Iterable[str], key: Key, *, expired: bool = False, index: bool = True
     ) -> str:
-        """Publish a suite of the archive ``name``; returns the archive's address. Without its ``index`` it is half."""
+        """Publish a suite of the archive ``name``; returns its address. Without its ``index`` it is half of one."""
         top = self.folder / name / "dists" / suite
         packages = top / "main/binary-amd64/Packages"
         packages.parent.mkdir(parents=True, exist_ok=True)
