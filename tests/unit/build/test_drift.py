@@ -65,13 +65,14 @@ def test_drifted_tools_are_remembered_with_the_environment(
 
 
 @pytest.mark.parametrize("options", [Options(refresh=True), Options(locked=True)])
+@pytest.mark.parametrize("names", [["tools/torchy"], ["base/trixie", "tools/torchy"]])
 def test_what_drifted_is_made_anew_where_that_is_asked(
-    with_tools: Place, drifting: dict[str, Drift | None], options: Options
+    with_tools: Place, drifting: dict[str, Drift | None], options: Options, names: list[str]
 ) -> None:
-    drifting |= {"tools/torchy": DRIFT, "base/trixie": DRIFT}
+    drifting |= dict.fromkeys(names, DRIFT)
     lock_again(with_tools)
     with_tools.build()
-    assert drifts(with_tools)["torchy"] == ["base/trixie", "tools/torchy"]
+    assert drifts(with_tools)["torchy"] == names
     drifting.clear()
     with_tools.build(options=options)
     assert drifts(with_tools) == {}
