@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from assay import catalog, paths, rootfs
 from assay.build.image import uv_folder
-from assay.engine import apt, embedded
-from assay.engine.embedded import EmbeddedEngine
+from assay.engine import apt
+from assay.engine.embedded import PACKAGES, EmbeddedEngine
 from assay.host import files
 from assay.rootfs import bootstrap
 
@@ -42,9 +42,8 @@ def layout():
         return digest
 
 def engine():
-    programs = EmbeddedEngine.here().programs
-    apt.unpack(embedded.PACKAGES, programs, tell)
-    return programs / "usr/bin/mmdebstrap"
+    apt.unpack(PACKAGES, EmbeddedEngine.here().programs, tell)
+    return EmbeddedEngine.here().programs / "usr/bin/mmdebstrap"
 
 places = {
     "mmdebstrap": lambda: bootstrap.programs(tell) / "usr/bin/mmdebstrap",
