@@ -11,7 +11,7 @@ from assay import catalog
 from assay.catalog import Catalog, Image
 from assay.certificate import LONGEST_LIFE, Configuration, Policy, Suites, plan_digest
 from assay.errors import UsageError
-from assay.images import Built
+from assay.images import Built, drift_inputs
 
 # What decides nothing: what a lock was resolved from, and what is for people.
 NO_INPUTS = ("requirements.in", "README.md")
@@ -103,7 +103,7 @@ def policy(cat: Catalog, image: Image, built: Built, suites: Suites, device: str
         digest=built.digest,
         configuration=Configuration(built.config, built.diff_ids, "linux/amd64", labels(image)),
         plan=plan(image, device),
-        inputs=inputs(cat, image),
+        inputs={**inputs(cat, image), **drift_inputs(built.drift)},
         max_age_days=LONGEST_LIFE,
     )
 

@@ -29,6 +29,7 @@ PAUSES = (2.0, 8.0)
 # a warning by default, and the newest version that apt then knows of is not the archive's newest.
 _SETTINGS = (
     "APT::Update::Error-Mode=any",
+    "Acquire::Check-Date=true",
     "Acquire::Check-Valid-Until=true",
     "Acquire::GzipIndexes=false",
 )
