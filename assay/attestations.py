@@ -24,7 +24,7 @@ from packageurl import PackageURL
 
 from assay import __version__
 from assay.certificate import Report, Verdict
-from assay.signing import statement
+from assay.certificate.statement import in_toto
 
 PROVENANCE = "https://slsa.dev/provenance/v1"
 SBOM = "https://cyclonedx.org/bom"
@@ -79,7 +79,7 @@ def provenance(
     materials += [
         {"name": name, "digest": {"sha256": value.removeprefix("sha256:")}} for name, value in parents.items()
     ]
-    return statement(
+    return in_toto(
         subject["name"],
         subject["digest"]["sha256"],
         PROVENANCE,
@@ -104,7 +104,7 @@ def test_result(certificate: Mapping[str, Any], report: Report, verdict: Verdict
     subject = certificate["subject"][0]
     bad = {name for name, _ in verdict.problems}
     passed = [one.id for one in report.results if one.state == "pass" and one.id not in bad]
-    return statement(
+    return in_toto(
         subject["name"],
         subject["digest"]["sha256"],
         TEST_RESULT,
@@ -144,7 +144,7 @@ def sbom(name: str, digest: str, built: str, suite: str | None, inventory: Inven
     )
     bom.register_dependency(image, components)
     text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
-    return statement(name, digest, SBOM, json.loads(text))
+    return in_toto(name, digest, SBOM, json.loads(text))
 
 
 def _component(package: Package, purl: PackageURL) -> Component:

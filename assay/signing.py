@@ -27,7 +27,6 @@ from assay.errors import UsageError, VerificationFailed
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 BUNDLE_TYPES = re.compile(r"application/vnd\.dev\.sigstore\.bundle(\.v[0-9]+\.[0-9]+\+json|\+json;version=[0-9.]+)")
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 LARGEST_BUNDLE = 32 * 2**20
 LARGEST_KEY = 64 * 2**10
 PASSWORD_VARIABLE = "ASSAY_PASSWORD"  # noqa: S105 - a variable's name
@@ -176,16 +175,6 @@ def generate(prefix: Path, password: str) -> tuple[Path, Path]:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
             file.write(data)
     return paths
-
-
-def statement(name: str, digest: str, predicate_type: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
-    """An in-toto Statement about an image's digest."""
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}],
-        "predicateType": predicate_type,
-        "predicate": dict(predicate),
-    }
 
 
 def _pae(payload: bytes) -> bytes:

@@ -209,8 +209,10 @@ class Expansion:
         return next((self.declared.cannot[one] for one in told if one in self.declared.cannot), None)
 
     def _asked(self, row: Row) -> str:
+        if row.asked == "{device}":
+            return self.plan.device
         if row.asked.startswith("{labels."):
-            return self.plan.labels[row.asked[len("{labels.") : -1]]
+            return self.plan.labels.get(row.asked[len("{labels.") : -1], "")
         return row.asked
 
     def _metrics(self, row: Row, names: Mapping[str, str]) -> dict[str, Wanted]:

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from assay import signing
+from assay.certificate.statement import in_toto
 from assay.errors import UsageError, VerificationFailed
-from assay.signing import PrivateKey, PublicKey, WrongKey, generate, statement
+from assay.signing import PrivateKey, PublicKey, WrongKey, generate
 
-STATEMENT = statement("app", "sha256:" + "0" * 64, "urn:x", {"grüße": 1})
+STATEMENT = in_toto("app", "sha256:" + "0" * 64, "urn:x", {"grüße": 1})
 
 
 @pytest.fixture
