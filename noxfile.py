@@ -77,7 +77,16 @@ def lint(session: nox.Session) -> None:
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
     run(session, "lint-imports", "--no-cache")
-    run(session, "vermin", "--quiet", "--target=3.9-", "--no-tips", "--violations", "smoke", "assay/inventory.py")
+    run(
+        session,
+        "vermin",
+        "--quiet",
+        "--target=3.9-",
+        "--no-tips",
+        "--violations",
+        "smoke",
+        "assay/scripts/inventory.py",
+    )
 
 
 @nox.session

@@ -80,10 +80,16 @@ class Image:
     platform: str | None  # what wheels are chosen for, in uv's words: the base's, in every image above it
     notes: tuple[str, ...]
     built: Mapping[str, str] = field(hash=False)  # packages that its Dockerfile builds, and their versions
+    beside: Mapping[str, str] = field(default_factory=dict, hash=False)  # packages of ours, in images/common/beside
+    stderr: tuple[str, ...] = ()  # what its framework's first lines may say there, each a pattern of a whole line
+    # Libraries that crash when they are asked for their version without a driver, and why nothing asks them.
+    uncalled: Mapping[str, str] = field(default_factory=dict, hash=False)
     build_tools: Image | None = None  # what it builds them with
     tools: Tools | None = None  # of build tools only
     # What is built from source in the image, each with what it asks for, as its own metadata say.
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    # The last month in which Debian mends the suite, such as 2028-06: the base's, in every image above it.
+    supported_until: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +171,7 @@ def load(root: Path, *, locked: bool = True) -> Catalog:
 
 _Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z")]
 _Line = Annotated[str, msgspec.Meta(pattern=r"^\S([^\r\n]*\S)?\Z")]
+_Month = Annotated[str, msgspec.Meta(pattern=r"^20\d\d-(0[1-9]|1[0-2])\Z")]
 _Module = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")]
 
 
@@ -195,6 +202,7 @@ class _BaseTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suite: _Word
     platform: _Word
     include: tuple[_Word, ...] = ()
+    supported_until: _Month | None = None
 
 
 _Pattern = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._+/*?-]+\Z")]
@@ -207,6 +215,11 @@ class _ToolsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unpack: tuple[_Word, ...] = ()
     sources: tuple[_Word, ...] = ()
     exclude: tuple[_Pattern, ...] = ()
+    supported_until: _Month | None = None
+
+
+class _AsFoundTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    stderr: tuple[_Line, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -217,6 +230,9 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: _BaseTable | None = None
     tools: _ToolsTable | None = None
     built: dict[_Word, _Word] = {}
+    beside: dict[_Word, _Word] = {}
+    as_found: _AsFoundTable = _AsFoundTable()
+    uncalled: dict[_Line, _Line] = {}
     sources: dict[_Word, tuple[_Line, ...]] = {}
 
 
@@ -272,6 +288,7 @@ def _fields(table: str) -> tuple[str, ...]:
         "limits": _LimitsTable,
         "base": _BaseTable,
         "tools": _ToolsTable,
+        "as_found": _AsFoundTable,
     }
     return types[table].__struct_fields__ if table in types else ()
 
@@ -310,6 +327,7 @@ def _image(root: Path, name: str, file: _File, known: Mapping[str, Image]) -> Im
     folder = root / IMAGES / name
     parent = known[file.image.parent] if file.image.parent is not None else None
     _check_kind(name, file)
+    _check_own(root, name, file)
     made, bottom = file.framework, file.base or file.tools
     return Image(
         name=name,
@@ -329,9 +347,13 @@ def _image(root: Path, name: str, file: _File, known: Mapping[str, Image]) -> Im
         platform=file.base.platform if file.base else parent.platform if parent else None,
         notes=file.image.notes,
         built=MappingProxyType({canonicalize_name(key): value for key, value in file.built.items()}),
+        beside=file.beside,
+        stderr=file.as_found.stderr,
+        uncalled=file.uncalled,
         build_tools=known[file.image.build_tools] if file.image.build_tools else None,
         tools=_tools(file.tools),
         sources=_sources(name, file.sources),
+        supported_until=bottom.supported_until if bottom else parent.supported_until if parent else None,
     )
 
 
@@ -368,6 +390,23 @@ def _check_kind(name: str, file: _File) -> None:
         raise UsageError(f"{where}: image.workloads names one twice", "Name each workload once.")
     if file.framework and len(set(file.framework.backends)) != len(file.framework.backends):
         raise UsageError(f"{where}: framework.backends names one twice", "Name each backend once.")
+
+
+def _check_own(root: Path, name: str, file: _File) -> None:
+    """What is put beside the framework is there, and each pattern of what it may say is one."""
+    for package in file.beside:
+        if not (root / IMAGES / "common/beside" / package).is_dir():
+            raise UsageError(
+                f"{_toml(name)}: beside.{package}: images/common/beside has none of that name",
+                "Name a folder there, an unpacked wheel.",
+            )
+    for pattern in file.as_found.stderr:
+        try:
+            re.compile(pattern)
+        except re.error as why:
+            raise UsageError(
+                f"{_toml(name)}: as_found.stderr: {pattern!r} is no regular expression: {why}", "Correct it there."
+            ) from None
 
 
 def _sources(name: str, own: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:

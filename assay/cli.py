@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -13,9 +12,11 @@ from types import FrameType
 from typing import Any
 
 import click
+import msgspec
 
 from assay import (
     __version__,
+    attestation,
     build,
     catalog,
     doctor,
@@ -25,19 +26,18 @@ from assay import (
     planning,
     publish,
     reproduce,
-    signing,
     smoke,
     table,
     verify,
     view,
 )
+from assay.attestation import PrivateKey, PublicKey
 from assay.certificate import LEVELS, Suites
 from assay.engine.embedded import EmbeddedEngine
-from assay.errors import AssayError, BuildFailed, UsageError
-from assay.images import Built, read_images, registry_bytes
+from assay.errors import AssayError, UsageError, of_the_system, together
+from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
-from assay.signing import PrivateKey, PublicKey
 
 Command = Callable[..., Any]
 
@@ -63,35 +63,56 @@ def cli() -> None:
     """Build GPU environment images, one per deep-learning framework, and certify each by training in it."""
 
 
+def _engine(watching: view.BuildView, meanwhile: Callable[[], None] = lambda: None) -> engine.Engine:
+    """The engine, whose start is shown; where it has to be started, ``meanwhile`` is called."""
+
+    def tell(text: str) -> None:
+        watching.phase("engine", text)
+        meanwhile()
+
+    found = engine.find(tell)
+    watching.phase("engine", "")
+    return found
+
+
 @cli.command("build")
 @images_argument
 @click.option("--no-cache", is_flag=True, help="Build every step anew, the base too.")
+@click.option("--locked", is_flag=True, help="Fail rather than build of other Debian packages than are locked.")
+@click.option("--refresh", is_flag=True, help="Ask the archives anew for what has drifted.")
 @pack_option
-def build_command(images: tuple[str, ...], no_cache: bool, pack: bool) -> None:
+def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh: bool, pack: bool) -> None:
     """Build images (all, unless named) and what they stand on."""
     known = catalog.load(repository())
     known.order(images)
-    with engine.find() as found, view.BuildView() as watching:
-        build.build(known, found, images, watching, build.Options(no_cache=no_cache, pack=pack))
+    options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
+    with (
+        view.BuildView() as watching,
+        build.Ahead(known, images, watching, options) as ahead,
+        _engine(watching, ahead.begin) as found,
+    ):
+        made = build.build(known, found, images, watching, options, ahead).images
+    asked = {image.name: made[image.name] for image in known.order(images) if image.name in made}
+    for name, drift in drifts(asked).items():
+        view.err.print(f"{name} has drifted: {drift}", markup=False)
 
 
 @cli.command("reproduce")
 @images_argument
 @click.option("--smallest", is_flag=True, help="Of the built framework images, the one with the least bytes.")
-def reproduce_command(images: tuple[str, ...], smallest: bool) -> None:
-    """Build images once more, with no cache and from a new base, and compare the digests."""
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def reproduce_command(images: tuple[str, ...], smallest: bool, as_json: bool) -> None:
+    """Build images once more, with no cache and from a new base, and compare what came out."""
     known = catalog.load(repository())
     known.order(images)
     if smallest:
         images = (smallest_built(known),)
-    with engine.find() as found, view.BuildView() as watching:
+    with view.BuildView() as watching, _engine(watching) as found:
         rows = reproduce.reproduce(known, found, images, watching)
-    view.out.print(
-        view.table(
-            ("image", "same", "digest", "again"),
-            ((row.name, "yes" if row.same else "NO", row.first[:19], row.again[:19]) for row in rows),
-        )
-    )
+    if as_json:
+        click.echo(json.dumps([reproduce.row(one) for one in rows], indent=1))
+    else:
+        view.show_reproduced(rows)
     reproduce.require_same(rows)
 
 
@@ -181,12 +202,15 @@ def images_command(as_json: bool) -> None:
                 planning.framework_version(image) or "-",
                 view.size(made.compressed_bytes) if made else "-",
                 view.size(made.uncompressed_bytes) if made else "-",
-                made.digest[7:19] if made else "not built",
+                made.digest[7:19] + (" drifted" if made.drift else "") if made else "not built",
+                image.supported_until or "-",
                 image.summary,
             )
         )
-    columns = ("image", "on", "version", "compressed", "on disk", "digest", "what")
+    columns = ("image", "on", "version", "compressed", "on disk", "digest", "Debian until", "what")
     view.out.print(view.table(columns, rows, right=("compressed", "on disk")))
+    for name, drift in drifts(built).items():
+        view.out.print(f"{name} has drifted: {drift}", markup=False)
     frameworks = [built[image.name] for image in known.frameworks() if image.name in built]
     if len(frameworks) > 1:
         together, alone = registry_bytes(frameworks)
@@ -208,6 +232,8 @@ def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
         "digest": built.digest if built else None,
         "compressed_bytes": built.compressed_bytes if built else None,
         "uncompressed_bytes": built.uncompressed_bytes if built else None,
+        "supported_until": image.supported_until,
+        "drift": msgspec.to_builtins(built.drift) if built else None,
     }
 
 
@@ -225,18 +251,19 @@ def plan(image: str, device: str) -> None:
 )
 def keygen(out: Path) -> None:
     """Make a key pair to sign with: an encrypted private key, and the public key that you give out."""
-    secret, public = signing.generate(out, _password(confirm=True))
+    secret, public = attestation.generate(out, _password(confirm=True))
     view.out.print(f"{secret}: keep it, and its password, to yourself\n{public}: give it out", markup=False)
 
 
 def _password(*, confirm: bool) -> str:
     """From the environment, else asked for; never from the command line, which others can see."""
-    told = os.environ.get(signing.PASSWORD_VARIABLE)
+    told = os.environ.get(attestation.PASSWORD_VARIABLE)
     if told is not None:
         return told
     if not sys.stdin.isatty():
         raise UsageError(
-            "the key's password is wanted, and this is no terminal", f"Set {signing.PASSWORD_VARIABLE}, or use one."
+            "the key's password is wanted, and this is no terminal",
+            f"Set {attestation.PASSWORD_VARIABLE}, or use one.",
         )
     return str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))
 
@@ -259,17 +286,20 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     good, refused = publish.candidates(known, Suites.read(known.root), images)
     for one in refused:
         view.err.print(f"{one.image}: refused: {one.why}", markup=False)
-    done = []
+    done: list[publish.Published] = []
+    failed: dict[str, AssayError] = {}
     if good:
         private = PrivateKey.read(key, _password(confirm=False))
         with engine.find() as found:
-            done = publish.publish(
+            done, failed = publish.publish(
                 known, found, private, good, registry, plain_http=plain_http, on_step=view.show_step
             )
     if as_json:
         click.echo(json.dumps([publish.row(one) for one in done], indent=1))
     else:
         view.show_published(done)
+    if failed:
+        raise together(failed)
     publish.require_none_refused(refused)
 
 
@@ -302,7 +332,7 @@ def verify_command(
 def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) -> None:
     """Build a published image again from its provenance, and compare; in a clone that has its commit."""
     named, public, root = Reference.parse(reference), PublicKey.read(key), repository()
-    with engine.find() as found, view.BuildView() as watching:
+    with view.BuildView() as watching, _engine(watching) as found:
         result = reproduce.rebuild(root, named, public, found, watching, plain_http=plain_http)
     if as_json:
         click.echo(json.dumps(reproduce.as_json(result), indent=1))
@@ -322,7 +352,8 @@ def table_command(write: bool) -> None:
     root = repository()
     if write:
         table.keep(root)
-    made = table.rows(root / "certificates", Suites.read(root))
+    until = {image.name: image.supported_until for image in catalog.load(root).images.values()}
+    made = table.rows(root / "certificates", Suites.read(root), until)
     if write:
         readme = root / "README.md"
         readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(made)), encoding="utf-8")
@@ -427,14 +458,6 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _told(error: OSError) -> AssayError:
-    """What the operating system refused, as one of our errors."""
-    what = f"{error.filename or 'the operating system says'}: {error.strerror or error}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return BuildFailed(f"the disk is full: {what}", "Make room (`assay engine prune` helps) and run it again.")
-    return UsageError(what, "See to it, and run the command again: what is finished is kept.")
-
-
 def main() -> None:
     """Run the command; every error is two lines and its own exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -452,7 +475,7 @@ def main() -> None:
         view.show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
         sys.exit(UsageError.exit_code)
     except OSError as error:
-        told = _told(error)
+        told = of_the_system(error)
         view.show_error(told)
         sys.exit(told.exit_code)
     except (KeyboardInterrupt, click.Abort):

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from assay.engine import process
 from assay.errors import RegistryFailed
+from assay.host import process
 
 DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 HUB_KEY = "https://index.docker.io/v1/"

@@ -17,15 +17,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from assay import certificate, compatibility, engine, verify
+from assay.attestation import PublicKey
 from assay.certificate import RANK, Certificate, Policy, Suites
 from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, dotted, numbers
-from assay.engine import host
 from assay.engine.embedded import EmbeddedEngine, install_hint
-from assay.engine.host import Nvidia, Room
 from assay.errors import UsageError, VerificationFailed
+from assay.host import gpus, machine
+from assay.host.gpus import Nvidia
+from assay.host.machine import Room
 from assay.images import PREFIX, read_images
 from assay.registry import Reference
-from assay.signing import PublicKey
 
 SCHEMA = 1
 LARGEST_CERTIFICATE = certificate.LARGEST_REPORT
@@ -103,14 +104,14 @@ class Surroundings:
         status = engine.status()
         embedded = EmbeddedEngine.here()
         return cls(
-            nvidia=host.nvidia(),
+            nvidia=gpus.nvidia(),
             engine=status,
-            architecture=host.architecture(),
-            cdi=host.cdi_specifications(),
-            shm=host.room(Path("/dev/shm")),  # noqa: S108 - its size is asked for
-            disk=host.room(embedded.data if status.used == "embedded" else Path("/var/lib/docker")),
-            podman=host.version_of("podman"),
-            apptainer=host.version_of("apptainer", "singularity"),
+            architecture=machine.architecture(),
+            cdi=machine.cdi_specifications(),
+            shm=machine.room(Path("/dev/shm")),  # noqa: S108 - its size is asked for
+            disk=machine.room(embedded.data if status.used == "embedded" else Path("/var/lib/docker")),
+            podman=machine.version_of("podman"),
+            apptainer=machine.version_of("apptainer", "singularity"),
         )
 
     def machine(self) -> Machine:

@@ -11,7 +11,7 @@ from assay import catalog
 from assay.catalog import Catalog, Image
 from assay.certificate import LONGEST_LIFE, Configuration, Policy, Suites, plan_digest
 from assay.errors import UsageError
-from assay.images import Built
+from assay.images import Built, drift_inputs
 
 # What decides nothing: what a lock was resolved from, and what is for people.
 NO_INPUTS = ("requirements.in", "README.md")
@@ -24,6 +24,7 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
     backends = {"backends": list(image.framework.backends)} if image.framework.backends else {}
+    optional = {"stderr": list(image.stderr), "uncalled": dict(image.uncalled)}
     return {
         "schema": 1,
         "image": image.name,
@@ -33,13 +34,14 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
         "labels": dict(image.labels),
         "packages": packages(image),
         "seconds_per_check": 300,
+        **{key: value for key, value in optional.items() if value},
     }
 
 
 def packages(image: Image) -> dict[str, str]:
-    """The Python packages of an image and their versions: those that are locked, and those that it builds."""
+    """The Python packages of an image and their versions: those that are locked, built, or ours."""
     pins = catalog.packages(image.lock) if image.lock else {}
-    return {**{name: pin.version for name, pin in pins.items()}, **image.built}
+    return {**{name: pin.version for name, pin in pins.items()}, **image.built, **image.beside}
 
 
 def plan_text(image: Image) -> str:
@@ -101,7 +103,7 @@ def policy(cat: Catalog, image: Image, built: Built, suites: Suites, device: str
         digest=built.digest,
         configuration=Configuration(built.config, built.diff_ids, "linux/amd64", labels(image)),
         plan=plan(image, device),
-        inputs=inputs(cat, image),
+        inputs={**inputs(cat, image), **drift_inputs(built.drift)},
         max_age_days=LONGEST_LIFE,
     )
 

@@ -19,16 +19,18 @@ from typing import Any
 
 import msgspec
 
-from assay import attestations, certificate, planning
-from assay.attestations import Inventory
+from assay import attestation, certificate, planning, scripts
+from assay.attestation import PrivateKey
+from assay.attestation.bundle import BUNDLE_TYPE
+from assay.attestation.sbom import Inventory, sbom
 from assay.catalog import Catalog, Image
 from assay.certificate import Report, Suites, Verdict
-from assay.engine import MOUNT, Engine, RunRequest, process, run_with_folder
-from assay.errors import UsageError, VerificationFailed
-from assay.images import Built, read_images
+from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
+from assay.errors import AssayError, BuildFailed, UsageError, VerificationFailed, of_image
+from assay.host import process
+from assay.images import Built, read_images, require_exact
 from assay.images import tag as local_name
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
-from assay.signing import BUNDLE_TYPE, PrivateKey
 
 INVENTORY_SECONDS = 300
 LARGEST_INVENTORY = 16 * 2**20
@@ -55,7 +57,7 @@ class Candidate:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags, the one that moves last."""
-        return (attestations.tag(planning.labels(self.image)), "latest")
+        return (attestation.tag(planning.labels(self.image)), "latest")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def candidates(cat: Catalog, suites: Suites, names: Iterable[str]) -> tuple[list
     for image in chosen:
         try:
             good.append(_candidate(cat, suites, image, built.get(image.name)))
-        except (VerificationFailed, UsageError) as error:
+        except (VerificationFailed, UsageError, BuildFailed) as error:
             refused.append(Refused(image.name, error.what))
     return good, refused
 
@@ -115,12 +117,15 @@ def publish(
     *,
     plain_http: bool = False,
     on_step: Callable[[str, str], None],
-) -> list[Published]:
-    """Publish images one after the other to ``registry`` (HOST/PATH), as HOST/PATH/IMAGE."""
+) -> tuple[list[Published], dict[str, AssayError]]:
+    """Publish images one after the other to ``registry`` (HOST/PATH), as HOST/PATH/IMAGE.
+
+    Returns what was published, and by its name what failed; one that fails leaves the others alone.
+    """
     commit = source_commit(cat.root)
     homes = _homes(cat, Reference.parse(f"{registry.rstrip('/')}/any").path.rpartition("/")[0])
-    done = []
-    for candidate in good:
+
+    def one(candidate: Candidate) -> Published:
         name = candidate.image.name
         reference = Reference.parse(f"{registry.rstrip('/')}/{name}")
         if engine.digest(local_name(name, "latest")) != candidate.built.digest:
@@ -131,15 +136,23 @@ def publish(
             manifest = _push(engine, candidate, there, homes)
             on_step(name, "certificates")
             statements = _statements(cat, engine, candidate, commit)
-            attached = sum(attach(there, manifest, one, key) for one in statements)
+            attached = sum(attach(there, manifest, each, key) for each in statements)
             on_step(name, "tags")
             for tag in candidate.tags:
                 if there.digest(tag) != manifest.digest:
                     there.put_manifest(manifest.data, manifest.media_type, tag)
             sent = there.sent
         taken = time.monotonic() - started
-        done.append(Published(name, str(reference.at(manifest.digest)), candidate.tags, attached, sent, taken))
-    return done
+        return Published(name, str(reference.at(manifest.digest)), candidate.tags, attached, sent, taken)
+
+    done: list[Published] = []
+    failed: dict[str, AssayError] = {}
+    for candidate in good:
+        try:
+            done.append(one(candidate))
+        except Exception as error:
+            failed[candidate.image.name] = of_image(candidate.image.name, error)
+    return done, failed
 
 
 def row(one: Published) -> dict[str, object]:
@@ -172,6 +185,7 @@ def _candidate(cat: Catalog, suites: Suites, image: Image, built: Built | None) 
         raise UsageError(f"{image.name} has no framework", "Name a framework image.")
     if built is None:
         raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
+    require_exact(image.name, built.drift, "is not published")
     folder = cat.root / "build" / "certificates" / image.name
     paths = sorted(folder.glob("*.json"))
     if not paths:
@@ -242,9 +256,9 @@ def _statements(cat: Catalog, engine: Engine, candidate: Candidate, commit: str 
     inventory = _inventory(cat.root, engine, candidate)
     return [
         *(one.statement for one in candidate.certified),
-        *(attestations.test_result(one.statement, one.report, one.verdict) for one in candidate.certified),
-        attestations.provenance(first.statement, built.built, parents, commit),
-        attestations.sbom(image.name, built.digest, built.built, suite, inventory),
+        *(attestation.test_result(one.statement, one.report, one.verdict) for one in candidate.certified),
+        attestation.provenance(first.statement, built.built, parents, commit),
+        sbom(image.name, built.digest, built.built, suite, inventory),
     ]
 
 
@@ -287,7 +301,7 @@ def _taken_inventory(engine: Engine, name: str) -> bytes:
         command=("python", f"{MOUNT}/inventory.py", f"{MOUNT}/inventory.json"),
         seconds=INVENTORY_SECONDS,
     )
-    given = {"inventory.py": (Path(__file__).parent / "inventory.py").read_bytes()}
+    given = {"inventory.py": scripts.INVENTORY.read_bytes()}
     ran, left = run_with_folder(engine, request, given, "inventory.json", LARGEST_INVENTORY)
     if ran.exit_code != 0:
         last = (ran.output.strip().splitlines() or ["it printed nothing"])[-1]

@@ -17,8 +17,8 @@ from assay import certificate, planning
 from assay.catalog import Catalog, Image
 from assay.certificate import Policy, Report, Suites, Verdict
 from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
-from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
-from assay.images import Built, read_images, repository, tag
+from assay.errors import AssayError, CertificateFailed, EngineMissing, UsageError, VerificationFailed, of_image
+from assay.images import Built, drift_inputs, read_images, repository, tag
 
 UID = 12345
 SHM_BYTES = 64 * 2**20
@@ -78,13 +78,23 @@ def smoke(
         on_image(image.name)
         try:
             outcome = _one(cat, engine, image, built.get(image.name), suites, options)
-        except (UsageError, VerificationFailed, CertificateFailed) as error:
-            outcome = Outcome(image.name, options.device, error=error)
-        if options.pack:
-            engine.pack(engine.tags(repository(image.name)))
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
+        try:
+            if options.pack:
+                engine.pack(engine.tags(repository(image.name)))
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes
+
+
+def _failed(engine: Engine, image: Image, options: Options, error: Exception) -> Outcome:
+    """Whatever was raised for an image is that image's outcome, unless there is no engine left to run the others."""
+    if isinstance(error, EngineMissing) and not engine.answers():
+        raise error
+    return Outcome(image.name, options.device, error=of_image(image.name, error))
 
 
 def require_passed(outcomes: Iterable[Outcome]) -> None:
@@ -207,7 +217,7 @@ def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
         "digest": built.digest,
         "configDigest": built.config,
         "diffIDs": built.diff_ids,
-        "inputs": planning.inputs(cat, image),
+        "inputs": {**planning.inputs(cat, image), **drift_inputs(built.drift)},
         "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
     }
 

@@ -11,10 +11,20 @@ from typing import Any
 from assay import certificate
 from assay.certificate import Certificate, Policy, Suite, Suites
 from assay.errors import UsageError
+from assay.images import DRIFT_INPUT
 
 BEGIN = "<!-- certificates: made by `assay table --write` -->"
 END = "<!-- end of certificates -->"
-COLUMNS = ("image", "framework", "Python", "CUDA", "least driver", "compute capabilities", "certified")
+COLUMNS = (
+    "image",
+    "framework",
+    "Python",
+    "Debian until",
+    "CUDA",
+    "least driver",
+    "compute capabilities",
+    "certified",
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Row:
     image: str
     framework: str
     python: str
+    until: str
     cuda: str
     driver: str
     served: str
@@ -31,22 +42,20 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """The row's texts, in the order of COLUMNS."""
-        return (self.image, self.framework, self.python, self.cuda, self.driver, self.served, self.levels)
+        return (self.image, self.framework, self.python, self.until, self.cuda, self.driver, self.served, self.levels)
 
 
-def rows(folder: Path, suites: Suites) -> list[Row]:
+def rows(folder: Path, suites: Suites, until: Mapping[str, str | None] | None = None) -> list[Row]:
     """A row per image of the certificates in ``folder``/<image>/<device>.json; levels are computed, not read.
 
+    ``until`` is the last month of support of each image's suite.
     Raises `VerificationFailed` for a certificate that is malformed.
     """
     found: dict[str, list[Certificate]] = {}
     for path in sorted(folder.rglob("*.json")):
-        statement = certificate.read_statement(path)
-        if statement is None:
-            raise UsageError(f"{path} is no certificate", "Delete it, or make it anew with `assay smoke`.")
-        opened = certificate.read(statement, Policy(suites))
+        opened = certificate.read(_exact(path), Policy(suites))
         found.setdefault(opened.image, []).append(opened)
-    return [_row(image, several) for image, several in sorted(found.items())]
+    return [_row(image, several, (until or {}).get(image) or "-") for image, several in sorted(found.items())]
 
 
 def keep(root: Path) -> None:
@@ -55,11 +64,29 @@ def keep(root: Path) -> None:
     The suite that made them is kept too, as one that is released: they are judged by it from now on.
     """
     made = root / "build" / "certificates"
-    for path in sorted(made.rglob("*.json")):
+    paths = sorted(made.rglob("*.json"))
+    for path in paths:
+        _exact(path)
+    for path in paths:
         target = root / "certificates" / path.relative_to(made)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     Suite.read(root).keep(root / "assay" / "suites")
+
+
+def _exact(path: Path) -> dict[str, Any]:
+    """A certificate's Statement. Raises `UsageError` for one of an image that is not what was locked."""
+    statement = certificate.read_statement(path)
+    if statement is None:
+        raise UsageError(f"{path} is no certificate", "Delete it, or make it anew with `assay smoke`.")
+    inputs = statement.get("predicate", {}).get("image", {}).get("inputs", {})
+    drifted = sorted(name for name in inputs if name.startswith(DRIFT_INPUT))
+    if drifted:
+        raise UsageError(
+            f"{path} is of an image that has drifted: {', '.join(f'{name} {inputs[name]}' for name in drifted[:5])}",
+            "Run `assay lock` for its base, build and certify it again: the table is of what is locked.",
+        )
+    return statement
 
 
 def markdown(table: list[Row]) -> str:
@@ -77,7 +104,7 @@ def inserted(readme: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}{END}{after}"
 
 
-def _row(image: str, several: list[Certificate]) -> Row:
+def _row(image: str, several: list[Certificate], until: str) -> Row:
     report = several[0].report
     stack = report.stack
     labels = report.plan.get("labels", {})
@@ -85,6 +112,7 @@ def _row(image: str, several: list[Certificate]) -> Row:
         image=f"`{image}`",
         framework=str(stack.get("framework", "?")),
         python=str(labels.get("python", "?")),
+        until=until,
         cuda=str(labels.get("cuda", "none")),
         driver=str(stack.get("least_driver", "none")),
         served=_served(stack) or "CPU only",

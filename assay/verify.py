@@ -18,7 +18,9 @@ from typing import Any
 import msgspec
 import zstandard
 
-from assay import attestations, certificate
+from assay import attestation, certificate
+from assay.attestation import PublicKey
+from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
 from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Configuration, Suites
 from assay.certificate.statement import STATEMENT_TYPE
 from assay.errors import RegistryFailed, VerificationFailed
@@ -33,10 +35,9 @@ from assay.registry import (
     Repository,
     decode,
 )
-from assay.signing import BUNDLE_TYPES, LARGEST_BUNDLE, PublicKey
 
 MOST_ATTACHED = 128
-NEEDED = (attestations.PROVENANCE, attestations.SBOM, attestations.TEST_RESULT)
+NEEDED = (attestation.PROVENANCE, attestation.SBOM, attestation.TEST_RESULT)
 LARGEST_LAYER = 64 * 2**30
 LARGEST_WINDOW = 2**27
 STEP = 2**14
@@ -268,14 +269,14 @@ def _why(found: Verdict) -> str:
 def _says_nothing(one: Attached) -> str:
     """Why a statement that must be attached does not do: it is empty, or it says that a test failed."""
     wanted = {
-        attestations.PROVENANCE: ("buildDefinition", "runDetails"),
-        attestations.SBOM: ("bomFormat", "components"),
-        attestations.TEST_RESULT: ("result", "passedTests"),
+        attestation.PROVENANCE: ("buildDefinition", "runDetails"),
+        attestation.SBOM: ("bomFormat", "components"),
+        attestation.TEST_RESULT: ("result", "passedTests"),
     }.get(one.predicate_type, ())
     absent = [name for name in wanted if not one.predicate.get(name)]
     if absent:
         return f"the signed statement of the type {one.predicate_type} has no {absent[0]}"
-    if one.predicate_type == attestations.TEST_RESULT and one.predicate["result"] != "PASSED":
+    if one.predicate_type == attestation.TEST_RESULT and one.predicate["result"] != "PASSED":
         return f"a signed test result says {str(one.predicate['result'])[:20]!r}"
     return ""
 
@@ -351,7 +352,7 @@ def _check_tag(reference: Reference, found: Verdict, config: _Config) -> None:
     _check_name(reference, found)
     if reference.digest or reference.wanted == "latest":
         return
-    wanted = attestations.tag(config.config.labels)
+    wanted = attestation.tag(config.config.labels)
     if reference.tag != wanted:
         found.problems.append(
             f"the tag {reference.tag} points to {found.image or 'an image'} {wanted}: it was moved, or is not ours; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -20,13 +20,15 @@ from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
 from assay.images import Built
 from assay.publish import Published
-from assay.reproduce import Rebuilt
+from assay.reproduce import Rebuilt, Reproduced, Sameness
 from assay.smoke import Outcome
 
 # Where nobody looks (a pipe, a log) lines are as long as they need to be.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 240)
 
+# Seconds without a line about something that goes on, after which a log says so again.
+BEAT = 30
 
 _CONTROLS = {number: None for number in (*range(32), *range(127, 160)) if number not in {9, 10}}
 
@@ -46,25 +48,36 @@ def size(count: float) -> str:
 
 
 class _Row:
-    def __init__(self) -> None:
-        self.started = time.monotonic()
+    """What is known of one image: since when it is in which phase, and when something was last said of it."""
+
+    def __init__(self, now: float) -> None:
+        self.started = self.phase_started = self.said = now
+        self.phase = ""
         self.text = ""
         self.end: Text | None = None
 
 
 class BuildView:
-    """The progress of a build: a live table in a terminal, a line per event elsewhere."""
+    """The progress of a build: a live table in a terminal, elsewhere a line per event, and one while nothing happens.
 
-    def __init__(self, console: Console = err) -> None:
+    ``clock`` gives seconds. Outside a terminal `beat` is called once a second.
+    """
+
+    def __init__(self, console: Console = err, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._clock = clock
         self._rows: dict[str, _Row] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="beat", daemon=True)
         self._spinner = Spinner("dots")
         self._live = Live(get_renderable=self._table, console=console, refresh_per_second=8, transient=False)
 
     def __enter__(self) -> BuildView:
         if self._console.is_terminal:
             self._live.start()
+        else:
+            self._beating.start()
         return self
 
     def __exit__(
@@ -72,24 +85,41 @@ class BuildView:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
+        else:
+            self._stop.set()
+            self._beating.join()
 
     def start(self, name: str) -> None:
         """An image's turn has come."""
         with self._lock:
-            self._rows[name] = _Row()
-        self._say(f"{name}: building")
+            row = self._rows.get(name)
+            if row is None or row.end is not None:  # else it is at work already, ahead of its turn
+                self._rows[name] = _Row(self._clock())
+            self._say(f"{name}: building")
+
+    def phase(self, name: str, text: str) -> None:
+        """Another phase begins, of an image or of what concerns all; an empty one ends the last."""
+        with self._lock:
+            row = self._rows.setdefault(name, _Row(self._clock()))
+            if row.phase == text:
+                return
+            self._end_phase(name, row)
+            row.phase, row.text = text, ""
+            if text:
+                row.end = None
+                self._say(f"{name}: {text}")
+            elif row.end is None:
+                del self._rows[name]
 
     def step(self, name: str, text: str) -> None:
-        """What is being done for it; in a log only what is not about one image."""
+        """What is being done for it just now; not in a log, where it would be thousands of lines."""
         with self._lock:
             row = self._rows.get(name)
             if row:
                 row.text = " ".join(text.split())
-        if row is None:
-            self._say(text)
 
     def done(self, name: str, built: Built, fresh: bool) -> None:
-        """It is there."""
+        """The image is there."""
         sizes = f"{size(built.compressed_bytes)} compressed, {size(built.uncompressed_bytes)} on disk"
         text = f"built in {built.seconds:.0f} s, {sizes}" if fresh else f"up to date, {sizes}"
         self._finish(name, Text(text, "green" if fresh else "dim"))
@@ -98,10 +128,31 @@ class BuildView:
         """It could not be built."""
         self._finish(name, Text(error.what if error else "not built: its parent was not", "red"))
 
+    def beat(self) -> None:
+        """Say in a log what has gone on for so long that whoever reads it may think that it hangs."""
+        with self._lock:
+            now = self._clock()
+            for name, row in self._rows.items():
+                if row.phase and now - row.said >= BEAT:
+                    row.said = now
+                    self._say(f"{name}: {row.phase}, {now - row.phase_started:.0f} s")
+
+    def _beat(self) -> None:
+        while not self._stop.wait(1):
+            self.beat()
+
+    def _end_phase(self, name: str, row: _Row) -> None:
+        now = self._clock()
+        if row.phase:
+            self._say(f"{name}: {row.phase} took {now - row.phase_started:.0f} s")
+        row.phase_started = row.said = now
+
     def _finish(self, name: str, text: Text) -> None:
         with self._lock:
-            self._rows.setdefault(name, _Row()).end = text
-        self._say(f"{name}: {text.plain}")
+            row = self._rows.setdefault(name, _Row(self._clock()))
+            self._end_phase(name, row)
+            row.phase, row.end = "", text
+            self._say(f"{name}: {text.plain}")
 
     def _say(self, line: str) -> None:
         if not self._console.is_terminal:
@@ -114,14 +165,15 @@ class BuildView:
         table.add_column(justify="right", style="cyan")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         with self._lock:
+            now = self._clock()
             for name, row in self._rows.items():
                 if row.end is not None:
                     mark = Text("!", "red") if row.end.style == "red" else Text("*", "green")
                     table.add_row(mark, name, "", row.end)
                 else:
-                    table.add_row(
-                        self._spinner, name, f"{time.monotonic() - row.started:.0f} s", Text(row.text, "dim")
-                    )
+                    phase = f"{row.phase} {now - row.phase_started:.0f} s" if row.phase else ""
+                    said = Text.assemble((phase, "cyan"), "  " if phase else "", (plain(row.text), "dim"))
+                    table.add_row(self._spinner, name, f"{now - row.started:.0f} s", said)
         return table
 
 
@@ -136,30 +188,42 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Itera
     return made
 
 
+TRAINING = "training"
+
+
 class SmokeView:
-    """The progress of a smoke run: a spinner while an image trains, its table when it is done."""
+    """The progress of a smoke run: a spinner while an image trains, or lines in a log; its table when it is done."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._status: Status | None = None
+        self._log = None if quiet or err.is_terminal else BuildView(err)
 
     def __enter__(self) -> SmokeView:
+        if self._log:
+            self._log.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        if self._log:
+            self._log.__exit__(kind, error, trace)
 
     def start(self, name: str) -> None:
         """An image's turn has come."""
         if err.is_terminal:
-            self._status = err.status(f"{name}: training", spinner="dots")
+            self._status = err.status(f"{name}: {TRAINING}", spinner="dots")
             self._status.start()
+        if self._log:
+            self._log.phase(name, TRAINING)
 
     def done(self, outcome: Outcome) -> None:
         """Its results are there."""
         self._stop()
+        if self._log:
+            self._log.phase(outcome.image, "")
         if not self._quiet:
             show_outcome(outcome)
 
@@ -302,6 +366,18 @@ def show_verdict(verdict: verify.Verdict) -> None:
         out.print(Text(f"  holds: {plain(verdict.image)}, {verdict.level}", "bold green"))
 
 
+SAMENESS_COLOURS = {Sameness.SAME: "green", Sameness.COMPRESSED_DIFFERENTLY: "green", Sameness.DIFFERENT: "bold red"}
+
+
+def show_reproduced(rows: Iterable[Reproduced]) -> None:
+    """Per image whether a second build gave the same, and both digests."""
+    made = table(("image", "verdict", "digest", "again"), ())
+    for one in rows:
+        said = Text(one.sameness.value, SAMENESS_COLOURS[one.sameness])
+        made.add_row(one.name, said, one.first.digest[:19], one.again.digest[:19])
+    out.print(made)
+
+
 def show_rebuilt(found: Rebuilt) -> None:
     """Whether the same bits came out, and where not."""
     out.print(Text(plain(f"{found.reference}  commit {found.commit[:12]}"), "bold"))
@@ -312,8 +388,13 @@ def show_rebuilt(found: Rebuilt) -> None:
             out.print(Text(plain(f"    {one.path}: {one.what}")))
     for name in found.configuration:
         out.print(Text(plain(f"  configuration: {name}"), "bold red"))
-    if found.same:
+    if found.recompressed:
+        numbers = ", ".join(map(str, found.recompressed))
+        out.print(Text(f"  layer {numbers}: the same content, compressed differently", "green"))
+    if found.sameness is Sameness.SAME:
         out.print(Text("  the same, bit for bit", "bold green"))
+    elif found.sameness.holds:
+        out.print(Text("  the same files and configuration; only the compression differs", "bold green"))
 
 
 def show_error(error: AssayError) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
-from smoke import gates
-from smoke.plan import Plan, chosen_backend
+from smoke import gates, host
+from smoke.plan import Plan, chosen_backend, declared
 
 PRECISIONS = ("f64", "f32", "tf32", "fp16", "bf16")
 LOW = ("tf32", "fp16", "bf16")
+# What the runner sets in every process that trains: what is made at run time is made anew there, and a crash leaves
+# its stack in the output.
+ALWAYS = ("TMPDIR=(an empty folder)", "faulthandler.enable()")
 
 
 class Bench:
@@ -57,6 +60,19 @@ class Bench:
     def stack(self) -> Optional[dict[str, Any]]:
         """What is loaded, in the framework's own words; None as long as nothing is."""
         return self._module.describe() if self._module is not None and self._ready else None
+
+    def switches(self, family: str, check_id: str) -> tuple[str, ...]:
+        """The switches that a result was found with: the runner's, and those that the framework's file declares.
+
+        ``SWITCHES`` there has them by the family, the check_id, a class of numbers, the device, or "deterministic";
+        each also for one backend only. A device that is the only one needs no switch.
+        """
+        chosen = [family, check_id, check_id.rpartition(".")[2]]
+        chosen += [self.plan.device] if self.plan.device == "gpu" or host.has_gpu_device() else []
+        chosen += ["deterministic"] if self._deterministic else []
+        switches: Mapping[str, tuple[str, ...]] = declared(self.plan.framework, "SWITCHES")
+        found = [one for name in chosen for key in (name, f"{name}.{self.backend}") for one in switches.get(key, ())]
+        return (*ALWAYS, *dict.fromkeys(found))
 
     def cannot(self, family: str, check_id: str = "") -> str:
         """The reason why a family, or one result of it, is not run here; empty if it is to be run.

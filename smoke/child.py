@@ -7,6 +7,7 @@ which it happened. Standard library only, up to the check that is asked for.
 from __future__ import annotations
 
 import dataclasses
+import faulthandler
 import importlib
 import json
 import sys
@@ -17,7 +18,7 @@ from typing import IO, Any
 
 from smoke import plan as plans
 from smoke.bench import Bench
-from smoke.checks import DETERMINISTIC, FAMILIES
+from smoke.checks import DETERMINISTIC, FAMILIES, UNTOUCHED
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.report import Fault, Result
 
@@ -25,6 +26,7 @@ from smoke.report import Fault, Result
 def main(arguments: list[str]) -> int:
     """Runs the families named and returns 0, whatever they found; a crash of Python itself is for the runner."""
     process, families, plan, out = arguments
+    faulthandler.enable()  # a crash then leaves its stack in the output
     bench = Bench(plans.read(Path(plan)), Path(out).parent, deterministic=process in DETERMINISTIC)
     with Path(out).open("a", encoding="utf-8") as file:
         told = False
@@ -50,7 +52,8 @@ def run_family(family: str, process: str, bench: Bench, file: IO[str]) -> None:
         check = importlib.import_module("smoke.checks." + family)
         for found in check.run(process, bench):
             now = time.perf_counter()
-            _tell(file, _finding(found, now - start))
+            switches = () if process in UNTOUCHED else bench.switches(family, found.id)
+            _tell(file, _finding(found, now - start, switches))
             if isinstance(found, Result):  # a fault's time counts to the result that sums the faults up
                 start = now
     except (Exception, SystemExit) as why:  # SystemExit: a framework must not end the other families' process
@@ -77,10 +80,10 @@ def what_went_wrong(family: str, why: BaseException) -> Result:
     return Result(prefix, family, "error", said[-2000:])
 
 
-def _finding(found: Any, seconds: float) -> dict[str, Any]:
+def _finding(found: Any, seconds: float, switches: tuple[str, ...]) -> dict[str, Any]:
     if isinstance(found, Fault):
         return {"fault": dataclasses.asdict(found)}
-    return {"result": dataclasses.asdict(dataclasses.replace(found, seconds=f"{seconds:.2f}"))}
+    return {"result": dataclasses.asdict(dataclasses.replace(found, seconds=f"{seconds:.2f}", switches=switches))}
 
 
 def _seconds(start: float) -> str:

@@ -1,4 +1,4 @@
-"""Loads libraries, each in a process of its own, and asks each for its version.
+"""Loads libraries, each in a process of its own, and makes each of its version calls.
 
     python -m smoke.closure SECONDS < request.json
 
@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from smoke import version_calls
+
 SECONDS = 60
 MOST_HELPED = 64
 NO_DRIVER = (34, 35)  # cudaErrorStubLibrary, cudaErrorInsufficientDriver
@@ -30,7 +32,8 @@ class Outcome(NamedTuple):
     """What came of one library. ``version`` and ``cuda`` are its own answers, empty where it has no such call.
 
     ``lacks`` is the name of a library that it needs and that is nowhere; ``helped`` counts those that were found only
-    because they lie in the environment (the framework loads them first).
+    because they lie in the environment (the framework loads them first). ``crashed`` says which of its version calls
+    ended the process and how: the library loaded, and whoever asks it for its version ends as well.
     """
 
     path: str
@@ -40,6 +43,7 @@ class Outcome(NamedTuple):
     version: str = ""
     cuda: str = ""
     helped: int = 0
+    crashed: str = ""
 
 
 def load_all(paths: Sequence[Path], shared: Mapping[str, Path], seconds: int = SECONDS) -> list[Outcome]:
@@ -83,25 +87,34 @@ def _child(path: str, shared: Mapping[str, str], out: str, seconds: int) -> None
     os.dup2(said, 1)
     os.dup2(said, 2)
     signal.alarm(seconds)
-    outcome = load(path, shared)
-    Path(out).write_text(json.dumps(outcome._asdict()), encoding="utf-8")
+
+    def note(outcome: Outcome) -> None:
+        Path(out).write_text(json.dumps(outcome._asdict()), encoding="utf-8")
+
+    note(load(path, shared, note))
     os._exit(0)  # without the libraries' destructors: they are not what is checked
 
 
 def _outcome(path: str, out: str, status: int) -> Outcome:
+    noted = Path(out).read_text(encoding="utf-8") if Path(out).exists() else ""
     if status == 0:
-        return Outcome(**json.loads(Path(out).read_text(encoding="utf-8")))
+        return Outcome(**json.loads(noted))
     said = Path(out + ".said").read_text(encoding="utf-8", errors="replace")[-300:].strip().replace("\n", " ")
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     if number == signal.SIGALRM:
         return Outcome(path, False, "loading it came to no end")
-    how = f"signal {number}" if number else f"exit code {os.WEXITSTATUS(status)}"
-    why = f"loading it, or asking its version, ended the process with {how}: {said}"
-    return Outcome(path, False, why.rstrip(": "))
+    how = f"signal {number} ({signal.Signals(number).name})" if number else f"exit code {os.WEXITSTATUS(status)}"
+    if noted:  # it had loaded, and the last note names the call that was under way
+        asked = Outcome(**json.loads(noted))
+        return asked._replace(crashed=f"{asked.crashed}() ended the process with {how}: {said}".rstrip(": "))
+    return Outcome(path, False, f"loading it ended the process with {how}: {said}".rstrip(": "))
 
 
-def load(path: str, shared: Mapping[str, str]) -> Outcome:
-    """Loads a library into this process with all its functions resolved, and asks its version."""
+def load(path: str, shared: Mapping[str, str], note: Callable[[Outcome], None] = lambda _: None) -> Outcome:
+    """Loads a library into this process with all its functions resolved, and makes its version calls.
+
+    ``note`` is handed, before each call, what is to be said if that call ends the process.
+    """
     helped = 0
     while True:
         try:
@@ -113,10 +126,17 @@ def load(path: str, shared: Mapping[str, str]) -> Outcome:
             if name not in shared or helped == MOST_HELPED or not _help(shared[name], shared):
                 return Outcome(path, False, str(why), lacks=name, helped=helped)
             helped += 1
+    name = Path(path).name
+
+    def asking(symbol: str) -> None:
+        note(Outcome(path, True, helped=helped, crashed=symbol))
+
     try:
-        return Outcome(path, True, "", "", *versions(Path(path).name, library), helped=helped)
-    except VersionRefused as why:
+        found = Outcome(path, True, "", "", *versions(name, library, asking), helped=helped)
+        version = version_calls.make(name, library, asking)
+    except (VersionRefused, version_calls.Refused) as why:
         return Outcome(path, False, str(why), helped=helped)
+    return found if found.version else found._replace(version=version)
 
 
 def _help(path: str, shared: Mapping[str, str], depth: int = 0) -> bool:
@@ -135,12 +155,16 @@ class VersionRefused(Exception):
     """A library's version call reported an error."""
 
 
-def versions(name: str, library: Any) -> tuple[str, str]:
-    """The library's own version and the CUDA version that it was made for, in its words. Raises VersionRefused."""
+def versions(name: str, library: Any, asking: Callable[[str], None] = lambda _: None) -> tuple[str, str]:
+    """The library's own version and the CUDA version that it was made for, in its words. Raises VersionRefused.
+
+    ``asking`` is handed the name of each call before it is made.
+    """
     version = cuda = ""
     for pattern, symbol, ask, is_cuda in CALLS:
         if re.match(pattern, name) and (is_cuda or not version):
             try:
+                asking(symbol)
                 answer = ask(library, symbol)
             except (AttributeError, ValueError):  # this release of the library has no such call
                 continue

@@ -28,6 +28,11 @@ def describe(device: str) -> dict[str, Any]:
     }
 
 
+def has_gpu_device() -> bool:
+    """True if the machine shows this process an NVIDIA device, with a working driver or not."""
+    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg"))
+
+
 def memory_bytes() -> int:
     """The memory that this process may use: the machine's, or the container's limit if that is lower."""
     limits = [int(_match("/proc/meminfo", r"^MemTotal:\s*(\d+) kB") or 0) * 1024]

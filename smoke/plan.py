@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ class Plan:
     """One image's plan, schema 1. ``packages`` holds name -> version of every distribution in its lock.
 
     ``backends`` are those of a framework that leaves the computing to others: it is checked with each of them.
+    ``stderr`` holds patterns of the lines that the framework may write there when it is first used; ``uncalled`` the
+    libraries whose version call may crash without a driver, since nothing makes it then, each with the reason.
     """
 
     image: str
@@ -43,10 +46,13 @@ class Plan:
     packages: Mapping[str, str]
     seconds_per_check: int
     backends: tuple[str, ...] = ()
+    stderr: tuple[str, ...] = ()
+    uncalled: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is written in a file."""
         backends = {"backends": list(self.backends)} if self.backends else {}
+        optional = {"stderr": list(self.stderr), "uncalled": dict(self.uncalled)}
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -56,6 +62,7 @@ class Plan:
             "labels": dict(self.labels),
             "packages": dict(self.packages),
             "seconds_per_check": self.seconds_per_check,
+            **{key: value for key, value in optional.items() if value},
         }
 
 
@@ -73,7 +80,7 @@ def read(path: Path) -> Plan:
 def from_json(data: Any) -> Plan:
     """A plan from parsed JSON. Raises PlanError that names the key and what was expected of it."""
     known = {"schema", "image", "device", "framework", "workloads", "labels", "packages", "seconds_per_check"}
-    _keys(data, known, "the plan")
+    _keys(data, known, "the plan", optional={"stderr", "uncalled"})
     if data["schema"] != SCHEMA or isinstance(data["schema"], bool):
         raise PlanError(
             "the plan has schema {!r}, this suite reads {}".format(data["schema"], SCHEMA),
@@ -90,6 +97,8 @@ def from_json(data: Any) -> Plan:
         packages=_texts(data["packages"], "packages"),
         seconds_per_check=_seconds(data["seconds_per_check"]),
         backends=_backends(data["framework"]),
+        stderr=_patterns(data.get("stderr", [])),
+        uncalled=_texts(data.get("uncalled", {}), "uncalled"),
     )
     _check_known(plan)
     return plan
@@ -181,6 +190,16 @@ def _backends(framework: Mapping[str, Any]) -> tuple[str, ...]:
     if not names or not all(name.isidentifier() for name in names):  # each becomes a part of ids, and a folder's name
         raise PlanError(f"framework.backends is {framework['backends']!r}", "Name each backend by its module.")
     return names
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    patterns = _names(value, "stderr")
+    try:
+        for one in patterns:
+            re.compile(one)
+    except (re.error, RecursionError) as why:
+        raise PlanError(f"one of stderr is {one!r}: {why}", "Write it as a regular expression.") from None
+    return patterns
 
 
 def _seconds(value: Any) -> int:

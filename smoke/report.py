@@ -67,7 +67,7 @@ def decimal(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found."""
+    """What one check found. ``switches`` are those that the suite set for it, and that a user's process has not."""
 
     id: str
     family: str
@@ -78,6 +78,7 @@ class Result:
     observed: str = ""
     metrics: tuple[Metric, ...] = ()
     seconds: str = "0"
+    switches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def not_run(check_id: str, family: str, reason: str, requested: str = "") -> Res
 
 def result_from(data: Mapping[str, Any]) -> Result:
     """A result read back from JSON."""
-    return Result(**{**data, "metrics": _metrics_from(data)})
+    return Result(**{**data, "metrics": _metrics_from(data), "switches": tuple(data.get("switches", ()))})
 
 
 def fault_from(data: Mapping[str, Any]) -> Fault:

@@ -25,10 +25,12 @@ from types import MappingProxyType
 from typing import IO, Any, Optional
 
 from smoke import host
-from smoke.checks import FAMILIES, STAGES, Family
+from smoke.checks import FAMILIES, STAGES, UNTOUCHED, Family
 from smoke.plan import Plan, backend_environment, declared
 from smoke.report import SUITE, Fault, Report, Result, fault_from, not_run, result_from
 
+# A process of checks: the suite comes in by its path, so that no variable tells of it.
+START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from smoke.child import main; sys.exit(main(sys.argv[1:]))"
 KEPT_OUTPUT = 4096
 TICK = 0.05
 
@@ -191,6 +193,11 @@ class Runner:
                 ended = self._process(process, [one.name for one in left], stop)
                 left = [one for one in left if one.name not in ended]
 
+    def _temporary(self) -> Path:
+        folder = self.scratch / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def _refuse(self, family: Family) -> None:
         self.found.over.add(family.name)
         reason = "the framework cannot be imported, see imports"
@@ -201,8 +208,11 @@ class Runner:
         out, plan_file = self.scratch / (process + ".jsonl"), self.scratch / (process + ".plan.json")
         out.write_text("")
         plan_file.write_text(json.dumps(self.plan.as_json()))
-        argv = [sys.executable, "-m", "smoke.child", process, ",".join(names), str(plan_file), str(out)]
+        child = [sys.executable, "-c", START, str(SUITE.parent)]
+        argv = [*child, process, ",".join(names), str(plan_file), str(out)]
         chosen = backend_environment(self.plan.framework, self.backend)
+        if process not in UNTOUCHED:
+            chosen["TMPDIR"] = str(self._temporary())
         ending = bounded(argv, self.scratch, out, self.plan.seconds_per_check, stop, chosen)
         began, ended = _take_all(out, self.found)
         if ending.reason or not ended:
@@ -273,7 +283,7 @@ def bounded(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=str(scratch),
-        env={**_environment(scratch), **variables},
+        env={**os.environ, **variables},
         start_new_session=True,
     )
     tail = _Tail(child.stdout)
@@ -289,20 +299,6 @@ def bounded(
             output,
         )
     return Exit(*_reason(code), output=output) if code else Exit()
-
-
-def _environment(scratch: Path) -> dict[str, str]:
-    temporary = scratch / "tmp"
-    temporary.mkdir(exist_ok=True)
-    paths = [str(SUITE.parent)] + [one for one in [os.environ.get("PYTHONPATH", "")] if one]
-    return {
-        # A thread that spins while it waits holds up those it waits for, where cores are few and shared.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONFAULTHANDLER": "1",  # a segfault then leaves its stack in the output
-        "TMPDIR": str(temporary),
-    }
 
 
 def _wait(pid: int, out: Path, seconds: float, stop: threading.Event) -> bool:

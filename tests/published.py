@@ -6,6 +6,7 @@ import copy
 import datetime
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,10 +16,11 @@ import msgspec
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay import attestations, certificate, publish
+from assay import attestation, certificate, publish
+from assay.attestation import PrivateKey, naming
+from assay.attestation.sbom import Inventory, Package, sbom
 from assay.certificate import Policy, Suite, Suites, plan_digest
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
-from assay.signing import PrivateKey
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -53,7 +55,7 @@ def plan() -> dict[str, Any]:
 def labels(version: str) -> dict[str, str]:
     """The labels that its image has."""
     return {
-        attestations.VERSION_LABEL: version,
+        naming.VERSION_LABEL: version,
         **{f"assay.{name}": value for name, value in plan()["labels"].items()},
         "assay.framework": plan()["framework"]["name"],
         "assay.workloads": ",".join(plan()["workloads"]),
@@ -62,7 +64,7 @@ def labels(version: str) -> dict[str, str]:
     }
 
 
-TAG = attestations.tag(labels("2.15.0"))
+TAG = naming.tag(labels("2.15.0"))
 
 
 @cache
@@ -91,17 +93,20 @@ class Image:
     def digest(self) -> str:
         return self.manifest.digest
 
+    @property
+    def diff_ids(self) -> tuple[str, ...]:
+        return tuple(self.certificate["predicate"]["image"]["diffIDs"])
+
     def statements(self) -> list[dict[str, Any]]:
         report = certificate.report_of(self.certificate)
         verdict = certificate.judge(report, suite())
         built = "2026-11-22T17:00:00Z"
-        bash = attestations.Package("bash", "5", ("GPL-3.0-or-later",), "amd64")
-        inventory = attestations.Inventory(1, (bash,), ())
+        inventory = Inventory(1, (Package("bash", "5", ("GPL-3.0-or-later",), "amd64"),), ())
         return [
             self.certificate,
-            attestations.test_result(self.certificate, report, verdict),
-            attestations.provenance(self.certificate, built, {}, None),
-            attestations.sbom(name(), self.digest, built, "trixie", inventory),
+            attestation.test_result(self.certificate, report, verdict),
+            attestation.provenance(self.certificate, built, {}, None),
+            sbom(name(), self.digest, built, "trixie", inventory),
         ]
 
 
@@ -112,9 +117,14 @@ def fresh(content: tuple[bytes, ...] = CONTENT) -> Image:
     return made
 
 
-def image(version: str = "2.15.0", content: tuple[bytes, ...] = CONTENT) -> Image:
+def image(
+    version: str = "2.15.0",
+    content: tuple[bytes, ...] = CONTENT,
+    compress: Callable[[bytes], bytes] = zstandard.compress,
+    media_type: str = LAYER,
+) -> Image:
     """An image of a version, certified when the kept certificate was made."""
-    layers = [zstandard.compress(data) for data in content]
+    layers = [compress(data) for data in content]
     config = msgspec.json.encode(
         {
             "architecture": "amd64",
@@ -125,7 +135,7 @@ def image(version: str = "2.15.0", content: tuple[bytes, ...] = CONTENT) -> Imag
     )
     manifest = ImageManifest(
         config=Descriptor(CONFIG, digest_of(config), len(config)),
-        layers=tuple(Descriptor(LAYER, digest_of(data), len(data)) for data in layers),
+        layers=tuple(Descriptor(media_type, digest_of(data), len(data)) for data in layers),
     )
     made = Manifest(msgspec.json.encode(manifest), OCI_MANIFEST)
     data = copy.deepcopy(evidence())

@@ -6,31 +6,46 @@ of all that went into it. An image whose key is unchanged and which the engine s
 
 from __future__ import annotations
 
+import contextlib
 import graphlib
+import traceback
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from assay.build.image import Run, build_image
+from assay.build.ahead import Ahead
+from assay.build.image import Run, build_image, log_of
 from assay.build.limits import check_room
-from assay.build.turns import locked, tidy
+from assay.build.turns import checkout_turn, tidy
 from assay.build.watching import Options, View
 from assay.catalog import Catalog, Image
-from assay.engine import Engine, process
-from assay.errors import AssayError
+from assay.engine import Engine
+from assay.errors import AssayError, of_image, together
+from assay.host import process
 from assay.images import Built, Images, read_images
 
 SIDE_BY_SIDE = 2
+# What a view is told that is about no image.
+ALL = "this build"
 
 
-def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, options: Options | None = None) -> Images:
+def build(
+    cat: Catalog,
+    engine: Engine,
+    names: Iterable[str],
+    view: View,
+    options: Options | None = None,
+    ahead: Ahead | None = None,
+) -> Images:
     """Build the named images (none: all) and what they stand on; returns what `images.json` then says.
 
-    A failed image does not stop those that do not need it; the first failure is raised at the end.
+    A failed image does not stop those that do not need it, whatever was raised for it; at the end one error names all
+    that failed. What was made ``ahead`` is used.
     """
     options = options or Options()
     order = cat.order(names)
-    run = Run(cat, engine, view, options)
-    with locked(cat.root, lambda text: view.step("", text)):
+    run = Run(cat, engine, view, options, ahead)
+    with checkout_turn(cat.root, lambda text: view.phase(ALL, text)):
+        view.phase(ALL, "")
         known = read_images(cat.root).images if not options.suffix else {}
         run.built.update(known)
         check_room(engine, order, known, pack=options.pack)
@@ -38,7 +53,9 @@ def build(cat: Catalog, engine: Engine, names: Iterable[str], view: View, option
             _graph(run, order)
         finally:
             if run.fresh and engine.answers():
+                view.phase(ALL, "dropping the build cache")
                 tidy(engine)
+                view.phase(ALL, "")
         return Images(images=dict(sorted(run.built.items())))
 
 
@@ -49,7 +66,7 @@ def _graph(run: Run, order: tuple[Image, ...]) -> None:
     sorter.prepare()
     weights = _weights(order)
     broken: set[str] = set()
-    failures: list[AssayError] = []
+    failures: dict[str, AssayError] = {}
     pool = ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="build")
     ready: list[str] = []
     pending: dict[Future[Built], str] = {}
@@ -69,10 +86,11 @@ def _graph(run: Run, order: tuple[Image, ...]) -> None:
                 name = pending.pop(future)
                 try:
                     future.result()
-                except AssayError as error:
+                except Exception as error:
                     broken.add(name)
-                    failures.append(error)
-                    run.view.failed(name, error)
+                    failures[name] = of_image(name, error)
+                    _write_down(run, name, error)
+                    run.view.failed(name, failures[name])
                 sorter.done(name)
     except BaseException:
         run.stop.set()
@@ -81,7 +99,14 @@ def _graph(run: Run, order: tuple[Image, ...]) -> None:
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     if failures:
-        raise failures[0]
+        raise together({image.name: failures[image.name] for image in order if image.name in failures})
+
+
+def _write_down(run: Run, name: str, error: Exception) -> None:
+    """Keep the trace of what no one expected in the image's log: the error has one line of it."""
+    if not isinstance(error, AssayError):
+        with contextlib.suppress(OSError), log_of(run.catalog.root, name).open("a") as log:
+            log.writelines(traceback.format_exception(error))
 
 
 def _weights(order: Iterable[Image]) -> dict[str, float]:

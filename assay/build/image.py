@@ -16,16 +16,23 @@ from pathlib import Path
 
 import uv
 
-from assay import base, network, oci, paths, planning, suite
+from assay import paths, planning, rootfs
+from assay.build.ahead import Ahead
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import engine_turn
-from assay.build.watching import Options, View
+from assay.build.watching import Options, View, phase_of, tell_rootfs
 from assay.catalog import Catalog, Image
+from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.images import Built, repository, short, tag, write_images
+from assay.host import files, network
+from assay.host.holders import Holder
+from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT
+
+# Until BuildKit has read what the first step needs.
+PREPARING = "handing over"
 
 
 @dataclass
@@ -36,6 +43,7 @@ class Run:
     engine: Engine
     view: View
     options: Options
+    ahead: Ahead | None = None
     built: dict[str, Built] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -43,7 +51,8 @@ class Run:
 
     def building(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
-        return engine_turn(lambda text: self.view.step(name, text), self.stop, alone=self.options.pack)
+        who = Holder.here(name, self.catalog.root)
+        return engine_turn(who, lambda text: self.view.phase(name, text), self.stop, alone=self.options.pack)
 
 
 def build_image(run: Run, image: Image) -> Built:
@@ -52,14 +61,21 @@ def build_image(run: Run, image: Image) -> Built:
     key = input_key(run.catalog, image, parent.digest if parent else None)
     name = tag(image.name, "latest", run.options.suffix)
     known = run.built.get(image.name)
-    if known and known.key == key and not run.options.suffix and run.engine.digest(name) == known.digest:
+    stale = bool(known and known.drift) and (run.options.locked or run.options.refresh)
+    if (
+        known
+        and not stale
+        and known.key == key
+        and not run.options.suffix
+        and run.engine.digest(name) == known.digest
+    ):
         run.view.done(image.name, known, fresh=False)
         return known
     run.view.start(image.name)
     started = time.monotonic()
-    suite_digest = suite.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
+    suite = suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build(run, image, parent, name)
-    built = _facts(run.engine, name, key, suite_digest, digest, time.monotonic() - started)
+    built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
     check_built(run.catalog.root, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:
@@ -70,11 +86,17 @@ def build_image(run: Run, image: Image) -> Built:
     _forget_older(run, image, parent, digest)
     if run.options.pack:
         with run.building(image.name):
+            run.view.phase(image.name, "packing")
             run.engine.tidy()
             if image.framework:
                 run.engine.pack(run.engine.tags(repository(image.name, run.options.suffix)))
     run.view.done(image.name, built, fresh=True)
     return built
+
+
+def log_of(root: Path, name: str) -> Path:
+    """The file that what is said while an image is built is written into."""
+    return root / "build" / "logs" / f"{name.replace('/', '-')}.log"
 
 
 def _forget_older(run: Run, image: Image, parent: Built | None, digest: str) -> None:
@@ -90,12 +112,15 @@ def _forget_older(run: Run, image: Image, parent: Built | None, digest: str) -> 
 def _build(run: Run, image: Image, parent: Built | None, name: str) -> str:
     with tempfile.TemporaryDirectory(prefix="assay-") as temporary:
         request = _request(run, image, parent, name, Path(temporary))
-        log = run.catalog.root / "build" / "logs" / f"{image.name.replace('/', '-')}.log"
+        log = log_of(run.catalog.root, image.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as lines:
 
             def on_step(step: Step) -> None:
                 lines.write(f"{step.line if step.line is not None else '# ' + step.name}\n")
+                phase = phase_of(step)
+                if phase:
+                    run.view.phase(image.name, phase)
                 run.view.step(image.name, step.line or step.name)
 
             if planning.has_environment(image):
@@ -104,6 +129,7 @@ def _build(run: Run, image: Image, parent: Built | None, name: str) -> str:
                 dockerfile = planning.last_dockerfile(run.catalog, image)
                 request = dataclasses.replace(request, dockerfile=dockerfile, contexts=contexts)
             with run.building(image.name):
+                run.view.phase(image.name, PREPARING)
                 return run.engine.build(request, on_step)
 
 
@@ -112,79 +138,93 @@ def _environment(
 ) -> str:
     """The image of the Dockerfile's stage `environment`: built once for its inputs, whatever becomes of the suite."""
     name = environment_tag(run.catalog, image, parent.digest if parent else None, run.options.suffix)
-    if run.options.no_cache or run.engine.digest(name) is None:
+    if run.options.no_cache or not _has(run, name):
         args = {key: value for key, value in request.args.items() if key != "PLAN"}
-        with _tools_context(run, image) as tools:
+        with _tools_context(run, image) as (tools, drift):
             contexts = {**request.contexts, **tools}
+            labels = drift_label({**(parent.drift if parent else {}), **drift})
             request = dataclasses.replace(
-                request, tag=name, target=ENVIRONMENT, args=args, labels={}, contexts=contexts
+                request, tag=name, target=ENVIRONMENT, args=args, labels=labels, contexts=contexts
             )
             with run.building(image.name):
+                run.view.phase(image.name, PREPARING)
                 run.engine.build(request, on_step)
     return name
 
 
+def _has(run: Run, name: str) -> bool:
+    """Whether the engine has an environment that will do: a drifted one does not if drift is looked at anew."""
+    if run.engine.digest(name) is None:
+        return False
+    anew = run.options.locked or run.options.refresh
+    return not (anew and drift_of(_seen(run.engine, name).labels))
+
+
 @contextlib.contextmanager
-def _tools_context(run: Run, image: Image) -> Iterator[dict[str, str]]:
-    """The image's build tools as the context `tools` that a stage can be built from, for as long as that takes."""
+def _tools_context(run: Run, image: Image) -> Iterator[tuple[dict[str, str], dict[str, Drift]]]:
+    """The image's build tools as the context `tools` of a stage, while it is built, and how they drifted."""
     if image.build_tools is None:
-        yield {}
+        yield {}, {}
         return
-    tar = _rootfs(run, image.build_tools, image.name)
+    made = _rootfs(run, image.build_tools, image.name)
     # It is as large as the tar, and so in the cache folder.
-    with tempfile.TemporaryDirectory(prefix="layout-", dir=tar.parent) as folder:
-        digest = oci.layout(tar, Path(folder))
-        yield {"tools": f"oci-layout://{folder}@{digest}"}
+    with files.workspace(paths.cache() / "base", "layout") as folder:
+        digest = rootfs.layout(made.tar, folder / "layout")
+        drift = {image.build_tools.name: made.drift} if made.drift else {}
+        yield {"tools": f"oci-layout://{folder / 'layout'}@{digest}"}, drift
 
 
 def _request(run: Run, image: Image, parent: Built | None, name: str, temporary: Path) -> BuildRequest:
-    args = {"SOURCE_DATE_EPOCH": str(base.SOURCE_DATE_EPOCH)}
+    args = {"SOURCE_DATE_EPOCH": str(rootfs.SOURCE_DATE_EPOCH)}
     if parent and image.parent:
         args["PARENT"] = tag(image.parent, short(parent.digest), run.options.suffix)
     if image.sources:
         args["SOURCES"] = " ".join(image.sources)
     if image.framework:
         args["PLAN"] = planning.plan_text(image)
+    made = _rootfs(run, image, image.name) if image.suite else None
+    drift = {image.name: made.drift} if made and made.drift else {}
     return BuildRequest(
         tag=name,
         dockerfile=image.dockerfile,
-        context=_base_context(run, image, temporary / "context") if image.suite else image.folder,
+        context=_base_context(made.tar, temporary / "context") if made else image.folder,
         args=args,
         contexts={
             "common": str(run.catalog.root / "images" / "common"),
             "smoke": str(run.catalog.root / "smoke"),
-            "uv": str(uv_folder()),
+            "uv": str(uv_folder(lambda text: run.view.phase(image.name, text))),
         },
         secrets=network.secrets(temporary),
-        labels=planning.labels(image),
+        labels={**planning.labels(image), **drift_label(drift)},
         no_cache=run.options.no_cache,
     )
 
 
-def _base_context(run: Run, image: Image, folder: Path) -> Path:
+def _base_context(tar: Path, folder: Path) -> Path:
     """A folder with a base's root file system in it."""
-    tar = _rootfs(run, image, image.name)
     folder.mkdir()
     _link(tar, folder / "rootfs.tar")
     return folder
 
 
-def _rootfs(run: Run, image: Image, shown: str) -> Path:
-    fresh = run.options.no_cache and not run.options.keep_base
-    return base.rootfs(image, lambda text: run.view.step(shown, text), fresh=fresh)
+def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
+    options = run.options
+    made = run.ahead.take(image.name) if run.ahead else None
+    if made:
+        return made
+    fresh = options.no_cache and not options.keep_base
+    how = rootfs.How(fresh, options.locked, options.refresh, run.stop)
+    return rootfs.rootfs(image, tell_rootfs(run.view, image, shown), how)
 
 
-def uv_folder() -> Path:
+def uv_folder(tell: files.Tell = files.silent) -> Path:
     """A folder that holds the uv program and nothing else, for the builds to mount."""
-    folder = paths.cache() / "tools" / f"uv-{version('uv')}"
-    if not (folder / "uv").is_file():
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        partial.mkdir(parents=True, exist_ok=True)
+
+    def make(partial: Path) -> None:
+        partial.mkdir()
         shutil.copy(uv.find_uv_bin(), partial / "uv")
-        with contextlib.suppress(OSError):  # another command was first
-            partial.rename(folder)
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+
+    return files.once(paths.cache() / "tools" / f"uv-{version('uv')}", make, "uv to be copied", tell)
 
 
 def _facts(engine: Engine, name: str, key: str, suite: str | None, digest: str, seconds: float) -> Built:
@@ -202,6 +242,7 @@ def _facts(engine: Engine, name: str, key: str, suite: str | None, digest: str, 
         uncompressed_bytes=facts.uncompressed_bytes,
         seconds=round(seconds, 1),
         built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        drift=drift_of(facts.labels),
     )
 
 

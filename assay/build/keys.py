@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from assay import base, planning, suite
+from assay import planning, rootfs
 from assay.catalog import Catalog, Image
+from assay.certificate import suite_files
 from assay.images import tag
 from assay.planning import ENVIRONMENT
 
@@ -35,13 +36,13 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
     files = _environment_files(cat, image)
     if image.framework:
         parts["plan"] = planning.plan_text(image)
-        files += suite.carried(cat.root / "smoke", image.framework.name)
+        files += suite_files.carried(cat.root / "smoke", image.framework.name)
         files += [planning.last_dockerfile(cat, image), *_tree(cat.root / "images" / "common")]
     return _digest_of({**parts, "files": _hashes(cat, files)})
 
 
 def _inputs(image: Image) -> dict[str, object]:
-    inputs: dict[str, object] = {"recipe": RECIPE, "epoch": base.SOURCE_DATE_EPOCH, "uv": version("uv")}
+    inputs: dict[str, object] = {"recipe": RECIPE, "epoch": rootfs.SOURCE_DATE_EPOCH, "uv": version("uv")}
     return {**inputs, "sources": sorted(image.sources)} if image.sources else inputs
 
 

@@ -5,59 +5,62 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from assay import paths
 from assay.engine import Engine
+from assay.host import files, holders
+from assay.host.files import Tell
+from assay.host.holders import Holder
+
+TICK = 0.2
 
 
 @contextlib.contextmanager
-def locked(root: Path, tell: Callable[[str], None]) -> Iterator[None]:
-    """One build at a time in one checkout; the kernel lets go of the lock when a command dies."""
-    folder = root / "build"
-    folder.mkdir(exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        if not _taken(handle, fcntl.LOCK_EX):
-            tell("waiting for another build in this checkout")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+def checkout_turn(root: Path, tell: Tell) -> Iterator[None]:
+    """One build at a time in one checkout."""
+    (root / "build").mkdir(exist_ok=True)
+    with files.locked(root / "build" / ".lock", "another build in this checkout", tell):
         yield
 
 
 @contextlib.contextmanager
-def engine_turn(tell: Callable[[str], None], stop: threading.Event, *, alone: bool) -> Iterator[None]:
+def engine_turn(who: Holder, tell: Tell, stop: threading.Event, *, alone: bool) -> Iterator[None]:
     """Keep builds, of this checkout and of others, from losing the build cache to one that drops it.
 
     Raises `CancelledError` if ``stop`` is set while another one builds: a lock that is waited for could not be left.
     """
     with _engine_lock() as handle:
-        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        if not _taken(handle, kind):
-            tell("waiting for another build on this engine")
-            while not _taken(handle, kind):
-                if stop.wait(0.2):
-                    raise CancelledError
-        yield
+        told, looked = None, 0
+        while not files.taken(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+            others, looked = " and ".join(map(str, holders.all_beside(_path()))), looked + 1
+            # Who has taken it just now has not said so yet.
+            if others != told and (others or looked > files.LOOKS):
+                tell(f"waiting for {others or 'another command'}")
+                told = others
+            if stop.wait(TICK):
+                raise CancelledError
+        with holders.beside(_path(), who):
+            yield
 
 
 def tidy(engine: Engine) -> None:
     """Drop the build cache. While something on the engine is built from it, that build is left to do it."""
     with _engine_lock() as handle:
-        if _taken(handle, fcntl.LOCK_EX):
-            engine.tidy()
+        if files.taken(handle, fcntl.LOCK_EX):
+            with holders.beside(_path(), Holder.here("dropping the build cache")):
+                engine.tidy()
 
 
-def _engine_lock() -> TextIO:
-    paths.cache().mkdir(parents=True, exist_ok=True)
-    return (paths.cache() / "builds.lock").open("w")
+def _path() -> Path:
+    return paths.cache() / "builds.lock"
 
 
-def _taken(handle: TextIO, kind: int) -> bool:
-    """Take a lock if it is free; the kernel lets go of it when the file is closed."""
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+@contextlib.contextmanager
+def _engine_lock() -> Iterator[IO[str]]:
+    _path().parent.mkdir(parents=True, exist_ok=True)
+    with _path().open("w") as handle:
+        yield handle

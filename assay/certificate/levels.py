@@ -45,6 +45,7 @@ class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"asked": "class"}):
     """A result that a level needs.
 
+    ``class``: what must have been asked for and observed; ``{takes}``, the device that the framework takes by itself.
     ``needs``: asked for only where the plan has it (``labels.cuda``); without it the result is absent, or not run for
     the reason ``otherwise``. ``cannot``: the level is reached, too, where the framework declares that it cannot; such
     a result then has the id ``instead``, if there is one.
@@ -86,11 +87,14 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The literals of a framework's file: what it cannot do and why, its compilers, and workloads of its own."""
+    """The literals of a framework's file: what it cannot do and why, its compilers, workloads of its own, and whether
+    it takes a GPU by itself where there is one.
+    """
 
     cannot: dict[str, str]
     compilers: tuple[str, ...]
     workloads: tuple[str, ...]
+    takes_gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,8 +213,8 @@ class Expansion:
         return next((self.declared.cannot[one] for one in told if one in self.declared.cannot), None)
 
     def _asked(self, row: Row) -> str:
-        if row.asked == "{device}":
-            return self.plan.device
+        if row.asked == "{takes}":
+            return "gpu" if self.plan.device == "gpu" and self.declared.takes_gpu else "cpu"
         if row.asked.startswith("{labels."):
             return self.plan.labels.get(row.asked[len("{labels.") : -1], "")
         return row.asked

@@ -16,13 +16,14 @@ from typing import Any
 
 import msgspec
 
-from assay import suite
+from assay.certificate import suite_files
 from assay.certificate.levels import SCHEMA, Declared, Expansion, Levels
 from assay.certificate.report import Hex, Plan, Report
 from assay.errors import UsageError
 
 RELEASED = Path(__file__).resolve().parent.parent / "suites"
 GATES = ("gates.json", "levels.json")
+DECLARED = ("CANNOT", "COMPILERS", "WORKLOADS", "TAKES_GPU")
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,13 +40,10 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def read(cls, root: Path) -> Suite:
         """Read the suite below ``root``/smoke. Raises `UsageError` for levels that this Assay does not know."""
         smoke = root / "smoke"
-        frameworks = {
-            path.stem: declared(path)
-            for path in sorted((smoke / "frameworks").glob("*.py"))
-            if not path.stem.startswith("_")
-        }
+        digests = suite_files.digests(smoke)
+        frameworks = {name: declared(suite_files.framework_file(smoke, name)) for name in digests}
         return cls(
-            digests=suite.digests(smoke),
+            digests=digests,
             gates_digest=gates_digest(smoke),
             reference=hashlib.sha256((smoke / "reference.py").read_bytes()).hexdigest(),
             frameworks=frameworks,
@@ -110,17 +108,17 @@ class Suites:
 
 
 def gates_digest(folder: Path) -> str:
-    """SHA-256 over what decides, gates and levels, as the suite's digest is made: name + NUL + content + NUL each."""
+    """SHA-256 over what decides, gates and levels, as a suite's digest is made: name + NUL + content + NUL each."""
     return _hash({name: folder / name for name in GATES})
 
 
 def declared(path: Path) -> Declared:
-    """The three literals of a framework's file, read without running it. Raises `UsageError` where one is missing."""
+    """The literals of a framework's file, read without running it. Raises `UsageError` where one is missing."""
     found: dict[str, Any] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)
-        if isinstance(target, ast.Name) and value is not None and target.id in {"CANNOT", "COMPILERS", "WORKLOADS"}:
+        if isinstance(target, ast.Name) and value is not None and target.id in DECLARED:
             found[target.id.lower()] = ast.literal_eval(value)
     try:
         return msgspec.convert(found, type=Declared)

@@ -1,20 +1,12 @@
-"""The one door to processes and to the container engine.
+"""A Docker Engine: the one that this machine runs, or the embedded one, which Assay unpacks and starts."""
 
-`find` gives the engine to use: one that answers already, else the embedded one.
-"""
-
-from __future__ import annotations
-
-import os
-from dataclasses import dataclass
-from pathlib import Path
-
-from assay.engine import apt, host, process
-from assay.engine.docker import BuildRequest, Engine, ImageFacts, RunRequest, RunResult
+from assay.engine.builds import BuildRequest
+from assay.engine.choose import Status, find, status
+from assay.engine.containers import RunRequest, RunResult
+from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
 from assay.engine.shared import MOUNT, run_with_folder
-from assay.errors import EngineMissing, UsageError
 
 __all__ = [
     "MOUNT",
@@ -27,93 +19,7 @@ __all__ = [
     "Status",
     "Step",
     "find",
+    "install_hint",
     "run_with_folder",
     "status",
 ]
-
-CHOICES = ("auto", "system", "embedded")
-
-
-@dataclass(frozen=True)
-class Status:
-    """The engines of this machine, for ``assay engine status``; ``gpu_access`` is how the one that is used hands GPUs
-    to a container: ``cdi``, ``nvidia-runtime``, or None."""
-
-    system: str | None
-    system_lacks: tuple[str, ...]
-    embedded_running: bool
-    embedded_possible: bool
-    used: str | None
-    gpu_access: str | None = None
-
-
-def find() -> Engine:
-    """The engine to use. ``ASSAY_ENGINE`` may say ``system`` or ``embedded``; otherwise a system engine that
-    will do comes first, then the embedded one, which is unpacked and started as needed.
-
-    Raises `EngineMissing` (exit 3) where there is neither.
-    """
-    choice = _choice()
-    lacks: list[str] = []
-    if choice != "embedded":
-        engine, lacks = _system()
-        if engine is not None and not lacks:
-            return engine
-        if engine is not None:
-            engine.close()
-    if choice == "system" or not apt.available():
-        found = f"the Docker Engine here will not do: {'; '.join(lacks)}" if lacks else "no container engine answers"
-        raise EngineMissing(found, install_hint())
-    return _embedded()
-
-
-def status() -> Status:
-    """What there is, without starting anything."""
-    engine, lacks = _system()
-    access = engine.gpu_access() if engine else None
-    if engine is not None:
-        engine.close()
-    embedded = EmbeddedEngine.here()
-    running = embedded.pid() is not None
-    good = engine is not None and not lacks and _choice() != "embedded"
-    used = "system" if good else "embedded" if apt.available() and _choice() != "system" else None
-    if used == "embedded":
-        access = "cdi" if host.cdi_specifications() else None
-    return Status(
-        system=engine.version if engine else None,
-        system_lacks=tuple(lacks),
-        embedded_running=running,
-        embedded_possible=apt.available(),
-        used=used,
-        gpu_access=access if used else None,
-    )
-
-
-def _choice() -> str:
-    choice = os.environ.get("ASSAY_ENGINE", "auto")
-    if choice not in CHOICES:
-        raise UsageError(f"ASSAY_ENGINE is {choice!r}", f"Set it to one of {', '.join(CHOICES)}, or unset it.")
-    return choice
-
-
-def _system() -> tuple[Engine | None, list[str]]:
-    """The user's own engine, if it answers, and what it lacks."""
-    context = process.run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=10)
-    address = os.environ.get("DOCKER_HOST") or (context.stdout.strip() if context.returncode == 0 else None)
-    socket = Path((address or "unix:///var/run/docker.sock").removeprefix("unix://"))
-    if socket.is_absolute() and not socket.exists():
-        return None, []
-    environment = process.environment(**({"DOCKER_HOST": address} if address else {}))
-    try:
-        engine = Engine("system", environment, address)
-    except EngineMissing:
-        return None, []
-    return engine, engine.shortcomings()
-
-
-def _embedded() -> Engine:
-    embedded = EmbeddedEngine.here()
-    embedded.up()
-    environment = embedded.environment()
-    environment["ASSAY_CONTAINERD"] = str(embedded.run / "exec/containerd/containerd.sock")
-    return Engine("embedded", environment, embedded.address)

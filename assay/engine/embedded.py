@@ -1,26 +1,24 @@
-"""The embedded engine: Docker Engine unpacked into the cache folder, a private daemon on its own socket.
+"""The embedded engine: Docker Engine, unpacked into the cache folder and started on a socket of its own.
 
-For a Linux host with root and apt but no Docker. Nothing on the system is changed: no package, no bridge, no
+It is for Linux with root and apt, but without Docker. It changes nothing on the system: no package, no bridge, no
 firewall rule. Containers run without a network; builds use the host's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay import paths
-from assay.engine import apt, process
+from assay.engine import apt
 from assay.errors import EngineMissing
+from assay.host import files, process
 
 PACKAGES = (
     apt.Wanted("docker.io"),
@@ -30,18 +28,17 @@ PACKAGES = (
     apt.Wanted("runc", host_suite=True),
 )
 START_SECONDS = 60
-STOP_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class EmbeddedEngine:
-    """Where the private daemon's files are, and how to start and stop it."""
+    """A private daemon: where its files are, and how to start and stop it."""
 
     home: Path
 
     @classmethod
     def here(cls) -> EmbeddedEngine:
-        """The one of this machine's cache folder."""
+        """Return the one in this machine's cache folder."""
         return cls(paths.cache() / "engine")
 
     @property
@@ -75,7 +72,7 @@ class EmbeddedEngine:
         return self.home / "dockerd.log"
 
     def environment(self) -> dict[str, str]:
-        """What the docker command needs to reach this daemon, with its own plugins and no user's settings."""
+        """Return the environment in which docker reaches this daemon, without any settings of the user."""
         config = self.home / "client"
         config.mkdir(parents=True, exist_ok=True)
         plugins = self.programs / "usr/libexec/docker/cli-plugins"
@@ -89,35 +86,31 @@ class EmbeddedEngine:
         )
 
     def pid(self) -> int | None:
-        """The running daemon's process id; None where the pid file is absent, stale or another's."""
+        """Return the running daemon's process id; None if the pid file is absent, stale or another daemon's."""
         return self._pid_of(self.run / "docker.pid", "dockerd")
 
-    def up(self) -> None:
-        """Unpack (once) and start the daemon unless it runs; safe against a second command doing the same.
+    def up(self, tell: files.Tell = files.silent) -> None:
+        """Start the daemon unless it runs, and unpack it first if need be; two commands may do so at once.
 
-        Raises `EngineMissing` with the last line of the daemon's log when it does not come up.
+        Raises `EngineMissing` with the last line of the daemon's log when it does not start.
         """
         if not apt.available():
             raise EngineMissing("the embedded engine needs Linux, root and apt", install_hint())
-        self.home.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            apt.unpack(PACKAGES, self.programs)
+        with self._alone(tell):
+            if not self.programs.is_dir():
+                tell("fetching Docker Engine from the distribution's archive")
+            apt.unpack(PACKAGES, self.programs, tell)
             if self.pid() is not None and self._answers():
                 return
+            tell("starting")
             self._clear_remains()
             self._start()
 
-    def unpack(self) -> None:
-        """Fetch and unpack the programs, once; starts nothing."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            apt.unpack(PACKAGES, self.programs)
-
     def down(self) -> bool:
-        """Stop the daemon and what it started; True if there was one."""
+        """Stop the daemon and what it started; return whether there was one."""
         if not self.home.is_dir():
             return False
-        with self._locked():
+        with self._alone(files.silent):
             ran = self.pid() is not None
             self._clear_remains()
             shutil.rmtree(self.run, ignore_errors=True)
@@ -126,7 +119,7 @@ class EmbeddedEngine:
     def _start(self) -> None:
         self.run.mkdir(parents=True, exist_ok=True, mode=0o711)
         config = self.home / "daemon.json"
-        config.write_text(json.dumps(self._settings(), indent=1))
+        config.write_text(json.dumps(self.settings(), indent=1))
         daemon_pid = process.daemon(
             [str(self.programs / "usr/sbin/dockerd"), "--config-file", str(config)],
             env=self.environment(),
@@ -136,7 +129,7 @@ class EmbeddedEngine:
         while time.monotonic() < deadline:
             if self._answers():
                 return
-            if not _alive(daemon_pid):
+            if not process.alive(daemon_pid):
                 break
             time.sleep(0.1)
         raise EngineMissing(
@@ -144,7 +137,8 @@ class EmbeddedEngine:
             f"Read {self.log}; then `assay engine down` and try again.",
         )
 
-    def _settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, object]:
+        """Return the daemon's own configuration."""
         return {
             "hosts": [self.address],
             "data-root": str(self.data),
@@ -153,14 +147,14 @@ class EmbeddedEngine:
             "bridge": "none",
             "iptables": False,
             "ip6tables": False,
-            # An image's local manifest digest is then the digest that gets published. CDI is how containers are
-            # handed GPUs; before Docker 28 it has to be turned on.
+            # With containerd's snapshotter an image's local manifest digest is the published one. CDI gives GPUs to
+            # containers; before Docker 28 it is off unless a setting turns it on.
             "features": {"containerd-snapshotter": True, "cdi": True},
             "builder": {"gc": {"enabled": True, "defaultKeepStorage": "30GB"}},
         }
 
     def _clear_remains(self) -> None:
-        """End a daemon, and a containerd that outlived a killed one; take away stale pid files and socket."""
+        """End a daemon, and a containerd that outlived one; remove their pid files and the socket."""
         files = (
             (self.run / "docker.pid", "dockerd"),
             (self.run / "exec/containerd/containerd.pid", "containerd"),
@@ -168,13 +162,13 @@ class EmbeddedEngine:
         for path, program in files:
             pid = self._pid_of(path, program)
             if pid is not None:
-                _end(pid)
+                process.end(pid)
             path.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
         self._unmount()
 
     def _unmount(self) -> None:
-        """Take away the mounts that a daemon leaves below its folders, the deepest first."""
+        """Remove the mounts that a daemon left below its folders, the deepest first."""
         places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for place in sorted(places, key=len, reverse=True):
             ours = Path(place).is_relative_to(self.run) or Path(place).is_relative_to(self.data)
@@ -182,7 +176,7 @@ class EmbeddedEngine:
                 process.run(["umount", "--lazy", place])
 
     def _pid_of(self, path: Path, program: str) -> int | None:
-        """The process id in a pid file, if that process is this engine's own and not a later one's."""
+        """Return the id in a pid file if that process is this engine's, and not a later process with the same id."""
         try:
             pid = int(path.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -209,16 +203,14 @@ class EmbeddedEngine:
             return "it left no log"
         return lines[-1][-300:] if lines else "its log is empty"
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One command at a time; the kernel lets go of the lock when a command dies."""
-        with (self.home / "lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+    def _alone(self, tell: files.Tell) -> contextlib.AbstractContextManager[None]:
+        """One command at a time starts or stops the engine."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        return files.locked(self.home / "lock", "another command that starts or stops the engine", tell)
 
 
 def install_hint() -> str:
-    """The commands that would install an engine on this system."""
+    """Return the commands that would install an engine on this system."""
     if shutil.which("apt-get"):
         return "Run as root (the engine is then unpacked into the cache), or: apt-get install docker.io docker-buildx"
     if shutil.which("dnf"):
@@ -229,28 +221,5 @@ def install_hint() -> str:
 
 
 def _is_disk_of_its_own(place: Path, data: Path) -> bool:
-    """Whether this is a disk that the user mounted as the data folder, rather than the daemon's bind mount of it."""
+    """Tell a disk that the user mounted as the data folder from the daemon's own bind mount of that folder."""
     return place == data and place.stat().st_dev != place.parent.stat().st_dev
-
-
-def _end(pid: int) -> None:
-    """Ask a process to end, and insist after a while."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            if not _alive(pid):
-                return
-            time.sleep(0.05)
-
-
-def _alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and waits for its parent counts as gone."""
-    with contextlib.suppress(ChildProcessError, OSError):
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"

@@ -1,4 +1,4 @@
-"""What a build is doing, read from buildx's ``--progress rawjson``."""
+"""Reads from buildx's ``--progress rawjson`` what a build is doing."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ _CAUSE = re.compile(r"(?i)(caused? by|cause)\b")
 
 @dataclass(frozen=True)
 class Step:
-    """A step that a build began, or a line that one printed."""
+    """A step that began, or with ``line`` a line that it printed."""
 
     name: str
     line: str | None = None
-    cached: bool = False
 
 
 class Decoder:
-    """Turns the lines of ``--progress rawjson`` into steps; buildx prints the objects pretty or one to a line."""
+    """Turns the lines of ``--progress rawjson`` into steps; buildx prints an object on one line or on several."""
 
     def __init__(self, on_step: Callable[[Step], None]) -> None:
         self._on_step = on_step
@@ -33,11 +32,12 @@ class Decoder:
         self._plain: deque[str] = deque(maxlen=KEPT_LINES)
         self._logs: deque[str] = deque(maxlen=KEPT_LINES)
         self._names: dict[str, str] = {}
-        self._rest: dict[str, str] = {}  # per step, the last line as far as it has come
+        self._rest: dict[str, str] = {}  # by step: the last line, while it is not complete
         self._errors: list[str] = []
+        self._parts: set[tuple[str, str]] = set()
 
     def feed(self, line: str) -> None:
-        """One line of buildx's output. Whatever is no JSON object is kept as plain text."""
+        """Take one line of buildx's output; whatever is no JSON object is kept as plain text."""
         if not self._object and not line.startswith("{"):
             self._plain.append(line)
             return
@@ -51,7 +51,7 @@ class Decoder:
                 self._plain.append(text)
 
     def reason(self) -> str:
-        """Why the build failed, in one line: what the failing step called an error, else its last words."""
+        """Return in one line why the build failed: what the failing step called an error, else its last line."""
         said = [line.strip() for line in (*self._logs, *self._rest.values()) if line.strip()]
         for number in range(len(said) - 1, -1, -1):
             if _ERROR.match(said[number]):
@@ -64,7 +64,7 @@ class Decoder:
         return "it gave no reason"
 
     def text(self) -> str:
-        """All that was kept of the output, for the log and for finding the remedy."""
+        """Return all that was kept of the output."""
         return "\n".join([*self._logs, *self._rest.values(), *self._errors, *self._plain])
 
     def _status(self, status: dict[str, Any]) -> None:
@@ -74,12 +74,22 @@ class Decoder:
             if vertex.get("error"):
                 self._errors.append(str(vertex["error"]))
             elif vertex.get("started") and not vertex.get("completed") and not known.startswith("[internal]"):
-                self._on_step(Step(name, cached=bool(vertex.get("cached"))))
+                self._on_step(Step(name))
+        for part in status.get("statuses") or []:
+            self._exported(part)
         for log in status.get("logs") or []:
             self._log(str(log.get("vertex")), base64.b64decode(log.get("data") or "").decode(errors="replace"))
 
+    def _exported(self, part: dict[str, Any]) -> None:
+        """Of the parts of a step only what the exporter does is of interest: it compresses, then it unpacks."""
+        known = self._names.get(str(part.get("vertex")), "")
+        name = str(part.get("id", ""))
+        if known.startswith("exporting ") and part.get("started") and (known, name) not in self._parts:
+            self._parts.add((known, name))
+            self._on_step(Step(name))
+
     def _log(self, vertex: str, text: str) -> None:
-        """Output comes in whatever pieces the program wrote it in; lines are made of them here."""
+        """Put the pieces together in which a program wrote its output, and pass on whole lines."""
         *lines, rest = (self._rest.pop(vertex, "") + text).split("\n")
         if rest:
             self._rest[vertex] = rest

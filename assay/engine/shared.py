@@ -14,7 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from assay.engine.docker import Engine, RunRequest, RunResult
+from assay.engine.containers import RunRequest, RunResult
+from assay.engine.docker import Engine
 from assay.errors import VerificationFailed
 
 MOUNT = "/run/assay"

@@ -2,7 +2,8 @@
 
 The sources come from the git repository of the checkout that the command runs in, at the commit that the provenance
 names; its inputs are held against the provenance's hashes before anything is built. Where the digests differ, the
-layers are unpacked side by side, the published one straight from the registry, and each file that differs is named.
+published layers are unpacked straight from the registry: either they hold the very content of the rebuilt ones and
+were only compressed by another engine, or each file that differs is named.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from assay import build, catalog, verify
-from assay.attestations import PROVENANCE
+from assay.attestation import PROVENANCE, PublicKey
 from assay.build import Options, View
 from assay.engine import Engine
 from assay.errors import VerificationFailed
 from assay.images import repository, tag
 from assay.registry import Reference, Repository
-from assay.reproduce.differences import LayerDifference, compared
+from assay.reproduce.differences import Comparison, LayerDifference
 from assay.reproduce.source import check_inputs, exported, source_of
-from assay.signing import PublicKey
+from assay.reproduce.verdict import Sameness, sameness
 
 SCHEMA = 1
 SUFFIX = "-rebuild"
@@ -29,7 +30,11 @@ SUFFIX = "-rebuild"
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """The published image and the one built again."""
+    """The published image and the one built again, by their manifest digests.
+
+    ``layers`` and ``configuration`` are what differs; ``recompressed`` are the numbers of the layers, from 1, that
+    hold the same and are other bytes.
+    """
 
     reference: str
     image: str
@@ -38,11 +43,13 @@ class Rebuilt:
     rebuilt: str
     layers: tuple[LayerDifference, ...] = ()
     configuration: tuple[str, ...] = ()
+    recompressed: tuple[int, ...] = ()
 
     @property
-    def same(self) -> bool:
-        """Whether the manifest digests are equal, and with them every bit."""
-        return self.published == self.rebuilt
+    def sameness(self) -> Sameness:
+        """Configuration and content of the layers decide; the manifest tells if they were compressed alike too."""
+        same = self.published == self.rebuilt
+        return sameness(manifests=same, content=same or not (self.layers or self.configuration))
 
 
 def rebuild(
@@ -57,24 +64,24 @@ def rebuild(
         order = known.order([source.image])
         name = tag(source.image, "latest", SUFFIX)
         try:
-            options = Options(no_cache=True, suffix=SUFFIX)
+            options = Options(no_cache=True, locked=True, suffix=SUFFIX)
             made = build.build(known, engine, [source.image], view, options).images[source.image]
             found = Rebuilt(str(reference), source.image, source.commit, digest, made.digest)
-            if found.same:
+            if found.sameness is Sameness.SAME:
                 return found
             with Repository(reference, plain_http=plain_http) as there:
-                layers, configuration = compared(digest, made.digest, there, engine, name)
-            return dataclasses.replace(found, layers=layers, configuration=configuration)
+                layers, configuration, recompressed = Comparison(there, engine, name, made).of(digest)
+            return dataclasses.replace(found, layers=layers, configuration=configuration, recompressed=recompressed)
         finally:
             for image in reversed(order):
                 for each in engine.tags(repository(image.name, SUFFIX)):
                     engine.remove(each)
-            engine.tidy()
+            build.tidy(engine)
 
 
 def require_rebuilt(found: Rebuilt) -> None:
-    """Raise `VerificationFailed` (exit 5) unless the same bits came out."""
-    if not found.same:
+    """Raise `VerificationFailed` (exit 5) unless the same files and configuration came out."""
+    if not found.sameness.holds:
         raise VerificationFailed(
             f"{found.reference}: built again it is {found.rebuilt[:19]}, and {found.published[:19]} is published",
             "What differs stands above; say so to whoever publishes it.",
@@ -83,4 +90,4 @@ def require_rebuilt(found: Rebuilt) -> None:
 
 def as_json(found: Rebuilt) -> dict[str, Any]:
     """For programs (schema 1)."""
-    return {"schema": SCHEMA, "same": found.same, **asdict(found)}
+    return {"schema": SCHEMA, "same": found.sameness.holds, "verdict": found.sameness.value, **asdict(found)}

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from assay.engine import process
 from assay.errors import UsageError, VerificationFailed
+from assay.host import process
 
 SECONDS = 120  # for git
 

@@ -9,7 +9,10 @@ from assay.build import Options, View, build, tidy
 from assay.catalog import Catalog
 from assay.engine import Engine
 from assay.errors import BuildFailed
-from assay.images import repository
+from assay.images import Built, repository
+from assay.reproduce.verdict import Sameness, sameness
+
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -17,23 +20,30 @@ class Reproduced:
     """One image, built twice."""
 
     name: str
-    first: str
-    again: str
+    first: Built
+    again: Built
 
     @property
-    def same(self) -> bool:
-        """Whether both builds gave the same manifest digest."""
-        return self.first == self.again
+    def sameness(self) -> Sameness:
+        """Configuration and DiffIDs decide; the manifest digest tells whether it was compressed alike too."""
+        return sameness_of(self.first, self.again)
+
+
+def sameness_of(one: Built, other: Built) -> Sameness:
+    """How much of two builds of one image is the same."""
+    content = (one.config, one.diff_ids) == (other.config, other.diff_ids)
+    return sameness(manifests=one.digest == other.digest, content=content)
 
 
 def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) -> list[Reproduced]:
-    """Build images once more with no cache, from a base bootstrapped anew, and compare manifest digests.
+    """Build images once more with no cache, from a base bootstrapped anew, and compare what came out.
 
-    Images that were never built are built first. The second build leaves nothing behind.
+    Images that were never built are built first. The second build leaves nothing behind. Both are of what is locked:
+    drift raises `BuildFailed`, as another day's build of it would give other bits.
     """
     order = cat.order(names)
-    first = build(cat, engine, names, view).images
-    trial = Options(no_cache=True, suffix="-trial")
+    first = build(cat, engine, names, view, Options(locked=True)).images
+    trial = Options(no_cache=True, locked=True, suffix="-trial")
     try:
         again = build(cat, engine, names, view, trial).images
     finally:
@@ -41,14 +51,27 @@ def reproduce(cat: Catalog, engine: Engine, names: Iterable[str], view: View) ->
             for name in engine.tags(repository(image.name, trial.suffix)):
                 engine.remove(name)
         tidy(engine)
-    return [Reproduced(image.name, first[image.name].digest, again[image.name].digest) for image in order]
+    return [Reproduced(image.name, first[image.name], again[image.name]) for image in order]
 
 
 def require_same(rows: Iterable[Reproduced]) -> None:
-    """Raise `BuildFailed` unless every image came out the same."""
-    other = [row.name for row in rows if not row.same]
+    """Raise `BuildFailed` unless every image came out with the same configuration and the same DiffIDs."""
+    other = [row.name for row in rows if not row.sameness.holds]
     if other:
         raise BuildFailed(
-            f"{', '.join(other)}: a second build gave another digest",
+            f"{', '.join(other)}: a second build gave other content",
             "Compare the two with a tool such as diffoci; something in a step depends on time or place.",
         )
+
+
+def row(one: Reproduced) -> dict[str, object]:
+    """For programs (schema 1)."""
+    return {
+        "schema": SCHEMA,
+        "image": one.name,
+        "same": one.sameness.holds,
+        "verdict": one.sameness.value,
+        "digests": [one.first.digest, one.again.digest],
+        "configs": [one.first.config, one.again.config],
+        "diff_ids": [list(one.first.diff_ids), list(one.again.diff_ids)],
+    }

@@ -2,9 +2,10 @@
 
 A file holds ``run(process, bench)``, which yields ``Result`` and ``Fault`` values as it goes. A family runs in one or
 more named processes; families of one process share it, since importing a framework takes seconds. ``static`` looks at
-the image before anything trains in it, and imports no framework. ``main`` is the framework as a user finds it, and so
-is ``compile``, which has a process to itself because compilers take their time. ``first`` and ``second`` are two
-fresh processes with the framework's switches for determinism on: what one leaves, the other must reproduce.
+the image before anything trains in it, and imports no framework. ``found`` starts the framework as a user does, with
+nothing of the suite's about it. ``main`` trains in it with as few switches as each check needs (``Result.switches``),
+and so does ``compile``, which has a process to itself because compilers take their time. ``first`` and ``second`` are
+two fresh processes with the framework's switches for determinism on: what one leaves, the other must reproduce.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import NamedTuple
 
 # Stages run one after another, and so do the processes of one lane. On the CPU a stage's lanes run side by side; on a
 # GPU they do not, since TensorFlow and JAX each take most of its memory when they start.
-STAGES = ((("static",),), (("main",), ("compile", "first", "second")))
+STAGES = ((("static",),), (("found",),), (("main",), ("compile", "first", "second")))
 DETERMINISTIC = ("first", "second")
+# Those that no switch of the suite's is in.
+UNTOUCHED = ("static", "found")
 
 
 class Family(NamedTuple):
@@ -32,6 +35,7 @@ class Family(NamedTuple):
 
 FAMILIES = (
     Family("static", "static", ("static",), once=True),
+    Family("as_found", "as-found", ("found",)),
     Family("imports", "imports"),
     Family("device", "device"),
     Family("exact", "P0"),

@@ -18,6 +18,7 @@ from smoke import closure, contract, fatbin, host, nvrtc, packages
 from smoke.bench import Bench
 from smoke.checks import imports
 from smoke.closure import Outcome
+from smoke.plan import Plan
 from smoke.report import SUITE, Fault, Metric, Result, judged, metric, not_run
 from smoke.survey import CUDA, DRIVER, Distribution, Library, Survey, missing, named_within, survey
 
@@ -41,8 +42,8 @@ def run(_process: str, bench: Bench) -> Iterator[Union[Result, Fault]]:
     label = bench.plan.labels.get("cuda", "")
     if label:
         outcomes = load(found)
-        yield judge_closure(found, outcomes, label, bench.plan.device)
-        yield hidden(found, bench.scratch / "view", label, bench.plan.device)
+        yield judge_closure(found, outcomes, bench.plan)
+        yield hidden(found, bench.scratch / "view", bench.plan)
         yield judge_coverage(found, _gpu_capabilities(bench.plan.device))
         yield judge_driver(outcomes, host.describe(bench.plan.device)["driver"])
         bench.facts.update(facts(found, outcomes))
@@ -79,18 +80,22 @@ def _told(library: Library, outcome: Outcome) -> Outcome:
     return outcome._replace(version=".".join(library.owner.version.split(".")[:2]))
 
 
-def judge_closure(found: Survey, outcomes: Mapping[Path, Outcome], label: str, device: str) -> Result:
-    """Everything that should be there is, loads, and is of one CUDA."""
-    unloaded = {one.path: _unloaded(one, found, outcomes, device) for one in found.libraries if one.path in outcomes}
+def judge_closure(found: Survey, outcomes: Mapping[Path, Outcome], plan: Plan) -> Result:
+    """Everything that should be there is, loads, is of one CUDA, and can be asked for its version."""
+    asked = [one for one in found.libraries if one.path in outcomes]
+    unloaded = {one.path: _unloaded(one, found, outcomes, plan.device) for one in asked}
     states = list(unloaded.values())
     wrong = [*_absent(found), *(f"{one.path.name}: {one.damage}" for one in found.libraries if one.damage)]
     wrong += [f"{path.name}: {state}" for path, state in unloaded.items() if state not in ("", "driver", "fabric")]
-    wrong += [*_disagreeing(found, outcomes), *_majors(found, outcomes, label)]
+    crashed = {one.soname: outcomes[one.path].crashed for one in asked if outcomes[one.path].crashed}
+    wrong += [f"{soname}: {how}" for soname, how in sorted(crashed.items()) if soname not in plan.uncalled]
+    wrong += [*_disagreeing(found, outcomes), *_majors(found, outcomes, plan.labels["cuda"])]
     metrics = [
         metric("libraries", len(states), "1", ">="),
         metric("loaded", states.count(""), "1", ">="),
         metric("for_a_driver", states.count("driver")),
         metric("for_a_fabric", states.count("fabric")),
+        metric("version_calls_crashed", len(crashed)),
     ]
     return judge("static.closure", wrong, metrics, REBUILD)
 
@@ -202,6 +207,7 @@ def facts(found: Survey, outcomes: Mapping[Path, Outcome]) -> dict[str, Any]:
         "cudart": runtime,
         "libraries": {name: version for name, version in sorted(versions.items()) if version},
         "waiting": {path.name: one.lacks for path, one in sorted(outcomes.items()) if one.lacks},
+        "version_calls": {path.name: one.crashed for path, one in sorted(outcomes.items()) if one.crashed},
         "coverage": code,
         "served": {"wholly": wholly, "partly": partly, "unserved": fatbin.unserved(wholly + partly)},
         "least_driver": least_driver(runtime),
@@ -217,7 +223,7 @@ def _short(library: Library, found: Survey) -> str:
 # The fault
 
 
-def hidden(found: Survey, folder: Path, label: str, device: str) -> Fault:
+def hidden(found: Survey, folder: Path, plan: Plan) -> Fault:
     """The closure check over a view in which one sub-library is missing, the one that is missed the least.
 
     The view holds that package and the CUDA runtime, whole but for the one, so that nothing else is wrong with it.
@@ -236,7 +242,7 @@ def hidden(found: Survey, folder: Path, label: str, device: str) -> Fault:
             _link(about, folder / about.name)
     seen = survey(folder, code=False)
     seen = dataclasses.replace(seen, libraries=tuple(one for one in seen.libraries if one.owner is not None))
-    verdict = judge_closure(seen, load(seen), label, device)
+    verdict = judge_closure(seen, load(seen), plan)
     told = verdict.reason.split("; ")
     blamed = all(path.name.partition(".so")[0] in one for one in told)
     whole = len(seen.libraries) == sum(one.owner in owners for one in found.libraries) - 1

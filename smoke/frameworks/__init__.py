@@ -13,7 +13,8 @@ describe() -> dict
 be_deterministic() -> None
     Turns on every switch that makes two runs equal.
 use_device(device: "cpu" | "gpu") -> None
-    Puts all that follows on that device. Raises DeviceMissing for a GPU that is not there; never falls back.
+    Puts all that follows on that device. Raises DeviceMissing for a GPU that is not there; never falls back. Where
+    there is nothing but the CPU it sets nothing, so that what is certified is what a user's process does.
 matmul(a, b, precision) -> array
     a (m, k) times b (k, n), widened to float64. precision: f64, f32, tf32, fp16 or bf16, asked of the framework as a
     user asks for it, so that what comes out shows what the framework really did.
@@ -65,8 +66,12 @@ CONTRACT: dict[str, tuple[str, ...]] = {
     "device_evidence": ("device",),
 }
 
-# CANNOT: family or result id -> reason; COMPILERS and WORKLOADS: names. All three are literals.
-CONSTANTS = ("CANNOT", "COMPILERS", "WORKLOADS")
+# CANNOT: family or result id -> reason; COMPILERS and WORKLOADS: names. SWITCHES: what the file sets and a user does
+# not, by what it is set for (see Bench.switches). TAKES_GPU: whether the framework takes a GPU by itself.
+# FIRST_LINES: the first lines of its tutorial, as a program that is run by itself. Its last line of output is a JSON
+# object: ``sum`` of three ones, ``gradient`` of the sum of x * x there, ``losses`` before and after a training step,
+# ``loaded`` (what was saved and loaded is the same), ``device`` in the framework's words. All are literals.
+CONSTANTS = ("CANNOT", "COMPILERS", "WORKLOADS", "SWITCHES", "TAKES_GPU", "FIRST_LINES")
 
 # What train_parity puts wrong when told to: a bias that never gets its gradient, and products whose inputs are
 # rounded to tf32's eleven bits, as a GPU does it in silence.

@@ -30,6 +30,28 @@ CANNOT: dict[str, str] = {
 }
 COMPILERS = ()
 WORKLOADS = ()
+SWITCHES: dict[str, tuple[str, ...]] = {}
+TAKES_GPU = False
+FIRST_LINES = """
+import autograd.numpy as np
+from autograd import grad
+
+def loss(w):
+    return np.mean((np.dot(np.ones((8, 3)), w) - 1.0) ** 2)
+
+ones = np.ones(3)
+gradient = grad(lambda x: np.sum(x * x))(ones)
+weights = np.zeros(3)
+losses = [float(loss(weights))]
+weights = weights - 0.1 * grad(loss)(weights)
+losses.append(float(loss(weights)))
+np.save("weights.npy", weights)
+loaded = np.load("weights.npy")
+
+import json
+print(json.dumps({"sum": float(ones.sum()), "gradient": gradient.tolist(), "losses": losses,
+                  "loaded": bool((loaded == weights).all()), "device": "cpu: NumPy has no other"}))
+"""
 
 Weights = dict[str, Any]
 

@@ -34,13 +34,52 @@ CANNOT: dict[str, str] = {
 }
 COMPILERS = ()
 WORKLOADS = ("lmdb",)
+SWITCHES: dict[str, tuple[str, ...]] = {"gpu": ("CUPTI, which counts kernels",)}
+TAKES_GPU = False
+# Caffe tells nobody its mode. It is the CPU's until a program asks for the GPU's, and this one does not.
+FIRST_LINES = """
+import caffe
+from caffe import layers as L
 
-_QUIET = 2  # glog's ERROR
+def written(name, spec, head=""):
+    with open(name, "w") as file:
+        file.write(head + str(spec.to_proto()))
+    return name
+
+squares = caffe.NetSpec()
+squares.data, squares.zero = L.Input(shape=dict(dim=[1, 3])), L.Input(shape=dict(dim=[1, 3]))
+squares.sum = L.Reduction(squares.data)
+squares.loss = L.EuclideanLoss(squares.data, squares.zero, loss_weight=2)
+net = caffe.Net(written("squares.prototxt", squares, "force_backward: true "), caffe.TRAIN)
+net.blobs["data"].data[...] = 1
+net.forward()
+net.backward()
+
+line = caffe.NetSpec()
+line.data, line.target = L.Input(shape=dict(dim=[8, 3])), L.Input(shape=dict(dim=[8, 1]))
+line.score = L.InnerProduct(line.data, num_output=1, weight_filler=dict(type="xavier"))
+line.loss = L.EuclideanLoss(line.score, line.target)
+with open("solver.prototxt", "w") as file:
+    file.write('train_net: "%s" base_lr: 0.1 lr_policy: "fixed"' % written("line.prototxt", line))
+solver = caffe.SGDSolver("solver.prototxt")
+solver.net.blobs["data"].data[...] = 1
+solver.net.blobs["target"].data[...] = 3
+losses = []
+for _ in range(2):
+    solver.step(1)
+    losses.append(float(solver.net.blobs["loss"].data))
+solver.net.save("line.caffemodel")
+again = caffe.Net("line.prototxt", "line.caffemodel", caffe.TEST)
+
+import json
+loaded = (again.params["score"][0].data == solver.net.params["score"][0].data).all()
+print(json.dumps({"sum": float(net.blobs["sum"].data), "gradient": net.blobs["data"].diff[0].tolist(),
+                  "losses": losses, "loaded": bool(loaded), "device": "cpu: no other mode was set"}))
+"""
+
 _device = "cpu"
 _seed = 1
 _counter: Optional[cupti.Counter] = None
-
-caffe.init_log(_QUIET)
 
 
 def describe() -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 from jax._src.lib import cuda_versions  # it has no public name; JAX's plug-in asks it before it starts on a GPU
 
-from smoke import loading, pjrt, xplane
+from smoke import host, loading, pjrt, xplane
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import Problem
@@ -29,6 +29,36 @@ from smoke.reference import Problem
 CANNOT: dict[str, str] = {}
 COMPILERS = ("jit",)
 WORKLOADS = ()
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "gpu": ("jax_platforms=cuda,cpu",),
+    "cpu": ("jax_platforms=cpu",),
+    "deterministic": ("XLA_FLAGS=--xla_gpu_deterministic_ops=true",),
+    "f32": ("jax_default_matmul_precision=highest",),
+    "f64": ("jax_enable_x64", "jax_default_matmul_precision=highest"),
+    "tf32": ("jax_default_matmul_precision=tensorfloat32",),
+}
+TAKES_GPU = True
+FIRST_LINES = """
+import jax
+import jax.numpy as jnp
+
+def loss(w):
+    return jnp.mean((jnp.ones((8, 3)) @ w - 1.0) ** 2)
+
+ones = jnp.ones(3)
+gradient = jax.grad(lambda x: jnp.sum(x * x))(ones)
+weights = jax.random.normal(jax.random.key(0), (3,))
+step = jax.jit(jax.value_and_grad(loss))
+before, slope = step(weights)
+weights = weights - 0.1 * slope
+jnp.save("weights.npy", weights)
+loaded = jnp.load("weights.npy")
+
+import json
+losses = [float(before), float(loss(weights))]
+print(json.dumps({"sum": float(ones.sum()), "gradient": gradient.tolist(), "losses": losses,
+                  "loaded": bool((loaded == weights).all()), "device": str(weights.device)}))
+"""
 
 Weights = dict[str, Any]
 _DTYPES = {"f64": jnp.float64, "fp16": jnp.float16, "bf16": jnp.bfloat16}
@@ -52,7 +82,8 @@ def be_deterministic() -> None:
 
 def use_device(device: str) -> None:
     # A platform that is named and cannot start is an error to JAX; only one that is not named is passed over.
-    jax.config.update("jax_platforms", "cuda,cpu" if device == "gpu" else "cpu")
+    if device == "gpu" or host.has_gpu_device():
+        jax.config.update("jax_platforms", "cuda,cpu" if device == "gpu" else "cpu")
     try:
         found = jax.devices()[0].platform
     except RuntimeError as why:

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from smoke import data, pjrt, xplane
+from smoke import data, host, pjrt, xplane
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import NAMES, Problem
@@ -32,6 +32,55 @@ CANNOT = {
 }
 COMPILERS = ("jit_compile",)
 WORKLOADS = ()
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "gpu.tensorflow": ("set_visible_devices(GPU: the first)",),
+    "cpu.tensorflow": ("set_visible_devices(GPU: none)",),
+    "deterministic.tensorflow": ("enable_op_determinism()",),
+    "f32.tensorflow": ("enable_tensor_float_32_execution(False)",),
+    "gpu.jax": ("jax_platforms=cuda,cpu",),
+    "cpu.jax": ("jax_platforms=cpu",),
+    "deterministic.jax": ("XLA_FLAGS=--xla_gpu_deterministic_ops=true",),
+    "f32.jax": ("jax_default_matmul_precision=highest",),
+    "tf32.jax": ("jax_default_matmul_precision=tensorfloat32",),
+    "gpu.torch": ("keras.device(gpu:0)",),
+    "cpu.torch": ("keras.device(cpu)",),
+    "deterministic.torch": ("CUBLAS_WORKSPACE_CONFIG=:4096:8", "use_deterministic_algorithms(True)"),
+    "f32.torch": ("backends.cuda.matmul.allow_tf32=False", "backends.cudnn.allow_tf32=False"),
+    "tf32.torch": ("backends.cuda.matmul.allow_tf32=True",),
+}
+TAKES_GPU = True  # on each of its backends
+FIRST_LINES = """
+import keras
+from keras import ops
+
+ones = ops.ones(3)
+
+class Square(keras.layers.Layer):
+    def build(self, shape):
+        self.x = self.add_weight(shape=(3,), initializer="ones")
+
+    def call(self, inputs):
+        return ops.sum(self.x * self.x) * inputs
+
+# A step of SGD at the rate 1 takes the gradient off the weights.
+squares = keras.Sequential([keras.Input((1,)), Square()])
+squares.compile(keras.optimizers.SGD(1.0), lambda wanted, found: ops.mean(found))
+squares.train_on_batch(ops.ones((1, 1)), ops.ones((1, 1)))
+gradient = ones - squares.layers[0].x
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+model.compile(keras.optimizers.SGD(0.1), "mse")
+x, y = ops.ones((8, 3)), ops.full((8, 1), 3.0)
+losses = [float(model.evaluate(x, y, verbose=0))]
+model.fit(x, y, batch_size=8, epochs=1, verbose=0)
+losses.append(float(model.evaluate(x, y, verbose=0)))
+model.save("model.keras")
+loaded = keras.saving.load_model("model.keras")
+
+import json
+same = bool((loaded.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
+print(json.dumps({"sum": float(ops.sum(ones)), "gradient": ops.convert_to_numpy(gradient).tolist(), "losses": losses,
+                  "loaded": same, "device": str(ones.device)}))
+"""
 
 _DTYPES = {"f64": "float64", "fp16": "float16", "bf16": "bfloat16"}
 _POLICIES = {"f64": "float64", "fp16": "mixed_float16", "bf16": "mixed_bfloat16"}
@@ -368,7 +417,8 @@ class _TensorFlow:
         gpus = self.tf.config.list_physical_devices("GPU") if device == "gpu" else []
         if device == "gpu" and not gpus:
             raise DeviceMissing("TensorFlow finds no GPU; its log above says which library or driver it misses")
-        self.tf.config.set_visible_devices(gpus[:1], "GPU")
+        if gpus or host.has_gpu_device():
+            self.tf.config.set_visible_devices(gpus[:1], "GPU")
 
     @contextlib.contextmanager
     def products(self, precision: str) -> Iterator[None]:
@@ -417,7 +467,8 @@ class _Jax:
 
     def use_device(self, device: str) -> None:
         # A platform that is named and cannot start is an error to JAX; only one that is not named is passed over.
-        self.jax.config.update("jax_platforms", "cuda,cpu" if device == "gpu" else "cpu")
+        if device == "gpu" or host.has_gpu_device():
+            self.jax.config.update("jax_platforms", "cuda,cpu" if device == "gpu" else "cpu")
         try:
             found = self.jax.devices()[0].platform
         except RuntimeError as why:
@@ -488,7 +539,8 @@ class _Torch:
             except (RuntimeError, AssertionError) as why:  # AssertionError: a build without CUDA
                 raise DeviceMissing(str(why)) from why
         # Keras takes a GPU wherever torch has one. Of "cpu:0" it makes copies, which get no gradients.
-        self.scope.enter_context(keras.device("gpu:0" if device == "gpu" else "cpu"))
+        if device == "gpu" or host.has_gpu_device():
+            self.scope.enter_context(keras.device("gpu:0" if device == "gpu" else "cpu"))
 
     @contextlib.contextmanager
     def products(self, precision: str) -> Iterator[None]:

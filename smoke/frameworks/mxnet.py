@@ -30,6 +30,39 @@ CANNOT: dict[str, str] = {
 }
 COMPILERS = ("hybridize",)
 WORKLOADS = ("kvstore", "capi")
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "gpu": ("NVIDIA_TF32_OVERRIDE=0",),
+    "deterministic": ("MXNET_ENFORCE_DETERMINISM=1", "MXNET_CUDNN_AUTOTUNE_DEFAULT=0"),
+}
+TAKES_GPU = False
+FIRST_LINES = """
+from mxnet import autograd, gluon, init, nd
+
+ones = nd.ones(3)
+ones.attach_grad()
+with autograd.record():
+    squares = (ones * ones).sum()
+squares.backward()
+model = gluon.nn.Dense(1)
+model.initialize(init.Normal())
+trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": 0.1})
+l2 = gluon.loss.L2Loss()
+losses = []
+for _ in range(2):
+    with autograd.record():
+        loss = l2(model(nd.ones((8, 3))), nd.full((8, 1), 3.0))
+    loss.backward()
+    trainer.step(8)
+    losses.append(loss.mean().asscalar().item())
+model.save_parameters("model.params")
+again = gluon.nn.Dense(1)
+again.load_parameters("model.params")
+
+import json
+print(json.dumps({"sum": ones.sum().asscalar().item(), "gradient": ones.grad.asnumpy().tolist(), "losses": losses,
+                  "loaded": bool((again.weight.data() == model.weight.data()).asnumpy().all()),
+                  "device": str(ones.context)}))
+"""
 
 _DTYPES = {"f64": "float64", "fp16": "float16"}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing

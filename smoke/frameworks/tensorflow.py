@@ -13,7 +13,7 @@ from typing import Any, Callable
 import numpy as np
 import tensorflow as tf
 
-from smoke import loading, xplane
+from smoke import host, loading, xplane
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.reference import Problem
@@ -21,6 +21,33 @@ from smoke.reference import Problem
 CANNOT: dict[str, str] = {}
 COMPILERS = ("tf.function", "xla")
 WORKLOADS = ()
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "gpu": ("set_visible_devices(GPU: the first)",),
+    "cpu": ("set_visible_devices(GPU: none)",),
+    "deterministic": ("enable_op_determinism()",),
+    "f32": ("enable_tensor_float_32_execution(False)",),
+}
+TAKES_GPU = True
+FIRST_LINES = """
+import tensorflow as tf
+
+ones = tf.Variable(tf.ones(3))
+with tf.GradientTape() as tape:
+    squares = tf.reduce_sum(ones * ones)
+gradient = tape.gradient(squares, ones)
+model = tf.keras.Sequential([tf.keras.Input((3,)), tf.keras.layers.Dense(1)])
+model.compile(tf.keras.optimizers.SGD(0.1), "mse")
+x, y = tf.ones((8, 3)), tf.fill((8, 1), 3.0)
+losses = [model.evaluate(x, y, verbose=0)]
+model.fit(x, y, batch_size=8, epochs=1, verbose=0)
+losses.append(model.evaluate(x, y, verbose=0))
+model.save("model.keras")
+loaded = tf.keras.models.load_model("model.keras")
+
+import json
+print(json.dumps({"sum": float(tf.reduce_sum(ones)), "gradient": gradient.numpy().tolist(), "losses": losses,
+                  "loaded": bool((loaded(x).numpy() == model(x).numpy()).all()), "device": ones.device}))
+"""
 
 _DTYPES = {"f64": tf.float64, "fp16": tf.float16, "bf16": tf.bfloat16}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
@@ -50,7 +77,8 @@ def be_deterministic() -> None:
 
 def use_device(device: str) -> None:
     if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
+        if host.has_gpu_device():
+            tf.config.set_visible_devices([], "GPU")
         return
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:

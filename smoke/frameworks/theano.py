@@ -34,6 +34,36 @@ CANNOT: dict[str, str] = {
 # which a step is one C program, wants a BLAS to link: without one Dot22 has no C code.)
 COMPILERS = ("cvm",)
 WORKLOADS = ("keras",)
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "gpu": ("gpuarray.use(cuda)", "CUPTI, which counts kernels"),
+    "deterministic": ("theano.config.deterministic=more",),
+}
+TAKES_GPU = False
+FIRST_LINES = """
+import pickle
+import numpy
+import theano
+import theano.tensor as T
+
+x = T.vector("x")
+ones = numpy.ones(3, theano.config.floatX)
+total = theano.function([x], x.sum())
+gradient = theano.function([x], T.grad((x * x).sum(), x))
+weights = theano.shared(numpy.zeros(3, theano.config.floatX), name="weights")
+inputs = T.matrix("inputs")
+loss = T.mean((T.dot(inputs, weights) - 1) ** 2)
+train = theano.function([inputs], loss, updates=[(weights, weights - 0.1 * T.grad(loss, weights))])
+batch = numpy.ones((8, 3), theano.config.floatX)
+losses = [float(train(batch)), float(train(batch))]
+with open("weights.pkl", "wb") as file:
+    pickle.dump(weights, file)
+with open("weights.pkl", "rb") as file:
+    loaded = pickle.load(file)
+
+import json
+print(json.dumps({"sum": float(total(ones)), "gradient": gradient(ones).tolist(), "losses": losses,
+                  "loaded": bool((loaded.get_value() == weights.get_value()).all()), "device": theano.config.device}))
+"""
 
 Weights = dict[str, Any]
 

@@ -25,12 +25,38 @@ from smoke.reference import Problem
 CANNOT: dict[str, str] = {}
 COMPILERS = ("inductor",)
 WORKLOADS = ("torchvision", "torchtext")
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "deterministic": ("CUBLAS_WORKSPACE_CONFIG=:4096:8", "use_deterministic_algorithms(True)"),
+    "f32": ("backends.cuda.matmul.allow_tf32=False", "backends.cudnn.allow_tf32=False"),
+    "tf32": ("backends.cuda.matmul.allow_tf32=True",),
+}
+TAKES_GPU = False
+FIRST_LINES = """
+import torch
+from torch import nn
+
+ones = torch.ones(3, requires_grad=True)
+(ones * ones).sum().backward()
+model = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+losses = []
+for _ in range(2):
+    optimizer.zero_grad()
+    loss = nn.functional.mse_loss(model(torch.ones(8, 3)), torch.full((8, 1), 3.0))
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+torch.save(model.state_dict(), "model.pth")
+again = nn.Linear(3, 1)
+again.load_state_dict(torch.load("model.pth"))
+
+import json
+print(json.dumps({"sum": ones.sum().item(), "gradient": ones.grad.tolist(), "losses": losses,
+                  "loaded": bool((again.weight == model.weight).all()), "device": str(model.weight.device)}))
+"""
 
 _DTYPES = {"f64": torch.float64, "fp16": torch.float16, "bf16": torch.bfloat16}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
-# Spares the inductor what is not certified: trying out beforehand which vector instructions the C++ compiler knows
-# (if it does not, the kernels fail instead), and compiling headers for programs to come (PyTorch 2.3 does not yet).
-_QUICKER = {"cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False}
 _device = torch.device("cpu")
 
 
@@ -81,14 +107,11 @@ def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]
 
 def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str, Any]:
     import torch._dynamo  # takes a second, and only this needs it
-    import torch._inductor.config
 
     parity = _Parity(problem, precision, "")
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     parity.loss = torch.compile(parity.loss, backend=compiler, fullgraph=True)  # type: ignore[method-assign]
-    known = torch._inductor.list_options()
-    with torch._inductor.config.patch({name: value for name, value in _QUICKER.items() if name in known}):
-        found = parity.train(problem.steps)
+    found = parity.train(problem.steps)
     return {**found, "compiled": torch._dynamo.utils.counters["stats"]["unique_graphs"] - before}
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from assay import catalog, certificate, planning
-from assay.base import SOURCE_DATE_EPOCH
 from assay.catalog import Catalog
 from assay.images import read_images
+from assay.rootfs import SOURCE_DATE_EPOCH
 from tests.images.conftest import Subject, certificate_path
 
 pytestmark = pytest.mark.engine

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from assay import base, certificate
+from assay import certificate
 from assay.engine import apt
+from assay.rootfs import bootstrap
 from tests.integration.conftest import Newcomer, assay, publish
 from tests.registries import Registry
 
@@ -60,7 +61,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
         pytest.skip("bootstrapping a Debian needs Linux, root and apt")
     if subprocess.run(["unshare", "--user", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine allows no user namespaces, which Apptainer works with")
-    tools, root = base._tools(), tmp_path_factory.mktemp("apptainer") / "root"
+    tools, root = bootstrap.programs(), tmp_path_factory.mktemp("apptainer") / "root"
     mirrors = sorted({address for address, suite, _ in apt.host_sources() if suite == apt.host_codename()})
     argv = [
         *(str(tools / "usr/bin/mmdebstrap"), "--mode=root", "--variant=minbase", "--include=apptainer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,11 +67,30 @@ def test_a_changed_suite_costs_only_the_last_layer(
 def test_building_again_without_any_cache_gives_the_same_digests(newcomer: Newcomer, running: engine.Engine) -> None:
     rows = reproduce.reproduce(catalog.load(newcomer.checkout), running, ["newcomer"], Quiet())
     assert [row.name for row in rows] == ["base/trixie", "newcomer"]
-    assert all(row.same for row in rows), rows
+    assert all(row.sameness is reproduce.Sameness.SAME for row in rows), rows
     assert running.tags("assay-trial/newcomer") == []
     # The trial's images are the same images: taking its names away must leave theirs.
     assert running.digest("assay/newcomer:latest") == newcomer.built.digest
-    assert running.digest("assay/base/trixie:latest") == rows[0].first
+    assert running.digest("assay/base/trixie:latest") == rows[0].first.digest
+
+
+def test_what_another_engine_compresses_differently_is_the_same(
+    newcomer: Newcomer, running: engine.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = engine.Engine.build
+    levels = []
+
+    def build_at_another_level(self: engine.Engine, request: engine.BuildRequest, on_step: Any) -> str:
+        level = 1 if request.tag.startswith("assay-trial/") else request.compression
+        levels.append(level)
+        return real(self, dataclasses.replace(request, compression=level), on_step)
+
+    monkeypatch.setattr(engine.Engine, "build", build_at_another_level)
+    rows = reproduce.reproduce(catalog.load(newcomer.checkout), running, ["newcomer"], Quiet())
+    assert 1 in levels
+    assert [row.sameness for row in rows] == [reproduce.Sameness.COMPRESSED_DIFFERENTLY] * 2
+    assert all(row.first.digest != row.again.digest for row in rows)
+    reproduce.require_same(rows)
 
 
 def test_the_image_is_what_was_promised(newcomer: Newcomer, running: engine.Engine) -> None:
@@ -84,7 +105,7 @@ def test_the_image_is_what_was_promised(newcomer: Newcomer, running: engine.Engi
 
 
 def test_no_file_is_newer_than_the_epoch(newcomer: Newcomer, running: engine.Engine) -> None:
-    from assay.base import SOURCE_DATE_EPOCH
+    from assay.rootfs import SOURCE_DATE_EPOCH
 
     newer = []
     with running.saved("assay/newcomer:latest") as archive:

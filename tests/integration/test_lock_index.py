@@ -10,6 +10,7 @@ import pytest
 
 from assay import catalog, lock
 from assay.errors import BuildFailed, UsageError
+from assay.host import network
 
 FILES = {
     "Dockerfile": "FROM scratch",
@@ -98,7 +99,7 @@ def test_an_index_that_does_not_answer(root: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_ca_bundle_that_does_not_fit(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The bundle that the environment names is the one that is used."""
-    if lock.index() or any(name.lower() == "https_proxy" for name in os.environ):
+    if network.index() or any(name.lower() == "https_proxy" for name in os.environ):
         pytest.skip("this machine's index may not be served over TLS directly")
     (tmp_path / "empty.pem").write_text("")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))

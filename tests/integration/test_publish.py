@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import attestations, certificate, engine
+from assay import attestation, certificate, engine
 from tests import published
 from tests.fake_registry import FakeRegistry, serving
 from tests.integration.conftest import PASSWORD, Newcomer, assay, publish
@@ -89,7 +89,7 @@ def test_what_is_published(
     assert (again["bytes_sent"], again["attached"]) == (0, 0)
 
     public, other = key.with_suffix(".pub"), key.with_name("other.pub")
-    kinds = (certificate.PREDICATE_TYPE, attestations.PROVENANCE, attestations.SBOM, attestations.TEST_RESULT)
+    kinds = (certificate.PREDICATE_TYPE, attestation.PROVENANCE, attestation.SBOM, attestation.TEST_RESULT)
     for kind in kinds:
         seen = cosign(programs, f"{reference}:latest", public, kind, tmp_path)
         assert seen.returncode == 0, seen.stderr
@@ -130,7 +130,7 @@ def test_what_is_published_where_the_registry_has_the_referrers_api(
         f"http://{registry.host}/v2/team/newcomer/referrers/{certified.built.digest}"
     ) as answer:
         assert len(json.load(answer)["manifests"]) == 4
-    kinds = (certificate.PREDICATE_TYPE, attestations.PROVENANCE, attestations.SBOM, attestations.TEST_RESULT)
+    kinds = (certificate.PREDICATE_TYPE, attestation.PROVENANCE, attestation.SBOM, attestation.TEST_RESULT)
     for kind in kinds:
         seen = cosign(programs, f"{reference}:latest", public, kind, tmp_path)
         assert seen.returncode == 0, seen.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from assay import base, network
+from assay import rootfs
 from assay.build import image
-from assay.engine import process
+from assay.host import network, process
 from tests.unit.place import (
     STAGED,
     TOOLS,
@@ -20,10 +21,25 @@ from tests.unit.place import (
 
 
 @pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of a user without any configuration; the system's is in its etc/."""
+    for name in list(os.environ):
+        theirs = name.startswith(("UV_", "PIP_", "XDG_")) or name in network.CA_BUNDLES
+        if theirs or name.upper() in network.PROXIES:
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(network, "SYSTEM", home / "etc")
+    return home
+
+
+@pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     (tmp_path / "tar").write_bytes(b"tar")
-    monkeypatch.setattr(base, "rootfs", lambda image, on_step, fresh=False: tmp_path / "tar")
-    monkeypatch.setattr(image, "uv_folder", lambda: tmp_path / "uv")
+    monkeypatch.setattr(rootfs, "rootfs", lambda image, on_step, how: rootfs.Rootfs(tmp_path / "tar"))
+    monkeypatch.setattr(image, "uv_folder", lambda tell: tmp_path / "uv")
     monkeypatch.setattr(network, "secrets", lambda folder: {})
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     return Place(tmp_path / "repo")

@@ -14,7 +14,7 @@ from assay import build, catalog, images
 from assay.build import Options
 from assay.engine import BuildRequest, ImageFacts, Step
 from assay.errors import AssayError, BuildFailed
-from assay.images import Built, read_images
+from assay.images import DRIFT_LABEL, Built, read_images
 from tests.unit.repository import repository
 
 ORDER = ["base/trixie", "cuda/1.0", "plain", "tensory", "torchy"]
@@ -34,7 +34,8 @@ class Engine:
         self.requests: list[BuildRequest] = []
         self.names: dict[str, ImageFacts] = {}
         self.on_build: Callable[[str], None] = lambda name: None
-        self.content = 0  # another content, another digest
+        self.content = 0  # another content, another configuration and another digest
+        self.compression = 3  # another level, another digest alone
         self.size = 10**9
         self.foreign: set[str] = set()  # images that ignore their parent
         self.lock = threading.Lock()
@@ -51,8 +52,16 @@ class Engine:
         parent = self.names[request.args["PARENT"]].diff_ids if "PARENT" in request.args else ()
         if name in self.foreign:
             parent = ("other",)
-        digest = f"sha256:{hashlib.sha256(f'{name}{self.content}'.encode()).hexdigest()}"
-        facts = ImageFacts(digest, "sha256:c", (*parent, name), ((name, 5),), {}, {}, "", (), self.size)
+        # Labels are inherited from what an image is built on: its parent, or its environment.
+        below = [
+            request.args.get("PARENT", ""),
+            *(at.removeprefix("docker-image://") for at in request.contexts.values()),
+        ]
+        inherited = {key: text for one in below if one in self.names for key, text in self.names[one].labels.items()}
+        labels = {**inherited, **request.labels}
+        config = f"{name}{self.content}{labels.get(DRIFT_LABEL, '')}"
+        digest = f"sha256:{hashlib.sha256(f'{config}{self.compression}'.encode()).hexdigest()}"
+        facts = ImageFacts(digest, f"sha256:{config}", (*parent, name), ((name, 5),), labels, {}, "", self.size)
         with self.lock:
             self.names[request.tag] = facts
         return digest
@@ -100,6 +109,9 @@ class View:
 
     def start(self, name: str) -> None:
         self.events.append(("start", name))
+
+    def phase(self, name: str, text: str) -> None:
+        self.events.append(("phase", name, text))
 
     def step(self, name: str, text: str) -> None:
         self.events.append(("step", name, text))

@@ -85,6 +85,21 @@ def refused(root: Path, *fragments: str) -> UsageError:
     return caught.value
 
 
+def test_until_when_a_suite_is_supported(root: Path) -> None:
+    write(
+        root,
+        "base/trixie/image.toml",
+        BASE.replace('suite = "trixie"', 'suite = "trixie"\nsupported_until = "2030-06"'),
+    )
+    found = catalog.load(root)
+    assert found.get("base/trixie").supported_until == "2030-06"
+    assert found.get("torchy").supported_until == "2030-06", "what stands on it is supported no longer"
+    for wrong in ('"2030-13"', '"June 2030"', "2030", '"2030-06-30"'):
+        text = BASE.replace('suite = "trixie"', f'suite = "trixie"\nsupported_until = {wrong}')
+        write(root, "base/trixie/image.toml", text)
+        refused(root, "images/base/trixie/image.toml: base.supported_until")
+
+
 def test_a_catalog_holds_what_the_folders_say(root: Path) -> None:
     images = catalog.load(root)
     assert list(images.images) == ["base/trixie", "cuda/1.0", "torchy"]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
-from assay import base, build, cli, doctor, engine, errors, reproduce, smoke
+from assay import build, cli, doctor, engine, errors, reproduce, rootfs, smoke
 from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import (
@@ -27,7 +27,7 @@ from assay.errors import (
     UsageError,
     VerificationFailed,
 )
-from assay.images import Built, write_images
+from assay.images import Built, Change, Drift, Images, write_images
 from tests import published
 from tests.fake_registry import FakeRegistry, serving
 from tests.unit.repository import repository
@@ -76,7 +76,7 @@ def assay_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     (root / "build").mkdir()
     monkeypatch.chdir(root)
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(engine, "find", Found)
+    monkeypatch.setattr(engine, "find", lambda tell=None: Found())
 
     def run(*arguments: str) -> Ran:
         before = signal.getsignal(signal.SIGTERM)
@@ -115,7 +115,11 @@ def test_each_error_has_its_own_exit_code() -> None:
         "VerificationFailed": 5,
         "RegistryFailed": 6,
     }
-    assert len(kinds) == len([each for each in vars(errors).values() if isinstance(each, type)]) - 1
+    assert (
+        len(kinds)
+        == len([each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, AssayError)])
+        - 1
+    )
 
 
 @given(st.text(), st.text())
@@ -144,7 +148,7 @@ def test_the_exit_code_is_the_errors(
 
 
 def test_success_is_0(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "build", lambda *a: None)
+    monkeypatch.setattr(build, "build", lambda *a: Images())
     ran = assay_("build", "torchy")
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
@@ -228,7 +232,7 @@ def test_a_damaged_list_of_images_is_2(assay_: Callable[..., Ran]) -> None:
 
 
 def test_no_engine_is_3(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    def find() -> None:
+    def find(tell: object = None) -> None:
         raise EngineMissing("no container engine answers", engine.install_hint())
 
     monkeypatch.setattr(engine, "find", find)
@@ -252,7 +256,18 @@ def test_images(assay_: Callable[..., Ran]) -> None:
     ran = assay_("images")
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert lines[0].split() == ["image", "on", "version", "compressed", "on", "disk", "digest", "what"]
+    assert lines[0].split() == [
+        "image",
+        "on",
+        "version",
+        "compressed",
+        "on",
+        "disk",
+        "digest",
+        "Debian",
+        "until",
+        "what",
+    ]
     torchy = next(line for line in lines if line.startswith("torchy"))
     assert torchy.split()[:8] == ["torchy", "cuda/1.0", "2.0", "1.50", "GB", "4.00", "GB", "d" * 12]
     assert "\x1b" not in ran.out
@@ -268,8 +283,18 @@ def test_images(assay_: Callable[..., Ran]) -> None:
         "digest": BUILT.digest,
         "compressed_bytes": 1_500_000_000,
         "uncompressed_bytes": 4 * 10**9,
+        "supported_until": None,
+        "drift": {},
     }
     assert rows[0]["digest"] is None
+
+    drift = {"base/trixie": Drift("b" * 64, (Change("libc6", "2.41-12", "2.41-13"), Change("bash", None, "5")))}
+    write_images(Path.cwd(), {"torchy": msgspec.structs.replace(BUILT, drift=drift)})
+    said = assay_("images").out
+    assert f"{'d' * 12} drifted" in said
+    assert "base/trixie has drifted: 2 packages have moved: libc6 2.41-12 -> 2.41-13, bash absent -> 5\n" in said
+    (row,) = [row for row in json.loads(assay_("images", "--json").out) if row["drift"]]
+    assert row["drift"]["base/trixie"]["changes"][0] == {"package": "libc6", "was": "2.41-12", "now": "2.41-13"}
 
 
 def test_images_says_what_sharing_saves_in_a_registry(assay_: Callable[..., Ran]) -> None:
@@ -342,7 +367,9 @@ def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_
     junit = tmp_path / "junit.xml"
     arguments = ["smoke", "torchy", "--device", "gpu", "--again", "--memory", "8g", "--junit", str(junit)]
     ran = assay_(*arguments, *(["--json"] if as_json else []))
-    ran.refused(1, "torchy did not pass")
+    *progress, what, todo = ran.err.splitlines()
+    assert progress == ([] if as_json else ["torchy: training", "torchy: training took 0 s"])
+    Ran(ran.code, ran.out, f"{what}\n{todo}").refused(1, "torchy did not pass")
     assert seen == [smoke.Options(device="gpu", again=True, memory_bytes=8 * 2**30)]
     assert b"torchy is not built" in junit.read_bytes()
     if as_json:
@@ -352,21 +379,39 @@ def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_reproduce(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [reproduce.Reproduced("a", "sha256:1", "sha256:1"), reproduce.Reproduced("b", "sha256:1", "sha256:2")]
+    other = msgspec.structs.replace(BUILT, digest="sha256:2")
+    rows = [
+        reproduce.Reproduced("a", BUILT, BUILT),
+        reproduce.Reproduced("b", BUILT, msgspec.structs.replace(other, diff_ids=("another",))),
+        reproduce.Reproduced("c", BUILT, other),
+    ]
     monkeypatch.setattr(reproduce, "reproduce", lambda *a: rows)
     ran = assay_("reproduce")
-    ran.refused(4, "b: a second build gave another digest")
-    assert [line.split()[:2] for line in ran.out.splitlines()] == [["image", "same"], ["a", "yes"], ["b", "NO"]]
+    ran.refused(4, "b: a second build gave other content")
+    assert [line.split()[:2] for line in ran.out.splitlines()] == [
+        ["image", "verdict"],
+        ["a", "same"],
+        ["b", "different"],
+        ["c", "same;"],
+    ]
+    said = json.loads(assay_("reproduce", "--json").out)
+    assert [(one["image"], one["same"], one["verdict"]) for one in said] == [
+        ("a", True, "same"),
+        ("b", False, "different"),
+        ("c", True, "same; compressed differently"),
+    ]
+    rows.pop(1)
+    assert assay_("reproduce").code == 0
 
 
 def test_lock(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
 
-    def bootstrap(image: Any, on_step: Any) -> base.PackagesLock:
+    def bootstrap(image: Any, on_step: Any) -> rootfs.PackagesLock:
         called.append(image.name)
-        return base.PackagesLock((base.Package("python3", "3", "a" * 64),), "b" * 64)
+        return rootfs.PackagesLock((rootfs.Package("python3", "3", "a" * 64),), "b" * 64)
 
-    monkeypatch.setattr(base, "lock", bootstrap)
+    monkeypatch.setattr(rootfs, "lock", bootstrap)
     ran = assay_("lock", "base/trixie", "--upgrade")
     assert ran.code == 0
     assert called == ["base/trixie"]
@@ -453,5 +498,6 @@ def test_no_sizes(text: str) -> None:
 def test_the_embedded_engine_without_root_is_3(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apt, "available", lambda: False)
     monkeypatch.setattr(engine, "find", FIND)
-    monkeypatch.setattr(engine, "_system", lambda: (None, []))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such.sock")
+    monkeypatch.delenv("ASSAY_ENGINE", raising=False)
     assay_("engine", "up").refused(3, "no container engine answers", engine.install_hint())

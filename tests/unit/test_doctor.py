@@ -8,7 +8,6 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +19,9 @@ from assay import certificate, compatibility, doctor, paths, view
 from assay.compatibility import Code, Gpu, ImageFacts, Machine, Verdict
 from assay.doctor import Surroundings, Tools
 from assay.engine import Status
-from assay.engine.host import Listed, Nvidia, Room
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
+from assay.host.gpus import Listed, Nvidia
+from assay.host.machine import Room
 from assay.images import Built, write_images
 from tests import published
 from tests.conftest import ROOT
@@ -594,20 +594,3 @@ def test_what_this_assay_came_with(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(paths, "__file__", str(tmp_path / "assay/paths.py"))
     (tmp_path / "assay/release").mkdir(parents=True)
     assert paths.release() == tmp_path / "assay/release"
-
-
-def test_engine_status_says_how_gpus_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay import engine
-    from assay.engine import apt, host
-
-    system = SimpleNamespace(version="28", gpu_access=lambda: "nvidia-runtime", close=lambda: None)
-    monkeypatch.setattr(engine, "_system", lambda: (system, []))
-    assert engine.status().gpu_access == "nvidia-runtime"
-    monkeypatch.setattr(engine, "_system", lambda: (system, ["it is old"]))
-    monkeypatch.setattr(apt, "available", lambda: True)
-    monkeypatch.setattr(host, "cdi_specifications", lambda: True)
-    assert engine.status().gpu_access == "cdi"
-    monkeypatch.setattr(host, "cdi_specifications", lambda: False)
-    assert engine.status().gpu_access is None
-    monkeypatch.setattr(apt, "available", lambda: False)
-    assert engine.status().gpu_access is None

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import images
 from assay.errors import UsageError
-from assay.images import Built, read_images, write_images
+from assay.images import Built, Change, Drift, read_images, write_images
 
 BUILT = Built("k", None, "sha256:1", "sha256:2", ("a",), (("l", 3),), 1, 2, 3.5, "2026-01-01T00:00:00Z")
 
@@ -20,6 +21,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert list(read_images(tmp_path).images) == ["a", "b"]
     assert read_images(tmp_path).images["b"] == BUILT
     assert [path.name for path in (tmp_path / "build").iterdir()] == ["images.json"]
+
+
+def test_a_list_from_before_there_was_drift_and_one_with_it(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    write_images(tmp_path, {"a": BUILT})
+    assert b"drift" not in (tmp_path / "build/images.json").read_bytes(), "an exact image reads as it always did"
+    drift = {"base/trixie": Drift("b" * 64, (Change("libc6", "1", "2"), Change("bash", None, "5")), ("x",))}
+    drifted = msgspec.structs.replace(BUILT, drift=drift)
+    write_images(tmp_path, {"a": drifted})
+    assert read_images(tmp_path).images["a"] == drifted
 
 
 def test_none_yet(tmp_path: Path) -> None:

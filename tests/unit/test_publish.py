@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from typing import IO, Any, cast
 import msgspec
 import pytest
 
-from assay import attestations, catalog, inventory, planning, publish
+from assay import catalog, planning, publish, scripts
 from assay.certificate import Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
@@ -48,7 +49,7 @@ class LocalEngine:
         self.runs.append(request)
         (shared,) = request.mounts
         assert request.command == ("python", "/run/assay/inventory.py", "/run/assay/inventory.json")
-        assert (shared / "inventory.py").read_bytes() == Path(inventory.__file__).read_bytes()
+        assert (shared / "inventory.py").read_bytes() == scripts.INVENTORY.read_bytes()
         packages = [{"name": "bash", "version": "5", "licences": ["GPL-3.0-or-later"], "architecture": "amd64"}]
         (shared / "inventory.json").write_text(json.dumps({"schema": 1, "debian": packages, "python": []}))
         self.on_run(shared / "inventory.json")
@@ -114,7 +115,7 @@ def refused(checkout: Path, suite: Suites | None = None) -> str:
 
 def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | None = None) -> publish.Published:
     good, _ = chosen(checkout)
-    (one,) = publish.publish(
+    done, failed = publish.publish(
         catalog.load(checkout),
         cast(Engine, engine or LocalEngine(made)),
         key(),
@@ -122,6 +123,9 @@ def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | No
         f"{fake.host}/team",
         on_step=lambda image, step: None,
     )
+    for error in failed.values():
+        raise error
+    (one,) = done
     return one
 
 
@@ -301,57 +305,6 @@ def test_no_secret_is_kept(checkout: Path, fake: FakeRegistry, made: Image) -> N
         assert not path.is_file() or b"PRIVATE KEY" not in path.read_bytes()
 
 
-# ---- statements
-
-
-def test_provenance_names_what_is_needed_to_build_again(made: Image) -> None:
-    commit = "c" * 40
-    found = attestations.provenance(
-        made.certificate, "2026-11-22T17:00:00Z", {"cuda/1": "sha256:" + "a" * 64}, commit
-    )
-    materials = {one["name"]: one["digest"] for one in found["predicate"]["buildDefinition"]["resolvedDependencies"]}
-    assert materials["source"] == {"gitCommit": commit}
-    assert materials["cuda/1"] == {"sha256": "a" * 64}
-    inputs = made.certificate["predicate"]["image"]["inputs"]
-    assert inputs
-    assert all(materials[path] == {"sha256": value} for path, value in inputs.items())
-    assert found["subject"] == made.certificate["subject"]
-
-
-def test_the_sbom_has_packages_and_licences() -> None:
-    package = attestations.Package
-    found = attestations.sbom(
-        "app",
-        "sha256:" + "0" * 64,
-        "2026-11-22T17:00:00Z",
-        "trixie",
-        attestations.Inventory(
-            1,
-            (package("bash", "5:1", ("Expat", "MIT"), "amd64"),),
-            (package("numpy", "2", ("BSD-3-Clause AND MIT",)), package("x", "1", ())),
-        ),
-    )
-    by_name = {one["name"]: one for one in found["predicate"]["components"]}
-    assert by_name["bash"]["purl"] == "pkg:deb/debian/bash@5:1?arch=amd64&distro=trixie"
-    named = [one["license"] for one in by_name["bash"]["licenses"]]
-    assert sorted(next(iter(one.values())) for one in named) == ["Expat", "MIT"]
-    assert by_name["numpy"]["licenses"] == [{"expression": "BSD-3-Clause AND MIT"}]
-    assert "licenses" not in by_name["x"]
-    assert found["predicateType"] == attestations.SBOM
-
-
-@pytest.mark.parametrize(
-    ("labels", "tag"),
-    [
-        ({"org.opencontainers.image.version": "2.15.0", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
-        ({"org.opencontainers.image.version": "2.15.0+cu132", "assay.cuda": "13.2"}, "2.15.0-cuda13.2"),
-        ({"org.opencontainers.image.version": "1.9.1"}, "1.9.1-cpu"),
-    ],
-)
-def test_tags(labels: dict[str, str], tag: str) -> None:
-    assert attestations.tag(labels) == tag
-
-
 def test_the_commit_is_the_sources(tmp_path: Path) -> None:
     assert publish.source_commit(tmp_path) is None
     (tmp_path / "images").mkdir()
@@ -366,30 +319,22 @@ def test_the_commit_is_the_sources(tmp_path: Path) -> None:
     assert publish.source_commit(tmp_path) is None
 
 
-# ---- the inventory that is taken inside an image
+@pytest.mark.parametrize("raised", [OSError(28, "No space left on device"), KeyError("a bug")])
+def test_an_image_that_fails_is_named_and_the_others_are_published(
+    checkout: Path, fake: FakeRegistry, made: Image, raised: Exception
+) -> None:
+    cat = catalog.load(checkout)
+    (good,), _ = chosen(checkout)
+    other = next(image for image in cat.frameworks() if image.name != good.image.name)
 
+    def on_step(image: str, step: str) -> None:
+        if image == other.name:
+            raise raised
 
-def test_debian_packages_and_their_licences(tmp_path: Path) -> None:
-    (tmp_path / "status").write_text(
-        "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2\nDescription: x\n more: y\n\n"
-        "Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n"
-        "Package: b\nStatus: install ok installed\nArchitecture: all\nVersion: 3\n"
-    )
-    for package, text in (
-        ("a", "Format: https://x/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n text\n\nLicense: MIT\n"),
-        ("b", "As in /usr/share/common-licenses/Apache-2.0. License: no field\n"),
-    ):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "copyright").write_text(text)
-    found = inventory.debian(tmp_path / "status", tmp_path)
-    assert [(one["name"], one["version"], one["licences"]) for one in found] == [
-        ("a", "1:2", ["GPL-2+", "MIT"]),
-        ("b", "3", ["Apache-2.0"]),
-    ]
-    assert inventory.licences(tmp_path / "absent") == []
-
-
-def test_python_packages_of_this_environment() -> None:
-    found = msgspec.convert({"schema": 1, "debian": [], "python": inventory.python()}, attestations.Inventory)
-    licences = {one.name.lower(): one.licences for one in found.python}
-    assert licences["click"] == ("BSD-3-Clause",)
+    engine = cast(Engine, LocalEngine(made))
+    both = [dataclasses.replace(good, image=other), good]
+    done, failed = publish.publish(cat, engine, key(), both, f"{fake.host}/team", on_step=on_step)
+    assert [one.image for one in done] == [good.image.name]
+    assert list(failed) == [other.name]
+    assert failed[other.name].what.startswith(f"{other.name}: ")
+    assert failed[other.name].exit_code == 4

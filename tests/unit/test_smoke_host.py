@@ -35,6 +35,10 @@ class Engine:
         self.gpu: str | None = None
         self.on_run: dict[str, Callable[[Path], RunResult | None]] = {}
         self.packed: list[str] = []
+        self.there = True
+
+    def answers(self) -> bool:
+        return self.there
 
     def tags(self, repository: str) -> list[str]:
         return [name for name in self.names if name.rpartition(":")[0] == repository]
@@ -260,6 +264,8 @@ def test_a_failed_check_is_in_the_certificate(place: Place) -> None:
 
 
 def test_an_engine_that_dies_ends_the_run(place: Place) -> None:
+    place.engine.there = False
+
     def die(folder: Path) -> RunResult:
         raise EngineMissing("the engine went away", "Run it again.")
 
@@ -489,3 +495,26 @@ def test_the_plan(place: Place) -> None:
     assert json.loads(planning.plan_text(image)) == {**plan, "device": "cpu"}
     with pytest.raises(UsageError):
         planning.plan(place.catalog.get("cuda/1.0"))
+
+
+def raising(error: Exception) -> Callable[[Path], RunResult | None]:
+    def fail(folder: Path) -> RunResult | None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [OSError(28, "No space left on device"), KeyError("a bug"), EngineMissing("it cannot be run: refused", "Look.")],
+)
+def test_whatever_is_raised_for_one_image_is_its_outcome(place: Place, raised: Exception) -> None:
+    place.engine.on_run["plain"] = raising(raised)
+    outcomes = place.smoke(pack=True)
+    assert [name for name, outcome in outcomes.items() if outcome.passed] == ["tensory", "torchy"]
+    error = outcomes["plain"].error
+    assert error is not None
+    assert error.what.startswith("plain: ")
+    assert len(place.engine.packed) == 3, "it is packed all the same"
+    with pytest.raises(CertificateFailed, match="plain did not pass"):
+        smoke.require_passed(outcomes.values())

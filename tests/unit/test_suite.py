@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import build, catalog, suite
+from assay import build, catalog
 from assay.catalog import Catalog
+from assay.certificate import suite_files as suite
 from assay.errors import UsageError
 from smoke import suite as inside
 from smoke.checks import FAMILIES

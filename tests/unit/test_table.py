@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from assay import certificate, table
+from assay import catalog, certificate, table
 from assay.certificate import Suite, Suites
 from assay.errors import UsageError, VerificationFailed
 from tests.conftest import ROOT
@@ -25,6 +25,27 @@ def kept(folder: Path, image: str, device: str = "cpu", **edit: Any) -> Path:
     path = folder / image / f"{device}.json"
     certificate.write(path, statement)
     return path
+
+
+def test_an_image_that_drifted_is_not_in_the_table(tmp_path: Path) -> None:
+    made = tmp_path / "build/certificates"
+    kept(made, "one")
+    path = kept(made, "two")
+    data = json.loads(path.read_text())
+    data["predicate"]["image"]["inputs"] = {"drift/base/trixie/libc6": "2.41-12 -> 2.41-13"}
+    path.write_text(json.dumps(data))
+    for refused in (lambda: table.keep(tmp_path), lambda: table.rows(made, reports.KNOWN)):
+        with pytest.raises(UsageError, match=r"has drifted: drift/base/trixie/libc6 2\.41-12 -> 2\.41-13") as caught:
+            refused()
+        assert len(str(caught.value).splitlines()) == 2
+    assert not (tmp_path / "certificates").exists(), "none is kept of several that cannot all be"
+
+
+def test_the_table_says_until_when_the_suite_is_supported(tmp_path: Path) -> None:
+    kept(tmp_path, "one")
+    kept(tmp_path, "two")
+    cells = [row.cells() for row in table.rows(tmp_path, reports.KNOWN, {"one": "2028-06", "two": None})]
+    assert [row[table.COLUMNS.index("Debian until")] for row in cells] == ["2028-06", "-"]
 
 
 def test_a_row_for_each_image_and_its_devices(tmp_path: Path) -> None:
@@ -99,7 +120,8 @@ def test_it_goes_between_its_marks_and_again_changes_nothing() -> None:
 
 def test_the_readme_has_the_table_of_the_kept_certificates() -> None:
     """`assay table --write` makes it; it is never written by hand."""
-    made = table.rows(ROOT / "certificates", Suites.read(ROOT))
+    until = {image.name: image.supported_until for image in catalog.load(ROOT).images.values()}
+    made = table.rows(ROOT / "certificates", Suites.read(ROOT), until)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert made, "no certificate is kept in certificates/"
     assert table.inserted(readme, table.markdown(made)) == readme

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay import attestations, certificate, signing, verify
+from assay import attestation, certificate, verify
+from assay.attestation.bundle import BUNDLE_TYPE, to_be_signed
 from assay.certificate import Configuration, Suites
 from assay.errors import RegistryFailed, VerificationFailed
 from assay.registry import OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
-from assay.signing import BUNDLE_TYPE
 from assay.verify import Policy, Verdict
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import CONTENT, NOW, TAG, Image, image, key, name, put, reference, suite, suites
@@ -285,7 +285,7 @@ def test_a_signed_statement_with_a_key_twice(fake: FakeRegistry) -> None:
 def signed(payload: bytes) -> bytes:
     """A bundle of just these bytes, signed with the right key."""
     bundle = json.loads(key().sign({}))
-    signature = key().key.sign(signing._pae(payload), ec.ECDSA(hashes.SHA256()))
+    signature = key().key.sign(to_be_signed(payload), ec.ECDSA(hashes.SHA256()))
     envelope = bundle["dsseEnvelope"]
     envelope["payload"] = base64.b64encode(payload).decode()
     envelope["signatures"][0]["sig"] = base64.b64encode(signature).decode()
@@ -296,8 +296,8 @@ def signed(payload: bytes) -> bytes:
     ("kind", "predicate", "said"),
     [
         *((kind, {}, f"the signed statement of the type {kind} has no") for kind in verify.NEEDED),
-        (attestations.TEST_RESULT, {"result": "FAILED", "passedTests": ["x"]}, "a signed test result says 'FAILED'"),
-        (attestations.SBOM, {"bomFormat": "CycloneDX", "components": []}, "has no components"),
+        (attestation.TEST_RESULT, {"result": "FAILED", "passedTests": ["x"]}, "a signed test result says 'FAILED'"),
+        (attestation.SBOM, {"bomFormat": "CycloneDX", "components": []}, "has no components"),
     ],
 )
 def test_a_statement_that_says_nothing_is_none(

@@ -21,8 +21,10 @@ def shown(terminal: bool = False) -> str:
     target = io.StringIO()
     console = Console(file=target, force_terminal=terminal, width=100, soft_wrap=True, highlight=False)
     with view.BuildView(console) as watch:
-        watch.step("", "waiting for another build in this checkout")
+        watch.phase("this build", "waiting for another build (in /x, process 7)")
+        watch.phase("this build", "")
         watch.start("base/trixie")
+        watch.phase("base/trixie", "bootstrapping")
         watch.step("base/trixie", "Unpacking  libc6\n[bold]")
         watch.done("base/trixie", BUILT, fresh=True)
         watch.done("cuda/1.0", BUILT, fresh=False)
@@ -33,8 +35,11 @@ def shown(terminal: bool = False) -> str:
 
 def test_a_build_in_a_log_is_a_plain_line_per_event() -> None:
     assert shown().splitlines() == [
-        "waiting for another build in this checkout",
+        "this build: waiting for another build (in /x, process 7)",
+        "this build: waiting for another build (in /x, process 7) took 0 s",
         "base/trixie: building",
+        "base/trixie: bootstrapping",
+        "base/trixie: bootstrapping took 0 s",
         "base/trixie: built in 61 s, 1.23 GB compressed, 4.00 GB on disk",
         "cuda/1.0: up to date, 1.23 GB compressed, 4.00 GB on disk",
         "torchy: torchy was not built: [red]E",
@@ -155,3 +160,12 @@ def test_a_quiet_run_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_would_steer_the_terminal_is_taken_out() -> None:
     assert view.plain("\x1b[2J\x07wiped\u009b31m\nnext") == "[2Jwiped31m\nnext"
+
+
+def test_a_log_says_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = io.StringIO()
+    monkeypatch.setattr(view, "err", Console(file=target, width=200))
+    with view.SmokeView() as watch:
+        watch.start("torchy")
+        watch.done(outcome())
+    assert target.getvalue() == "torchy: training\ntorchy: training took 0 s\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import base, catalog, planning
+from assay import catalog, planning, rootfs
 from assay.build import Options
 from assay.errors import UsageError
 from tests.unit.place import (
@@ -90,10 +90,10 @@ def test_tools_go_into_the_environments_build_and_nowhere_else(with_tools: Place
 def test_tools_are_not_asked_for_while_the_environment_is_there(
     with_tools: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rootfs(image: catalog.Image, *_: object, **__: object) -> Path:
+    def never(image: catalog.Image, *_: object, **__: object) -> rootfs.Rootfs:
         raise AssertionError(f"{image.name} is made")
 
-    monkeypatch.setattr(base, "rootfs", rootfs)
+    monkeypatch.setattr(rootfs, "rootfs", never)
     (with_tools.root / "smoke/more.py").write_text("")
     with_tools.build("torchy")
     assert targets(with_tools) == [None]
@@ -109,13 +109,13 @@ def test_other_tools_another_environment(with_tools: Place) -> None:
 
 def test_a_trial_makes_the_tools_anew(with_tools: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, bool] = {}
-    real = base.rootfs
+    real = rootfs.rootfs
 
-    def rootfs(image: catalog.Image, on_step: Callable[[str], None], *, fresh: bool) -> Path:
-        asked[image.name] = fresh
-        return real(image, on_step)
+    def kept(image: catalog.Image, on_step: Callable[[str], None], how: rootfs.How) -> rootfs.Rootfs:
+        asked[image.name] = how.fresh
+        return real(image, on_step, how)
 
-    monkeypatch.setattr(base, "rootfs", rootfs)
+    monkeypatch.setattr(rootfs, "rootfs", kept)
     with_tools.build("torchy", options=Options(no_cache=True, suffix="-trial"))
     assert asked == {"base/trixie": True, "tools/torchy": True}
 

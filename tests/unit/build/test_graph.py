@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
 import threading
 
+import docker.errors
 import pytest
+import requests
 
 from assay import images
 from assay.build import graph
-from assay.errors import BuildFailed, EngineMissing, UsageError
+from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
 from assay.images import tag
 from tests.unit.place import (
     ORDER,
@@ -135,6 +138,62 @@ def test_the_lowest_image_fails(place: Place) -> None:
     assert place.engine.built == ["base/trixie"]
     assert set(place.view.errors) == set(ORDER)
     assert place.known() == {}
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (OSError(errno.EACCES, "Permission denied", "/x/y"), "torchy: /x/y: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device"), "torchy: the disk is full"),
+        (KeyError("a bug"), "torchy: KeyError: 'a bug', at test_graph.py:"),
+        (docker.errors.APIError("the engine refused"), "torchy: APIError: the engine refused"),
+        (requests.ConnectionError("reset by peer"), "torchy: ConnectionError: reset by peer"),
+        (EngineMissing("the engine went away", "Run it again."), "torchy: the engine went away"),
+    ],
+)
+def test_whatever_is_raised_for_one_image_is_that_images_alone(place: Place, raised: Exception, words: str) -> None:
+    def fail(name: str) -> None:
+        if name == "torchy":
+            raise raised
+
+    place.engine.on_build = fail
+    with pytest.raises(AssayError) as caught:
+        place.build()
+    assert caught.value.what.startswith(words)
+    assert len(str(caught.value).splitlines()) == 2
+    assert [(name, error) for name, error in place.view.errors.items()] == [("torchy", caught.value)]
+    assert list(place.known()) == [name for name in ORDER if name != "torchy"]
+    log = (place.root / "build/logs/torchy.log").read_text()
+    assert ("Traceback" in log) == (not isinstance(raised, AssayError))
+
+
+def test_one_error_names_every_image_that_failed(place: Place) -> None:
+    def fail(name: str) -> None:
+        if name == "torchy":
+            raise BuildFailed("torchy broke", "Mend torchy.")
+        if name == "plain":
+            raise ValueError("odd")
+
+    place.engine.on_build = fail
+    with pytest.raises(BuildFailed, match=r"2 images failed: plain: ValueError: odd.*; torchy broke") as caught:
+        place.build()
+    assert "torchy: Mend torchy." in caught.value.todo
+    assert "plain: Run it again." in caught.value.todo
+    assert list(place.known()) == ["base/trixie", "cuda/1.0", "tensory"]
+
+
+@pytest.mark.parametrize(("other", "code"), [(EngineMissing, 3), (BuildFailed, 4)])
+def test_images_that_fail_alike_keep_their_exit_code(place: Place, other: type[AssayError], code: int) -> None:
+    def fail(name: str) -> None:
+        if name in {"torchy", "plain"}:
+            raise (other if name == "plain" else EngineMissing)("it went away", "Run it again.")
+
+    place.engine.on_build = fail
+    with pytest.raises(AssayError) as caught:
+        place.build()
+    assert caught.value.exit_code == code
+    assert caught.value.what == "2 images failed: plain: it went away; torchy: it went away"
+    assert caught.value.todo == "Run it again."
 
 
 def test_an_engine_that_dies(place: Place) -> None:

@@ -35,7 +35,7 @@ def test_an_image_that_is_gone_or_another_after_its_build(place: Place, monkeypa
     monkeypatch.setattr(place.engine, "image", lambda reference: None)
     with pytest.raises(BuildFailed, match="and then it was gone"):
         place.build("plain")
-    other = ImageFacts("sha256:other", "", (), (), {}, {}, "", (), 0)
+    other = ImageFacts("sha256:other", "", (), (), {}, {}, "", 0)
     monkeypatch.setattr(place.engine, "image", lambda reference: other)
     with pytest.raises(BuildFailed, match="is sha256:other, but sha256:"):
         place.build("plain")

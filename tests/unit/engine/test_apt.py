@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from assay.engine import apt, process
+from assay.engine import apt
 from assay.engine.apt import Wanted
-from assay.engine.process import Completed
 from assay.errors import EngineMissing
+from assay.host import process
+from assay.host.process import Completed
 
 ARCHIVE = "http://archive.example/debian"
 
@@ -31,18 +32,18 @@ def bookworm(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
 
 def test_the_hosts_sources_once_for_its_suite_and_once_for_the_newer(bookworm: object) -> None:
     assert apt._source_lines("bookworm", "trixie") == [
-        f"deb {ARCHIVE} bookworm main\n",
-        f"deb {ARCHIVE} trixie main\n",
-        f"deb {ARCHIVE} bookworm-updates main\n",
-        f"deb {ARCHIVE} trixie-updates main\n",
-        "deb http://backports.example bookworm-backports contrib\n",
-        "deb http://backports.example trixie-backports contrib\n",
+        f"deb {ARCHIVE} bookworm main",
+        f"deb {ARCHIVE} trixie main",
+        f"deb {ARCHIVE} bookworm-updates main",
+        f"deb {ARCHIVE} trixie-updates main",
+        "deb http://backports.example bookworm-backports contrib",
+        "deb http://backports.example trixie-backports contrib",
     ]
 
 
 def test_one_suite_is_named_once(bookworm: list[Any]) -> None:
     bookworm[:] = [(ARCHIVE, "trixie", "main")]
-    assert apt._source_lines("trixie", "trixie") == [f"deb {ARCHIVE} trixie main\n"]
+    assert apt._source_lines("trixie", "trixie") == [f"deb {ARCHIVE} trixie main"]
 
 
 def test_signatures_are_checked_with_debians_own_keys(bookworm: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +57,26 @@ def test_a_host_without_sources(bookworm: list[Any]) -> None:
     with pytest.raises(EngineMissing, match="lists no source for its own suite, bookworm") as caught:
         apt._source_lines("bookworm", "trixie")
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_sources_that_were_never_fetched_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a real apt on a machine that has fetched nothing."""
+    if not apt.available():
+        pytest.skip("there is no apt here")
+    (tmp_path / "lists/partial").mkdir(parents=True)
+    (tmp_path / "sources.list").write_text(
+        f"deb {ARCHIVE} one main\ndeb {ARCHIVE}-security one-security main contrib\n"
+    )
+    (tmp_path / "apt.conf").write_text(
+        f'Dir::Etc::sourcelist "{tmp_path}/sources.list";\nDir::Etc::sourceparts "-";\n'
+        f'Dir::State::lists "{tmp_path}/lists";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    assert apt.host_sources() == [
+        (f"{ARCHIVE}-security/", "one-security", "contrib"),
+        (f"{ARCHIVE}-security/", "one-security", "main"),
+        (f"{ARCHIVE}/", "one", "main"),
+    ]
 
 
 def test_sources_as_apt_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +139,7 @@ class Programs:
         if "download" in argv:
             assert cwd is not None
             assert Path(env["APT_CONFIG"]).is_file()
-            for name in argv[2:]:
+            for name in argv[argv.index("download") + 1 :]:
                 (cwd / f"{name.split('/')[0]}.deb").touch()
         if argv[0] == "dpkg-deb":
             (Path(argv[3]) / Path(argv[2]).stem).touch()
@@ -139,8 +160,8 @@ WANTED = (Wanted("docker.io"), Wanted("runc", host_suite=True))
 def test_packages_are_unpacked_and_nothing_else_is_left(programs: Programs, tmp_path: Path) -> None:
     apt.unpack(WANTED, tmp_path / "programs")
     assert sorted(path.name for path in (tmp_path / "programs").iterdir()) == ["docker.io", "runc"]
-    assert [path.name for path in tmp_path.iterdir()] == ["programs"]
-    assert ["apt-get", "download", "docker.io/trixie", "runc/bookworm"] in programs.calls
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["programs"]
+    assert ["download", "docker.io/trixie", "runc/bookworm"] in [call[-3:] for call in programs.calls]
     apt.unpack(WANTED, tmp_path / "programs")
     assert len(programs.calls) == 4  # once is enough
 
@@ -156,7 +177,7 @@ def test_what_an_interrupted_run_left_is_made_anew(programs: Programs, tmp_path:
 @pytest.mark.parametrize(
     ("word", "said", "reason"),
     [
-        ("update", "W: x\nE: Failed to fetch x\nE: Some index files failed", "apt-get update failed: E: Failed"),
+        ("update", "E: Failed to fetch http://x\nE: Some index files failed", "be fetched: Failed to fetch http://x"),
         ("download", "no luck", "apt-get download failed: no luck"),
         (
             "-x",
@@ -176,10 +197,76 @@ def test_a_failure_leaves_no_folder_behind_that_looks_whole(
     assert not (tmp_path / "programs").exists()
 
 
-def test_the_hosts_own_apt_is_left_alone(programs: Programs, tmp_path: Path) -> None:
+def test_the_hosts_own_apt_is_left_alone(tmp_path: Path) -> None:
     private = tmp_path / "private"
-    apt._private_apt(private, "bookworm", "trixie")
+    apt.PrivateApt.make(private, ["deb http://archive.example one main"], keys=tmp_path / "keys")
     text = (private / "apt.conf").read_text()
     for setting in ("Dir::Etc::sourcelist", "Dir::State::lists", "Dir::State::status", "Dir::Cache::archives"):
         assert f'{setting} "{private}/' in text
     assert 'Dir::Etc::sourceparts "-";' in text
+    assert f'Dir::Etc::trustedparts "{tmp_path}/keys";' in text
+
+
+# ---- indices ---------------------------------------------------------------------------------------
+
+MAIN = "deb [check-valid-until=no] http://archive.example/debian one main"
+NO_RELEASE = "E: The repository '{} Release' does not have a Release file.\n"
+
+
+def updating(monkeypatch: pytest.MonkeyPatch, *answers: Completed) -> list[list[str]]:
+    """Give these answers to `apt-get update`, the last one for ever; returns what was asked."""
+    asked: list[list[str]] = []
+
+    def run(argv: list[str], **_: Any) -> Completed:
+        asked.append(argv)
+        return answers[min(len(asked), len(answers)) - 1]
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(apt.time, "sleep", lambda seconds: None)
+    return asked
+
+
+def test_a_missing_index_is_asked_for_again_and_then_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "E: Failed to fetch http://archive.example/x/Packages.xz  404  Not Found\nE: Some index files failed\n"
+    asked = updating(monkeypatch, Completed(100, "", said))
+    told: list[str] = []
+    with pytest.raises(
+        apt.IndexFailed, match=r"an index cannot be fetched: Failed to fetch http://archive\.example/x"
+    ) as caught:
+        apt.PrivateApt.make(tmp_path / "apt", [MAIN]).update(told.append)
+    assert not caught.value.absent
+    assert len(str(caught.value).splitlines()) == 2
+    assert len(asked) == 1 + len(apt.PAUSES)
+    assert [line[-19:] for line in told] == ["asking again in 2 s", "asking again in 8 s"]
+    assert all("APT::Update::Error-Mode=any" in argv for argv in asked)
+
+
+def test_an_index_that_comes_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = updating(monkeypatch, Completed(100, "", "E: x"), Completed(0, "", ""))
+    apt.PrivateApt.make(tmp_path / "apt", [MAIN]).update(print)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "said", "absent"),
+    [
+        ("http://archive.example/debian one", "  404  Not Found [IP: ::1 80]\n", True),
+        ("http://archive.example/debian one-security", "  404  Not Found [IP: ::1 80]\n", False),  # half an answer
+        ("http://archive.example/debian one", "  Connection failed\n", False),
+    ],
+)
+def test_a_suite_that_left_is_told_from_half_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, said: str, absent: bool
+) -> None:
+    asked = updating(monkeypatch, Completed(100, f"Err:1 x\n{said}", NO_RELEASE.format(first)))
+    with pytest.raises(apt.IndexFailed, match=first) as caught:
+        apt.PrivateApt.make(tmp_path / "apt", [MAIN, MAIN.replace(" one", " one-security")]).update(print)
+    assert caught.value.absent == absent
+    assert len(asked) == (1 if absent else 1 + len(apt.PAUSES))
+
+
+def test_a_component_that_is_not_there_is_half_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "W: Skipping acquire of configured file 'x' as repository 'y' doesn't have the component 'contrib'\n"
+    updating(monkeypatch, Completed(0, "", said))
+    with pytest.raises(apt.IndexFailed, match="doesn't have the component 'contrib'"):
+        apt.PrivateApt.make(tmp_path / "apt", [MAIN]).update(print)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from assay import engine
-from assay.engine import apt, embedded, process
+from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
-from assay.errors import EngineMissing, UsageError
+from assay.errors import EngineMissing
+from assay.host import process
+from assay.host.process import Completed
 
 
 class Private(EmbeddedEngine):
@@ -108,7 +108,7 @@ def test_down_ends_the_daemon_and_takes_its_files_away(private: Private, dockerd
     (private.run / "docker.pid").write_text(str(dockerd.pid))
     private.socket.touch()
     assert private.down()
-    assert not embedded._alive(dockerd.pid)
+    assert not process.alive(dockerd.pid)
     assert not private.socket.exists()
     assert not (private.run / "docker.pid").exists()
     assert not private.down()
@@ -128,23 +128,12 @@ def test_down_ends_a_containerd_that_outlived_its_daemon(private: Private) -> No
     for running in sleeping(str(program)):
         (private.run / "exec/containerd/containerd.pid").write_text(str(running.pid))
         private.down()
-        assert not embedded._alive(running.pid)
+        assert not process.alive(running.pid)
 
 
 def test_down_where_there_never_was_one(tmp_path: Path) -> None:
     assert not Private(tmp_path / "none").down()
     assert not list(tmp_path.iterdir())
-
-
-def test_a_process_that_will_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.2)
-    script = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as running:
-        assert running.stdout is not None
-        running.stdout.readline()
-        embedded._end(running.pid)
-        assert not embedded._alive(running.pid)
-        running.returncode = -signal.SIGKILL  # it was waited for there
 
 
 def test_without_root_there_is_none(private: Private, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,10 +147,9 @@ def test_without_root_there_is_none(private: Private, monkeypatch: pytest.Monkey
 def started(monkeypatch: pytest.MonkeyPatch, private: Private, script: str) -> None:
     """Let ``up`` start a script in the daemon's place, which nobody is going to answer for."""
     monkeypatch.setattr(apt, "available", lambda: True)
-    monkeypatch.setattr(apt, "unpack", lambda wanted, folder: None)
+    monkeypatch.setattr(apt, "unpack", lambda wanted, folder, tell: None)
     real = process.daemon
     monkeypatch.setattr(process, "daemon", lambda argv, **k: real(["/bin/sh", "-c", script], **k))
-    monkeypatch.setattr(EmbeddedEngine, "_answers", lambda self: False)
 
 
 @pytest.mark.parametrize(
@@ -189,29 +177,36 @@ def test_a_daemon_that_starts_and_never_answers(private: Private, monkeypatch: p
     monkeypatch.setattr(process, "daemon", lambda argv, **k: pids.append(real(argv, **k)) or pids[-1])
     with pytest.raises(EngineMissing, match="did not start"):
         private.up()
-    embedded._end(pids[0])
+    process.end(pids[0])
 
 
 def test_a_running_daemon_is_not_started_again(
     private: Private, dockerd: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started(monkeypatch, private, "exit 1")
-    monkeypatch.setattr(EmbeddedEngine, "_answers", lambda self: True)
     monkeypatch.setattr(process, "daemon", lambda *a, **k: pytest.fail("started a second one"))
     (private.run / "docker.pid").write_text(str(dockerd.pid))
+    private.socket.touch()
+    monkeypatch.setattr(process, "run", lambda *a, **k: Completed(0, "28.5.2\n", ""))
     private.up()
     assert dockerd.poll() is None
 
 
-def test_one_command_at_a_time(private: Private) -> None:
-    with private._locked(), (private.home / "lock").open("w") as other, pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def test_one_command_at_a_time(private: Private, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_held(*_: object) -> None:
+        with (private.home / "lock").open("w") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    started(monkeypatch, private, "exit 1")
+    monkeypatch.setattr(apt, "unpack", is_held)
+    with pytest.raises(EngineMissing, match="did not start"):
+        private.up()
     with (private.home / "lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_the_daemon_touches_no_network_of_the_host(private: Private) -> None:
-    settings = private._settings()
+    settings = private.settings()
     assert (settings["bridge"], settings["iptables"], settings["ip6tables"]) == ("none", False, False)
     assert settings["features"] == {"containerd-snapshotter": True, "cdi": True}
     assert settings["hosts"] == [f"unix://{private.socket}"]
@@ -225,79 +220,6 @@ def test_the_users_own_docker_settings_are_not_read(private: Private, monkeypatc
     assert environment["DOCKER_HOST"] == private.address
     assert environment["DOCKER_CONFIG"] == str(private.home / "client")
     assert environment["PATH"].startswith(f"{private.programs}/usr/bin:")
-
-
-# ---- which engine ----------------------------------------------------------------------------------
-
-
-class Answering:
-    """An engine that answers, with these shortcomings."""
-
-    version = "28.5.2"
-
-    def __init__(self, *lacks: str) -> None:
-        self.lacks = list(lacks)
-        self.closed = False
-
-    def gpu_access(self) -> None:
-        return None
-
-    def close(self) -> None:
-        self.closed = True
-
-
-@pytest.fixture
-def choosing(private: Private, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.delenv("ASSAY_ENGINE", raising=False)
-    monkeypatch.setattr(EmbeddedEngine, "here", lambda: private)
-    monkeypatch.setattr(engine, "_embedded", lambda: "embedded")
-    monkeypatch.setattr(apt, "available", lambda: True)
-    return monkeypatch
-
-
-@pytest.mark.parametrize(
-    ("choice", "system", "used"),
-    [
-        ("auto", Answering(), "system"),
-        ("auto", Answering("it is old"), "embedded"),
-        ("auto", None, "embedded"),
-        ("embedded", Answering(), "embedded"),
-        ("system", Answering(), "system"),
-    ],
-)
-def test_which_engine_is_used(choosing: pytest.MonkeyPatch, choice: str, system: Answering | None, used: str) -> None:
-    choosing.setenv("ASSAY_ENGINE", choice)
-    choosing.setattr(engine, "_system", lambda: (system, system.lacks if system else []))
-    assert engine.find() == (system if used == "system" else "embedded")
-    assert engine.status().used == used
-
-
-@pytest.mark.parametrize(
-    ("choice", "possible", "system", "words"),
-    [
-        ("auto", False, None, "no container engine answers"),
-        ("system", True, None, "no container engine answers"),
-        ("auto", False, Answering("it is old", "no buildx"), "will not do: it is old; no buildx"),
-        ("embedded", False, Answering(), "no container engine answers"),
-    ],
-)
-def test_no_engine_at_all(
-    choosing: pytest.MonkeyPatch, choice: str, possible: bool, system: Answering | None, words: str
-) -> None:
-    choosing.setenv("ASSAY_ENGINE", choice)
-    choosing.setattr(apt, "available", lambda: possible)
-    choosing.setattr(engine, "_system", lambda: (system, system.lacks if system else []))
-    with pytest.raises(EngineMissing) as caught:
-        engine.find()
-    assert words in caught.value.what
-    assert len(str(caught.value).splitlines()) == 2
-    assert engine.status().used is None
-
-
-def test_a_choice_that_there_is_not(choosing: pytest.MonkeyPatch) -> None:
-    choosing.setenv("ASSAY_ENGINE", "podman")
-    with pytest.raises(UsageError, match="ASSAY_ENGINE is 'podman'"):
-        engine.find()
 
 
 @pytest.mark.parametrize("program", ["apt-get", "dnf", "brew", None])

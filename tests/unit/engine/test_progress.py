@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.engine.docker import remedy
+from assay.build.watching import phase_of
+from assay.engine.builds import remedy
 from assay.engine.progress import KEPT_LINES, Decoder, Step
 
 RECORDINGS = Path(__file__).parents[1] / "data" / "buildx"
@@ -66,6 +67,17 @@ def test_why_a_build_failed(form: object, name: str, reason: str, advice: str) -
     assert advice in remedy(decoder.text())
 
 
+@pytest.mark.parametrize("form", [list, compact])
+def test_what_the_exporter_does_is_a_step_each_once(form: object) -> None:
+    _, steps = decoded(form(recording("exported")))  # type: ignore[operator]
+    names = [step.name for step in steps]
+    assert [name for name in names if "layers" in name or "unpacking" in name] == [
+        "exporting layers",
+        "unpacking to docker.io/assay-recorded/x:latest",
+    ]
+    assert [phase for phase in map(phase_of, steps) if phase] == ["copying", "compressing", "unpacking"]
+
+
 def test_a_step_that_fails_silently_is_named_by_buildx_alone() -> None:
     lines = recording("silent-step")
     decoder, _ = decoded(lines[: len(lines) - lines[::-1].index("}")])  # without the text that follows
@@ -80,12 +92,6 @@ def test_all_that_the_failing_step_said_is_kept_for_the_log() -> None:
         *("Resolved 3 packages", "error: Hash mismatch for `six==1.16.0`"),
         *("Expected:", "  sha256:00", "Computed:", "  sha256:11"),
     ]
-
-
-def test_a_step_from_the_cache_is_marked() -> None:
-    vertex = {"digest": "sha256:1", "name": "[1/2] FROM base", "started": "now"}
-    _, steps = decoded([json.dumps({"vertexes": [vertex]}), json.dumps({"vertexes": [{**vertex, "cached": True}]})])
-    assert [step.cached for step in steps] == [False, True]
 
 
 def test_no_more_is_kept_than_is_needed() -> None:

@@ -11,8 +11,9 @@ from tests.unit.reproduce.made import git
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone whose work tree has gone on since the commit."""
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     root = repository(tmp_path / "clone")
     git(root, "init", "-q")
     git(root, "add", "--all")

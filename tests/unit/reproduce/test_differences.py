@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import VerificationFailed
-from assay.reproduce import differences as differing
+from assay.host import tars
 from assay.reproduce.differences import Difference, Entry, differences, entries
 from tests.unit.reproduce.made import layer
 
@@ -63,6 +63,6 @@ def test_any_bytes_are_entries_or_a_problem(data: bytes, at: int) -> None:
 
 
 def test_a_layer_of_too_many_files_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(differing, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(tars, "MOST_ENTRIES", 2)
     with pytest.raises(VerificationFailed, match="more than 2 files"):
         found(layer(a="", b="", c=""))

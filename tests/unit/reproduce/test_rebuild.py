@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gzip
 import hashlib
 import io
 import json
@@ -10,12 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
+import msgspec
 import pytest
+import zstandard
 from rich.console import Console
 
-from assay import attestations, build, reproduce, view
+from assay import attestation, build, reproduce, view
 from assay.errors import VerificationFailed
-from assay.reproduce import Rebuilt
+from assay.registry import OCI_MANIFEST, Descriptor, Manifest, digest_of
+from assay.reproduce import Rebuilt, Sameness
 from assay.reproduce.differences import Difference, LayerDifference
 from tests import published
 from tests.fake_registry import FakeRegistry, serving
@@ -63,14 +68,14 @@ def again(
     digest = hashlib.sha256((checkout / "images/Dockerfile").read_bytes()).hexdigest()
     theirs.certificate["predicate"]["image"]["inputs"] = {"images/Dockerfile": digest}
     commit = git(checkout, "rev-parse", "HEAD")
-    made = attestations.provenance(theirs.certificate, "2026-11-22T17:00:00Z", {}, commit)
+    made = attestation.provenance(theirs.certificate, "2026-11-22T17:00:00Z", {}, commit)
     published.put(fake.host, theirs, made)
 
     def built(cat: Any, engine: Any, names: list[str], seen: Any, options: build.Options) -> Any:
         assert names == ["torchy"]
-        assert options == build.Options(no_cache=True, suffix="-rebuild")
+        assert options == build.Options(no_cache=True, locked=True, suffix="-rebuild")
         assert cat.root != checkout
-        return SimpleNamespace(images={"torchy": SimpleNamespace(digest=ours.digest)})
+        return SimpleNamespace(images={"torchy": SimpleNamespace(digest=ours.digest, diff_ids=ours.diff_ids)})
 
     monkeypatch.setattr(build, "build", built)
     engine = Engine(ours)
@@ -82,11 +87,75 @@ def again(
 def test_the_same_bits(fake: FakeRegistry, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = published.image(content=(layer(a="1"),))
     result, engine = again(fake, checkout, monkeypatch, made, made)
-    assert result.same
+    assert result.sameness is Sameness.SAME
     assert result.layers == ()
     reproduce.require_rebuilt(result)
     assert "assay-rebuild/torchy:latest" in engine.removed
     assert engine.tidied
+
+
+RECOMPRESSED = {
+    "zstd of another level": (lambda data: zstandard.compress(data, 19), published.LAYER),
+    "gzip": (lambda data: gzip.compress(data, 6, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip"),
+    "not at all": (lambda data: data, "application/vnd.oci.image.layer.v1.tar"),
+}
+REAL = tuple(layer(**{f"{part}{number}": f"{part} {number} " * 500 for number in range(20)}) for part in ("a", "b"))
+
+
+@pytest.mark.parametrize("how", RECOMPRESSED)
+def test_layers_that_were_only_compressed_again_are_the_same(
+    fake: FakeRegistry, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    theirs, ours = (
+        published.image(content=REAL),
+        published.image(content=REAL, compress=RECOMPRESSED[how][0], media_type=RECOMPRESSED[how][1]),
+    )
+    assert theirs.digest != ours.digest
+    result, _ = again(fake, checkout, monkeypatch, theirs, ours)
+    assert result.sameness is Sameness.COMPRESSED_DIFFERENTLY
+    assert (result.layers, result.configuration, result.recompressed) == ((), (), (1, 2))
+    reproduce.require_rebuilt(result)
+    data = reproduce.as_json(result)
+    assert (data["same"], data["verdict"]) == (True, "same; compressed differently")
+    assert (data["published"], data["rebuilt"]) == (theirs.digest, ours.digest)
+    view.show_rebuilt(result)
+    said = capsys.readouterr().out
+    assert "layer 1, 2: the same content, compressed differently" in said
+    assert "only the compression differs" in said
+
+
+def test_a_layer_that_lies_about_its_content_is_different(
+    fake: FakeRegistry, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published configuration names the DiffIDs of the rebuilt one, and a layer holds something else."""
+    ours = published.image(content=REAL)
+    evil = zstandard.compress(layer(a0="evil"))
+    content = ours.manifest.image()
+    swapped = msgspec.structs.replace(
+        content, layers=(Descriptor(published.LAYER, digest_of(evil), len(evil)), content.layers[1])
+    )
+    manifest = Manifest(msgspec.json.encode(swapped), OCI_MANIFEST)
+    theirs = published.Image(manifest, {**ours.blobs, digest_of(evil): evil}, copy.deepcopy(ours.certificate))
+    theirs.certificate["subject"][0]["digest"]["sha256"] = manifest.digest.removeprefix("sha256:")
+    result, _ = again(fake, checkout, monkeypatch, theirs, ours)
+    assert result.sameness is Sameness.DIFFERENT
+    assert [one.number for one in result.layers] == [1]
+    assert Difference("a0", "content") in result.layers[0].files
+
+
+def test_a_configuration_that_is_written_otherwise_is_different(
+    fake: FakeRegistry, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = published.image(content=REAL)
+    content = ours.manifest.image()
+    config = ours.blobs[content.config.digest] + b"\n"
+    other = msgspec.structs.replace(content, config=Descriptor(published.CONFIG, digest_of(config), len(config)))
+    manifest = Manifest(msgspec.json.encode(other), OCI_MANIFEST)
+    theirs = published.Image(manifest, {**ours.blobs, digest_of(config): config}, copy.deepcopy(ours.certificate))
+    theirs.certificate["subject"][0]["digest"]["sha256"] = manifest.digest.removeprefix("sha256:")
+    result, _ = again(fake, checkout, monkeypatch, theirs, ours)
+    assert result.sameness is Sameness.DIFFERENT
+    assert result.configuration == ("how its JSON is written",)
 
 
 def test_other_bits_are_named_by_layer_and_file(
@@ -95,7 +164,7 @@ def test_other_bits_are_named_by_layer_and_file(
     theirs = published.image(content=(layer(a="1"), layer(b="2", c=("3", {"mtime": 5}))))
     ours = published.image("2.14.0", content=(layer(a="1"), layer(b="2", c=("3", {"mtime": 6})), layer(d="4")))
     result, engine = again(fake, checkout, monkeypatch, theirs, ours)
-    assert not result.same
+    assert result.sameness is Sameness.DIFFERENT
     assert [(one.number, one.count, one.files) for one in result.layers] == [
         (2, 1, (Difference("c", "time"),)),
         (3, 1, (Difference("d", "only in the rebuilt"),)),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import attestations
+from assay import attestation
 from assay.errors import UsageError, VerificationFailed
 from assay.reproduce.source import Source, check_inputs, exported, source_of
 from tests import published
@@ -20,7 +20,7 @@ from tests.unit.reproduce.made import COMMIT, git
 def statement(commit: str | None = COMMIT, **inputs: str) -> dict[str, Any]:
     made = published.image().certificate
     made["predicate"]["image"]["inputs"] = {"images/x": "a" * 64, **inputs}
-    return attestations.provenance(made, "2026-11-22T17:00:00Z", {"base/x": "sha256:" + "b" * 64}, commit)
+    return attestation.provenance(made, "2026-11-22T17:00:00Z", {"base/x": "sha256:" + "b" * 64}, commit)
 
 
 def test_what_the_provenance_names() -> None:

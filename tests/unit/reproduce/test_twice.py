@@ -6,6 +6,7 @@ import pytest
 
 from assay import reproduce
 from assay.errors import BuildFailed
+from assay.reproduce import Sameness
 from tests.unit.place import (
     Place,
     View,
@@ -33,9 +34,22 @@ def test_what_does_not_come_out_the_same(place: Place) -> None:
     place.engine.on_build = other
     before = place.known()
     rows = reproduce.reproduce(place.catalog, place.engine, ["plain"], View())  # type: ignore[arg-type]
-    with pytest.raises(BuildFailed, match="base/trixie, plain: a second build gave another digest"):
+    with pytest.raises(BuildFailed, match="base/trixie, plain: a second build gave other content"):
         reproduce.require_same(rows)
     assert place.known() == before
+
+
+def test_what_was_only_compressed_differently_is_the_same(place: Place) -> None:
+    place.build()
+
+    def other(name: str) -> None:
+        place.engine.compression = 19
+
+    place.engine.on_build = other
+    rows = reproduce.reproduce(place.catalog, place.engine, ["plain"], View())  # type: ignore[arg-type]
+    assert [row.sameness for row in rows] == [Sameness.COMPRESSED_DIFFERENTLY] * 2
+    assert [one["verdict"] for one in map(reproduce.row, rows)] == ["same; compressed differently"] * 2
+    reproduce.require_same(rows)
 
 
 def test_a_trial_that_fails_leaves_nothing(place: Place) -> None:

@@ -36,6 +36,12 @@ def test_backends_survive_the_round_trip_and_are_told_to_the_framework():
     assert plans.backend_environment("torch", "") == {}
 
 
+def test_what_may_be_said_and_what_is_not_called_survive_the_round_trip():
+    data = {**GOOD, "stderr": ["a .* line"], "uncalled": {"libcupti.so.13": "nothing asks it"}}
+    plan = plans.from_json(data)
+    assert (plan.stderr, plan.uncalled, plan.as_json()) == (("a .* line",), data["uncalled"], data)
+
+
 @pytest.mark.parametrize("key", sorted(GOOD))
 def test_each_key_is_needed(key):
     with pytest.raises(PlanError, match=f"no '{key}'"):
@@ -57,6 +63,10 @@ def test_each_key_is_needed(key):
         ({"framework": {**GOOD["framework"], "backends": "jax"}}, "framework.backends is not a list"),
         ({"framework": {**GOOD["framework"], "backends": ["jax", "jax"]}}, "twice"),
         ({"framework": {**GOOD["framework"], "backends": ["../jax"]}}, "framework.backends is"),
+        ({"stderr": "all"}, "stderr is not a list"),
+        ({"stderr": ["("]}, "one of stderr is '\\('"),
+        ({"uncalled": ["libcupti.so.13"]}, "uncalled is not an object"),
+        ({"uncalled": {"libcupti.so.13": ""}}, "uncalled.libcupti.so.13 is ''"),
         ({"workloads": ["telepathy"]}, "no workload 'telepathy'"),
         ({"workloads": ["torchvision"]}, "no workload 'torchvision' for autograd"),
         ({"workloads": ["digits", "digits"]}, "twice"),

@@ -67,7 +67,7 @@ def test_the_image_is_looked_at_before_anything_trains(device):
 
     running.run_stages([Runner()])
     assert told[:2] == [("begins", ("static",)), ("ends", ("static",))]
-    assert {processes for _, processes in told[2:]} == {("main",), ("compile", "first", "second")}
+    assert {processes for _, processes in told[2:]} == {("found",), ("main",), ("compile", "first", "second")}
 
 
 def test_a_process_that_ends_well(out):

@@ -10,6 +10,7 @@ import hashlib
 import py_compile
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from smoke.checks.loaded import companions, judge_loaded
 from smoke.closure import Outcome
 from smoke.contract import Surroundings
 from smoke.fatbin import Code, Coverage
+from smoke.plan import Plan
 from smoke.report import Result
 from smoke.survey import Survey, survey
 from tests.unit.smoke.test_elf import library
@@ -78,9 +80,14 @@ def answers(found: Survey, **changed: Outcome) -> dict[Path, Outcome]:
     return {path: changed.get(path.name.partition(".")[0], outcome) for path, outcome in given.items()}
 
 
+def planned(label: str = "13.2", device: str = "cpu", uncalled: Mapping[str, str] | None = None) -> Plan:
+    """A plan that promises this CUDA."""
+    return Plan("small", device, "autograd", "autograd", (), {"cuda": label}, {}, 60, uncalled=uncalled or {})
+
+
 def judge(env: Environment, label: str = "13.2", device: str = "cpu", **changed: Outcome) -> Result:
     found = survey(env.site)
-    return static.judge_closure(found, answers(found, **changed), label, device)
+    return static.judge_closure(found, answers(found, **changed), planned(label, device))
 
 
 def test_a_whole_environment_passes(env: Environment) -> None:
@@ -154,7 +161,7 @@ def test_a_promise_of_cuda_with_no_library_fails(tmp_path: Path) -> None:
     env = Environment(tmp_path)
     env.add("framework", "1.0", {"framework/__init__.py": b""})
     found = survey(env.site)
-    closed = static.judge_closure(found, {}, "13.2", "cpu")
+    closed = static.judge_closure(found, {}, planned())
     assert closed.state == "fail"
     assert "there is no CUDA runtime" in closed.reason
     assert static.judge_coverage(found, []).state == "fail"
@@ -208,8 +215,56 @@ def test_an_abort_is_its_library_s_own_outcome(tmp_path: Path) -> None:
     (tmp_path / "0.said").write_text("Could not load library libcudnn_graph.so.9\n")
     outcome = closure._outcome("x.so", str(tmp_path / "0"), int(signal.SIGABRT))
     assert not outcome.loaded
-    assert "signal 6: Could not load library" in outcome.why
+    assert "signal 6 (SIGABRT): Could not load library" in outcome.why
     assert "no end" in closure._outcome("x.so", str(tmp_path / "0"), int(signal.SIGALRM)).why
+
+
+CRASHES = """
+int cuptiGetVersion(unsigned *version) { *(volatile int *)0 = 1; *version = 130200; return 0; }
+"""
+
+
+def compiled(source: str, path: Path) -> Path:
+    """A shared library made of C."""
+    made = subprocess.run(["gcc", "-shared", "-fPIC", "-o", path, "-xc", "-"], input=source.encode(), check=False)
+    assert made.returncode == 0
+    return path
+
+
+def test_a_version_call_that_crashes_is_told_with_the_library_and_the_call(env: Environment, tmp_path: Path) -> None:
+    cupti = compiled(CRASHES, tmp_path / "libcupti.so.13")
+    (outcome,) = closure.load_all([cupti], {})
+    assert outcome.loaded
+    assert outcome.crashed == "cuptiGetVersion() ended the process with signal 11 (SIGSEGV)"
+    env.add("nvidia-cuda-cupti", "13.2.86", {"nvidia/cu13/lib/libcupti.so.13": library("libcupti.so.13")})
+    result = judge(env, libcupti=outcome)
+    assert (result.state, result.reason) == ("fail", f"libcupti.so.13: {outcome.crashed}")
+
+
+def test_one_that_nothing_makes_is_taken_down_and_no_failure(env: Environment) -> None:
+    crashed = Outcome("", True, crashed="cuptiGetVersion() ended the process with signal 11 (SIGSEGV)")
+    env.add("nvidia-cuda-cupti", "13.2.86", {"nvidia/cu13/lib/libcupti.so.13": library("libcupti.so.13")})
+    found = survey(env.site)
+    outcomes = answers(found, libcupti=crashed)
+    result = static.judge_closure(found, outcomes, planned(uncalled={"libcupti.so.13": "nothing asks it"}))
+    assert result.state == "pass"
+    assert {one.name: one.value for one in result.metrics}["version_calls_crashed"] == "1"
+    assert static.facts(found, outcomes)["version_calls"] == {"libcupti.so.13": crashed.crashed}
+    other = static.judge_closure(found, outcomes, planned(uncalled={"libcufile.so.0": "nothing asks it"}))
+    assert other.state == "fail"
+
+
+def test_a_version_call_that_is_refused_is_a_failure(tmp_path: Path) -> None:
+    refuses = "int cuptiGetVersion(unsigned *version) { *version = 0; return 999; }"
+    (outcome,) = closure.load_all([compiled(refuses, tmp_path / "libcupti.so.13")], {})
+    assert (outcome.loaded, outcome.why) == (False, "cuptiGetVersion answers with the error 999")
+
+
+@pytest.mark.parametrize(("number", "version"), [(130101, "13.1"), (18, "")])
+def test_cupti_names_its_cuda_from_13_on(number: int, version: str, tmp_path: Path) -> None:
+    answers = f"int cuptiGetVersion(unsigned *version) {{ *version = {number}; return 0; }}"
+    (outcome,) = closure.load_all([compiled(answers, tmp_path / "libcupti.so.13")], {})
+    assert (outcome.loaded, outcome.version) == (True, version)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +293,7 @@ def test_the_fault_hides_the_library_that_nothing_is_linked_with(env: Environmen
 
 def test_a_hidden_library_is_caught(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static, "load", answers)
-    fault = static.hidden(survey(env.site), tmp_path / "view", "13.2", "cpu")
+    fault = static.hidden(survey(env.site), tmp_path / "view", planned())
     assert (fault.id, fault.check, fault.state) == ("hidden-sublibrary", "static.closure", "fail")
     assert fault.reason.startswith("libcudnn_engines_precompiled.so.9 belongs to nvidia-cudnn-cu13")
     assert {one.name: one.value for one in fault.metrics}["wrong"] == "1"
@@ -247,19 +302,19 @@ def test_a_hidden_library_is_caught(env: Environment, tmp_path: Path, monkeypatc
 def test_a_blind_check_does_not_catch_it(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static, "load", answers)
     monkeypatch.setattr(static, "_absent", lambda found: ())
-    assert static.hidden(survey(env.site), tmp_path / "view", "13.2", "cpu").state != "fail"
+    assert static.hidden(survey(env.site), tmp_path / "view", planned()).state != "fail"
 
 
 def test_a_view_that_is_wrong_otherwise_proves_nothing(
     env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(static, "load", answers)
-    assert static.hidden(survey(env.site), tmp_path / "view", "13.1", "cpu").state == "error"
+    assert static.hidden(survey(env.site), tmp_path / "view", planned("13.1")).state == "error"
 
 
 def test_without_a_library_to_hide_the_fault_is_an_error(tmp_path: Path) -> None:
     env = Environment(tmp_path)
-    assert static.hidden(survey(env.site), tmp_path / "view", "13.2", "cpu").state == "error"
+    assert static.hidden(survey(env.site), tmp_path / "view", planned()).state == "error"
 
 
 # Coverage and driver
@@ -334,8 +389,8 @@ def test_then_its_package_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = survey(env.site)
     outcomes = static.load(found)
     assert static.runtime_of(outcomes) == "11.8"
-    assert static.judge_closure(found, outcomes, "11.8", "cpu").state == "pass"
-    assert "the CUDA runtime says" in static.judge_closure(found, outcomes, "11.7", "cpu").reason
+    assert static.judge_closure(found, outcomes, planned("11.8")).state == "pass"
+    assert "the CUDA runtime says" in static.judge_closure(found, outcomes, planned("11.7")).reason
     monkeypatch.setattr(closure, "load_all", lambda paths, _: [Outcome(str(path), False) for path in paths])
     assert static.runtime_of(static.load(found)) == ""
 

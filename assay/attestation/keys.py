@@ -1,0 +1,149 @@
+"""Keys on disk, and what they sign: statements in Sigstore bundles, without a transparency log.
+
+The keys are ECDSA on P-256 over SHA-256, as ``cosign verify-attestation --key`` takes them. Signatures are
+deterministic (RFC 6979): the same statement and key give the same bundle, so what is published is not sent again.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from assay.attestation.bundle import PAYLOAD_TYPE, decode, encode, to_be_signed
+from assay.errors import UsageError, VerificationFailed
+
+LARGEST_KEY = 64 * 2**10
+PASSWORD_VARIABLE = "ASSAY_PASSWORD"  # noqa: S105 - a variable's name
+
+
+class WrongKey(VerificationFailed):
+    """A statement was signed with another key."""
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """What a signature is checked with."""
+
+    key: ec.EllipticCurvePublicKey
+
+    @classmethod
+    def read(cls, path: Path) -> PublicKey:
+        """Read a PEM file; `UsageError` unless it is a public key on P-256."""
+        todo = "Name the .pub file that `assay keygen` wrote, or that the publisher gave out."
+        try:
+            key = serialization.load_pem_public_key(_read(path))
+        except (ValueError, UnsupportedAlgorithm):
+            raise UsageError(f"{path} is no public key in PEM", todo) from None
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise UsageError(f"{path} is no key of ECDSA on P-256", todo)
+        return cls(key)
+
+    def pem(self) -> bytes:
+        """Return the key as cosign takes it."""
+        return self.key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def hint(self) -> str:
+        """The name of the key in bundles: the hash of its DER form."""
+        der = self.key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+    def open(self, bundle: bytes) -> bytes:
+        """Return the payload of a bundle that this key signed.
+
+        Raises `WrongKey` if another key signed it, `VerificationFailed` if it was stripped, edited or is malformed.
+        """
+        todo = "Do not use what it is attached to, or ask the publisher for the key."
+        opened = decode(bundle)
+        if opened.dsse_envelope.payload_type != PAYLOAD_TYPE:
+            kind = opened.dsse_envelope.payload_type[:60]
+            raise VerificationFailed(f"the bundle holds {kind!r}, and no statement", todo)
+        if not opened.signatures:
+            raise VerificationFailed("the signature was stripped: the bundle has none", todo)
+        if any(self._fits(signature, opened.payload) for signature in opened.signatures):
+            return opened.payload
+        if opened.hint != self.hint:
+            raise WrongKey("it was signed with another key", todo)
+        raise VerificationFailed("the payload or its signature was edited: they do not fit", todo)
+
+    def _fits(self, signature: bytes, payload: bytes) -> bool:
+        with contextlib.suppress(InvalidSignature):
+            self.key.verify(signature, to_be_signed(payload), ec.ECDSA(hashes.SHA256()))
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """What statements are signed with."""
+
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def read(cls, path: Path, password: str) -> PrivateKey:
+        """Read an encrypted PEM file; `UsageError` for a wrong password and for any other kind of key."""
+        try:
+            key = serialization.load_pem_private_key(_read(path), password.encode())
+        except TypeError:
+            raise UsageError(f"{path} is not encrypted", "Use a key that `assay keygen` made.") from None
+        except (ValueError, UnsupportedAlgorithm):
+            raise UsageError(
+                f"{path} cannot be opened: the password is wrong, or it is no encrypted key in PEM",
+                f"The password is asked for, or taken from {PASSWORD_VARIABLE}.",
+            ) from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise UsageError(f"{path} is no key of ECDSA on P-256", "Use a key that `assay keygen` made.")
+        return cls(key)
+
+    @property
+    def public(self) -> PublicKey:
+        """The public half of the key."""
+        return PublicKey(self.key.public_key())
+
+    def sign(self, statement: Mapping[str, Any]) -> bytes:
+        """Return the Sigstore bundle of a Statement; the same bytes for the same statement."""
+        payload = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        signature = self.key.sign(to_be_signed(payload), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return encode(payload, signature, self.public.hint)
+
+
+def generate(prefix: Path, password: str) -> tuple[Path, Path]:
+    """Write a key pair: ``prefix``.key, encrypted and readable by its owner only, and ``prefix``.pub.
+
+    Nothing is overwritten: raises `UsageError` if one of the two files exists.
+    """
+    if not password:
+        raise UsageError("the password is empty", f"Type one, or set {PASSWORD_VARIABLE}.")
+    private = ec.generate_private_key(ec.SECP256R1())
+    secret = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password.encode()),
+    )
+    paths = prefix.with_name(f"{prefix.name}.key"), prefix.with_name(f"{prefix.name}.pub")
+    for path in paths:
+        if path.exists() or path.is_symlink():
+            raise UsageError(f"{path} is there already", "Give another name with --out, or keep that key.")
+    for path, data, mode in zip(paths, (secret, PrivateKey(private).public.pem()), (0o600, 0o644), strict=True):
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
+            file.write(data)
+    return paths
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST_KEY)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "Name a key file.") from None

@@ -1,0 +1,76 @@
+"""Which files of the smoke suite an image carries, and which of them its certificate depends on.
+
+The suite computes the same inside the image, in smoke/suite.py. Both read smoke/suite.json, and a test holds them
+equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from assay.errors import UsageError
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``suite.json``: where the framework files lie, and what no certifying run uses (files, or folders of them)."""
+
+    schema: int
+    frameworks: str
+    outside: tuple[str, ...]
+
+
+def carried(folder: Path, framework: str) -> list[Path]:
+    """The suite's files but for byte code and other frameworks' files, in the order of their POSIX paths."""
+    places = _table(folder).frameworks
+    names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return [names[name] for name in sorted(names) if not _is_byte_code(name) and _is_for(name, places, framework)]
+
+
+def digest(folder: Path, framework: str) -> str:
+    """SHA-256 over the files that a certificate depends on: for each, path + NUL + content + NUL."""
+    outside = _table(folder).outside
+    found = hashlib.sha256()
+    for path in carried(folder, framework):
+        name = path.relative_to(folder).as_posix()
+        if not any(name == one or name.startswith(f"{one}/") for one in outside):
+            found.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The digest for each framework that the suite has a file of."""
+    places = folder / _table(folder).frameworks
+    names = sorted(path.stem for path in places.glob("*.py") if not path.stem.startswith("_"))
+    return {name: digest(folder, name) for name in names}
+
+
+def framework_file(folder: Path, framework: str) -> Path:
+    """A framework's file in the suite, which declares what the framework cannot do."""
+    return folder / _table(folder).frameworks / f"{framework}.py"
+
+
+def _table(folder: Path) -> _Table:
+    path = folder / "suite.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Table)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "Restore it from the repository.") from error
+
+
+def _is_byte_code(name: str) -> bool:
+    return "__pycache__" in name.split("/") or name.endswith(".pyc")
+
+
+def _is_for(name: str, places: str, framework: str) -> bool:
+    """False for what belongs to another framework. What begins with an underscore belongs to all of them."""
+    if not name.startswith(f"{places}/"):
+        return True
+    entry = name.removeprefix(f"{places}/").split("/")[0]
+    if entry.startswith("_"):
+        return True
+    if entry.endswith(".py"):
+        return entry == f"{framework}.py"
+    return entry.split(".")[0] == framework or entry.startswith(f"{framework}_")

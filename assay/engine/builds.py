@@ -1,0 +1,111 @@
+"""Builds: one image by one call of ``docker buildx build``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.engine.connection import Connection
+from assay.engine.progress import Decoder, Step
+from assay.errors import AssayError, BuildFailed, EngineMissing
+from assay.host import process
+
+ATTEMPTS = 3
+PAUSE = 3.0  # seconds
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One image to build. ``secrets`` are id -> file, ``contexts`` are name -> folder or image."""
+
+    tag: str
+    dockerfile: Path
+    context: Path
+    args: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_cache: bool = False
+    compression: int = 3
+    target: str | None = None
+
+
+class Builds(Connection):
+    """Builds images."""
+
+    def build(self, request: BuildRequest, on_step: Callable[[Step], None]) -> str:
+        """Build one image and return its manifest digest.
+
+        Raises `BuildFailed` with the last lines of the step that failed, `EngineMissing` if the engine went away.
+        """
+        with tempfile.TemporaryDirectory(prefix="assay-build-") as folder:
+            metadata = Path(folder, "metadata.json")
+            for attempt in range(ATTEMPTS):
+                decoder = Decoder(on_step)
+                argv = build_argv(request, metadata)
+                status = process.stream(argv, decoder.feed, env=self.environment, cwd=request.context)
+                if status == 0:
+                    return str(json.loads(metadata.read_text())["containerimage.digest"])
+                # The engine joins equal steps of two builds. When the other build's client was killed a moment ago, a
+                # step may fail because that client no longer sends its files; the next attempt does not depend on it.
+                if attempt + 1 == ATTEMPTS or "no active sessions" not in decoder.text():
+                    raise self._build_error(request.tag, decoder)
+                time.sleep(PAUSE)
+        raise AssertionError("the loop above returns or raises")
+
+    def _build_error(self, tag: str, decoder: Decoder) -> AssayError:
+        reason = decoder.reason()
+        if not self.answers():
+            return EngineMissing(
+                f"the engine went away while it built {tag}: {reason}",
+                "Run the command again: finished images and build steps are kept.",
+            )
+        if "no space left on device" in decoder.text():
+            return BuildFailed(
+                f"the disk is full: {tag} was not built",
+                f"Make room below {self.data_root()} (`assay engine prune` drops the build cache) and run it again.",
+            )
+        return BuildFailed(f"{tag} was not built: {reason}", remedy(decoder.text()))
+
+
+def build_argv(request: BuildRequest, metadata: Path) -> list[str]:
+    """Return the command line of one build; buildx writes the digest into ``metadata``."""
+    output = ",".join(
+        (
+            f"type=image,name={request.tag},unpack=true,oci-mediatypes=true",
+            f"compression=zstd,force-compression=true,compression-level={request.compression}",
+        )
+    )
+    argv = ["docker", "buildx", "build", "--builder", "default", "--progress", "rawjson", "--network", "host"]
+    argv += ["--provenance=false", "--sbom=false", "--metadata-file", str(metadata), "--output", output]
+    argv += ["--file", str(request.dockerfile)]
+    argv += [word for name, value in sorted(request.args.items()) for word in ("--build-arg", f"{name}={value}")]
+    argv += [word for name, value in sorted(request.labels.items()) for word in ("--label", f"{name}={value}")]
+    argv += [
+        word for name, value in sorted(request.contexts.items()) for word in ("--build-context", f"{name}={value}")
+    ]
+    argv += [word for name, path in sorted(request.secrets.items()) for word in ("--secret", f"id={name},src={path}")]
+    argv += ["--no-cache"] if request.no_cache else []
+    argv += ["--target", request.target] if request.target else []
+    return [*argv, str(request.context)]
+
+
+def remedy(text: str) -> str:
+    """Return what to do about a failed build, by the output of its last step."""
+    known = (
+        ("hash mismatch", "A package is not the one that was locked: look into it before you run `assay lock`."),
+        ("no solution found", "A locked package has gone from the index: run `assay lock` and look at what changes."),
+        ("not found in the package registry", "A locked package has gone from the index: run `assay lock`."),
+        ("peer certificate", "The index is not trusted: point SSL_CERT_FILE at your organisation's CA bundle."),
+        ("dns error", "The package index cannot be reached: check the network, the proxy and pip's index setting."),
+        ("client error (connect)", "The package index cannot be reached: check the network and the proxy."),
+    )
+    lowered = text.lower()
+    for mark, advice in known:
+        if mark in lowered:
+            return advice
+    return "Its whole log is in build/logs."

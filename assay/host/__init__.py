@@ -1,0 +1,1 @@
+"""This machine: what several commands share on it."""

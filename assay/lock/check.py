@@ -1,0 +1,101 @@
+"""Proves that locks agree with their inputs, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from packaging.utils import canonicalize_name
+
+from assay import catalog as cat
+from assay import rootfs
+from assay.catalog import Catalog, Image, Pin
+from assay.errors import UsageError
+from assay.lock.resolve import Result, lockable
+from assay.lock.text import (
+    all_pins,
+    changes_between,
+    header_for,
+    parse_answer,
+    pin_lines,
+    read_lock,
+    requirements_of,
+    split_header,
+    stacks_below,
+    target_of,
+)
+from assay.lock.uv import resolve
+
+
+def check(catalog: Catalog, images: Iterable[Image]) -> list[Result]:
+    """Prove that these locks, and those of their bases and build tools, agree with their inputs; change nothing.
+
+    Raises a ``UsageError`` that names every image whose lock is not what its inputs give.
+    """
+    wanted = set(images)
+    wanted |= {below for image in wanted for below in catalog.ancestors(image) if below.suite}
+    wanted |= {image.build_tools for image in wanted if image.build_tools}
+    results: list[Result] = []
+    problems: dict[str, str] = {}
+    for image in lockable(catalog, wanted):
+        path = image.folder / ("packages.lock" if image.suite else "requirements.lock")
+        try:
+            if image.suite:
+                _check_base(catalog, image)
+            else:
+                _check_wheels(catalog, image)
+        except UsageError as error:
+            problems[image.name] = error.what
+        results.append(Result(image.name, path, written=False, changes=()))
+    if problems:
+        raise UsageError("; ".join(problems.values()), f"Run `assay lock {' '.join(problems)}`.")
+    return results
+
+
+def _check_base(catalog: Catalog, image: Image) -> None:
+    """Check that the lock has what a base includes; every build proves that its packages give the locked tar."""
+    where = (image.folder / "packages.lock").relative_to(catalog.root).as_posix()
+    if image.packages_lock is None:
+        raise UsageError(f"{where} is missing", "")
+    locked = {package.name for package in rootfs.PackagesLock.read(image.packages_lock).packages}
+    asked = image.include
+    if image.tools:
+        asked += (*image.tools.unpack, *(f"{rootfs.SOURCE}{name}" for name in image.tools.sources))
+    for name in asked:
+        if name not in locked:
+            raise UsageError(f"{where}: {name} is to be included, and the lock lacks it", "")
+
+
+def _check_wheels(catalog: Catalog, image: Image) -> None:
+    """Ask the cheap questions first, and the index last."""
+    where = f"{cat.IMAGES}/{image.name}/requirements.lock"
+    path = image.folder / "requirements.lock"
+    if not path.exists():
+        raise UsageError(f"{where} is missing", "")
+    pins = cat.packages(path, shown=where)
+    _check_asked(image, pins, where)
+    stacks = stacks_below(catalog, image, {})
+    for name, text in stacks.items():
+        cat.check_contains(image.name, pins, name, parse_answer(text))
+    text = read_lock(path)
+    header, body = split_header(text)
+    if header != header_for(image, body):
+        python, platform = target_of(image)
+        raise UsageError(f"{where} was edited, or written for another Python than {python} on {platform}", "")
+    answer = parse_answer(resolve(image, stacks, [(pin.name, pin.version) for pin in pins.values()]))
+    changes = changes_between(body, pin_lines(answer))
+    if changes:
+        raise UsageError(f"{where}: its inputs give {', '.join(changes)}", "")
+    for name in sorted(pins.keys() - all_pins(stacks).keys()):
+        if not set(pins[name].hashes) <= set(answer[name].hashes):
+            raise UsageError(f"{where}: {name} {pins[name].version} has a hash that the index does not know", "")
+
+
+def _check_asked(image: Image, pins: Mapping[str, Pin], where: str) -> None:
+    for requirement in requirements_of(image):
+        if requirement.marker is not None:
+            continue  # uv knows what holds on the image's platform
+        pin = pins.get(canonicalize_name(requirement.name))
+        if pin is None or not requirement.specifier.contains(pin.version, prereleases=True):
+            has = f"has {pin.version}" if pin else "lacks it"
+            asked = f"{requirement.name}{requirement.specifier}"
+            raise UsageError(f"{where}: {asked} is asked for, and the lock {has}", "")

@@ -1,0 +1,119 @@
+"""Which lines of apt's go to which archive."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from assay import catalog
+from assay.engine import apt
+from assay.errors import UsageError
+from assay.rootfs import sources
+from tests.unit.rootfs.known import RESOLVED
+
+HOSTS = [
+    ("http://a.example/debian/", "bookworm-updates", "main"),
+    ("http://a.example/debian/", "bookworm", "contrib"),
+    ("http://a.example/debian/", "bookworm", "main"),
+    ("http://a.example/security/", "bookworm-security", "main"),
+    ("http://other.example/", "stable", "main"),
+]
+
+
+@pytest.fixture
+def bookworm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Debian 12 host."""
+    monkeypatch.setattr(apt, "host_codename", lambda: "bookworm")
+    monkeypatch.setattr(apt, "host_sources", lambda: HOSTS)
+    monkeypatch.delenv("ASSAY_DEBIAN_SOURCES", raising=False)
+    monkeypatch.delenv("ASSAY_DEBIAN_ARCHIVES", raising=False)
+
+
+@pytest.fixture
+def tools(image: catalog.Image) -> catalog.Image:
+    extras = catalog.Tools(("main", "non-free"), ("headers",), ("hello",), ())
+    return dataclasses.replace(image, tools=extras)
+
+
+def test_the_hosts_mirror_for_another_suite(image: catalog.Image, bookworm: None) -> None:
+    assert sources.mirror(image).lines == (
+        "deb http://a.example/debian/ trixie main",
+        "deb http://a.example/debian/ trixie-updates main",
+        "deb http://a.example/security/ trixie-security main",
+    )
+
+
+def test_build_tools_ask_for_their_components_and_sources(tools: catalog.Image, bookworm: None) -> None:
+    lines = sources.mirror(tools).lines
+    assert lines[0] == "deb http://a.example/debian/ trixie main non-free"
+    assert lines[3] == "deb-src http://a.example/debian/ trixie main non-free"
+    assert len(lines) == 6
+
+
+def test_a_host_that_is_no_debian_has_debians_mirror(
+    image: catalog.Image, bookworm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apt, "host_codename", lambda: "noble")
+    lines = sources.mirror(image).lines
+    assert [line.split()[-2] for line in lines] == ["trixie", "trixie-updates", "trixie-security"]
+
+
+def test_the_public_archives(image: catalog.Image, tools: catalog.Image, bookworm: None) -> None:
+    past, old = sources.snapshot(image, RESOLVED), sources.old_releases(tools)
+    assert past is not None
+    assert old is not None
+    assert all("/20261120T060708Z/ trixie" in line for line in past.lines)
+    assert len(past.lines) == 3
+    assert past.past
+    assert not old.past
+    for archive in (past, old):
+        assert archive.public
+        assert all("[check-valid-until=no]" in line for line in archive.lines)
+        assert not any("trusted" in line or "{" in line for line in archive.lines), "signatures are checked"
+    assert [line.split()[0] for line in old.lines] == ["deb", "deb", "deb-src", "deb-src"]
+    assert "check-valid-until" not in "".join(sources.mirror(image).lines), "nowhere else"
+    assert sources.snapshot(image, None) is None
+
+
+def test_other_public_archives_or_none(image: catalog.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_DEBIAN_ARCHIVES", "none")
+    assert sources.snapshot(image, RESOLVED) is None
+    assert sources.old_releases(image) is None
+    path = tmp_path / "archives.toml"
+    path.write_text('snapshot = ["deb http://b.example/{time} {suite} {components}"]\n')
+    monkeypatch.setenv("ASSAY_DEBIAN_ARCHIVES", str(path))
+    past = sources.snapshot(image, RESOLVED)
+    assert past is not None
+    assert past.lines == ("deb http://b.example/20261120T060708Z trixie main",)
+    assert sources.old_releases(image) is None
+
+
+@pytest.mark.parametrize(
+    "text", [None, "snapshot = 1", "other = []", 'old = ["http://a.example"]', "\x00", "[" * 9999]
+)
+def test_a_file_of_archives_that_is_none(
+    image: catalog.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    path = tmp_path / "archives.toml"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv("ASSAY_DEBIAN_ARCHIVES", str(path))
+    with pytest.raises(UsageError, match="ASSAY_DEBIAN_ARCHIVES") as caught:
+        sources.snapshot(image, RESOLVED)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_sources_of_ones_own(image: catalog.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sources.list"
+    ours = ("deb [signed-by=/k.gpg] http://c.example trixie main", "deb http://c.example trixie-security main")
+    path.write_text("\n".join(["# ours", *ours, "deb http://c.example bookworm main", ""]))
+    monkeypatch.setenv("ASSAY_DEBIAN_SOURCES", str(path))
+    assert sources.mirror(image).lines == ours
+    path.write_text("deb http://c.example bookworm main\n")
+    with pytest.raises(UsageError, match="has no line for trixie"):
+        sources.mirror(image)
+    path.unlink()
+    with pytest.raises(UsageError, match="cannot be read"):
+        sources.mirror(image)
