@@ -216,7 +216,7 @@ class Expansion:
         if row.asked == "{takes}":
             return "gpu" if self.plan.device == "gpu" and self.declared.takes_gpu else "cpu"
         if row.asked.startswith("{labels."):
-            return self.plan.labels[row.asked[len("{labels.") : -1]]
+            return self.plan.labels.get(row.asked[len("{labels.") : -1], "")
         return row.asked
 
     def _metrics(self, row: Row, names: Mapping[str, str]) -> dict[str, Wanted]:

@@ -339,13 +339,21 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
                 yield one("another framework", (*where, "framework", "name"), value(name), policy)
         yield one("another framework", (*where, "framework", "name"), value("another"), policy)
         backends = plan["framework"].get("backends", [])
-        for changed_to in (["another"], [*backends, "another"], [*backends, *backends] or None, backends[1:] or None):
+        for changed_to in (
+            ["another"],
+            ["an,other"],
+            [*backends, "another"],
+            [*backends, *backends] or None,
+            backends[1:] or None,
+        ):
             if changed_to is not None and changed_to != backends:
                 yield one("other backends", (*where, "framework"), updated(backends=changed_to), policy)
         for at in range(len(plan["workloads"])):
             yield one("a workload less", (*where, "workloads"), without(at), policy)
         yield one("a workload twice", (*where, "workloads"), repeated(0), policy)
         yield one("an unknown workload", (*where, "workloads"), lambda several: [*several, "another"], policy)
+    odd = {"framework": {**plan["framework"], "backends": ["an,other"]}}
+    yield one("two backends in one, with its evidence", (), _smaller(base, suite, **odd), base.alone)
     yield from _of_the_labels(base, suite, one)
     yield from _with_all_evidence(base, suite, one)
     for policy in (base.of_the_checkout, *((base.published,) if "plan" in suite.levels.promises else ())):
@@ -392,11 +400,12 @@ def _smaller(base: Base, suite: Suite, **fields: Any) -> Change:
     assert held_to is not None
     found = {one["id"]: one for one in base.predicate["results"]}
     faults = {one["id"]: one for one in base.predicate["faults"]}
-    fit = {one["id"]: one for one in reports.written(plan, suite)["results"]}
+    whole = reports.written(plan, suite)
+    fit = {one["id"]: one for one in (*whole["results"], *whole["faults"])}
     results = [
         found[each.id] if each.id in found and each.not_run is None else fit[each.id] for each in held_to.results()
     ]
-    kept = [faults[each.id] for each in held_to.faults() if each.id in faults]
+    kept = [faults.get(each.id, fit[each.id]) for each in held_to.faults()]
     return lambda statement: changed(
         statement, ("predicate",), updated(plan={**plan, "engine": "docker"}, results=results, faults=kept)
     )

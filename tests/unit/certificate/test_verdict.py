@@ -89,6 +89,22 @@ def test_a_level_is_reached_with_every_backend() -> None:
     assert judged(data).level == "E0"
 
 
+@pytest.mark.parametrize("name", ["one,two", "one.two", "", " ", "1"])
+def test_a_backend_is_a_name(name: str) -> None:
+    """Two in one name would need the evidence of one only."""
+    data = written(a_plan(backends=["one"]))
+    data["plan"]["framework"]["backends"] = [name]
+    assert judged(data).level == "E0"
+    assert "plan" in dict(judged(data).problems)
+
+
+@pytest.mark.parametrize("fact", [None, [], "", 0, True, {}, {"a": 1}])
+def test_a_fact_of_the_host_is_a_text_or_a_list(fact: Any) -> None:
+    data = written(a_plan(device="gpu"))
+    data["host"]["gpu"] = fact
+    assert judged(data).problems == (("host", "E3 was asked for, and the host shows no gpu"),)
+
+
 def test_workloads_and_compilers_have_a_result_each() -> None:
     plan = a_plan(workloads=["digits", "sequence", "compile", "own"])
     gates = {**SUITE.gates, "domain": {"own": {"accuracy": "0.9"}}}
