@@ -2,6 +2,20 @@
 
 #include <stddef.h>
 
+/* Those that MXNet's library is linked with. */
+#define REFUSES(name) \
+  int name(void) { return REFUSAL; }
+
+REFUSES(cuDeviceGet)
+REFUSES(cuDevicePrimaryCtxRetain)
+REFUSES(cuGraphKernelNodeGetParams)
+REFUSES(cuGraphNodeGetType)
+REFUSES(cuLaunchKernel)
+REFUSES(cuModuleGetFunction)
+REFUSES(cuModuleLoadData)
+REFUSES(cuModuleLoadDataEx)
+REFUSES(cuModuleUnload)
+
 static int same(const char *a, const char *b) {
   for (; *a && *a == *b; a++, b++) {
   }
