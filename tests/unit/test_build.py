@@ -905,6 +905,28 @@ def test_what_is_built_is_among_the_packages(place: Place) -> None:
     assert planning.plan(image)["packages"] == planning.packages(image)
 
 
+def test_what_is_put_beside_and_what_may_be_said_reach_the_plan(place: Place) -> None:
+    toml = place.root / "images/torchy/image.toml"
+    (place.root / "images/common/beside/ours").mkdir(parents=True)
+    more = "[beside]\nours = '2'\n[as_found]\nstderr = ['a .*']\n[uncalled]\n'libx.so.1' = 'nothing asks it'\n"
+    assert not {"stderr", "uncalled"} & planning.plan(place.catalog.get("torchy")).keys()
+    toml.write_text(toml.read_text() + more)
+    plan = planning.plan(place.catalog.get("torchy"))
+    assert (plan["stderr"], plan["uncalled"]) == (["a .*"], {"libx.so.1": "nothing asks it"})
+    assert planning.packages(place.catalog.get("torchy"))["ours"] == "2"
+
+
+def test_what_is_put_beside_comes_with_the_suite_and_builds_no_environment_anew(staged: Place) -> None:
+    staged.write("images/common/beside/ours/module.py", "")
+    toml = staged.root / "images/torchy/image.toml"
+    toml.write_text(toml.read_text() + "[beside]\nours = '2'\n")
+    staged.build()
+    staged.write("images/common/beside/ours/module.py", "# changed")
+    staged.build()
+    assert targets(staged)[-1:] == [None]
+    assert targets(staged).count("environment") <= 1
+
+
 def test_what_installs_built_wheels_is_an_input_of_those_who_build_any(staged: Place) -> None:
     staged.write("images/common/install-wheels", "#!/bin/sh")
     staged.build()
