@@ -129,7 +129,7 @@ for activities in ([ProfilerActivity.CPU], [ProfilerActivity.CPU, ProfilerActivi
     with profile(activities=activities) as found:
         (torch.ones(8, 8) @ torch.ones(8, 8)).sum()
     assert any("aten::" in one.key for one in found.key_averages())
-with torch.autograd.profiler.profile(use_cuda=True):
+with torch.autograd.profiler.profile(use_device="cuda"):
     torch.ones(8).sum()
 torch.cuda.is_available(), torch.cuda.device_count(), torch.cuda.is_initialized()
 try:
@@ -141,7 +141,7 @@ print("profiled")
 """
 ASK_CUPTI = """
 import ctypes, pathlib, sys
-(path,) = pathlib.Path(sys.prefix).rglob("libcupti.so.*")
+(path,) = pathlib.Path(sys.prefix).rglob("site-packages/nvidia/*/lib/libcupti.so.*")
 ctypes.CDLL(str(path)).cuptiGetVersion(ctypes.byref(ctypes.c_int()))
 """
 # By the framework's name: what would make the call if anything did, and what does make it.
