@@ -48,3 +48,14 @@ def test_what_is_built_is_among_the_packages(place: Place) -> None:
     image = place.catalog.get("torchy")
     assert planning.packages(image) == {"cuda-lib": "1.0", "torch": "2.0", "py-torch": "1.0+git1"}
     assert planning.plan(image)["packages"] == planning.packages(image)
+
+
+def test_what_is_put_beside_and_what_may_be_said_reach_the_plan(place: Place) -> None:
+    toml = place.root / "images/torchy/image.toml"
+    (place.root / "images/common/beside/ours").mkdir(parents=True)
+    more = "[beside]\nours = '2'\n[as_found]\nstderr = ['a .*']\n[uncalled]\n'libx.so.1' = 'nothing asks it'\n"
+    assert not {"stderr", "uncalled"} & planning.plan(place.catalog.get("torchy")).keys()
+    toml.write_text(toml.read_text() + more)
+    plan = planning.plan(place.catalog.get("torchy"))
+    assert (plan["stderr"], plan["uncalled"]) == (["a .*"], {"libx.so.1": "nothing asks it"})
+    assert planning.packages(place.catalog.get("torchy"))["ours"] == "2"

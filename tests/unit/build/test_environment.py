@@ -63,6 +63,17 @@ def test_without_the_cache_the_environment_is_built_anew(staged: Place) -> None:
     assert targets(staged) == ["environment", None]
 
 
+def test_what_is_put_beside_comes_with_the_suite_and_builds_no_environment_anew(staged: Place) -> None:
+    staged.write("images/common/beside/ours/module.py", "")
+    toml = staged.root / "images/torchy/image.toml"
+    toml.write_text(toml.read_text() + "[beside]\nours = '2'\n")
+    staged.build()
+    staged.write("images/common/beside/ours/module.py", "# changed")
+    staged.build()
+    assert targets(staged)[-1:] == [None]
+    assert targets(staged).count("environment") <= 1
+
+
 def test_what_installs_built_wheels_is_an_input_of_those_who_build_any(staged: Place) -> None:
     staged.write("images/common/install-wheels", "#!/bin/sh")
     staged.build()
