@@ -8,7 +8,7 @@ go on.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -125,7 +125,9 @@ def _one(
         if kept:
             return kept
     path.unlink(missing_ok=True)
-    report, ran = _run(cat.root, engine, image, planning.plan(image, options.device), options)
+    plan = planning.plan(image, options.device)
+    report, ran = _run(cat.root, engine, image, plan, options)
+    _check_answer(report, plan)
     data = certificate.statement(
         report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
     )
@@ -134,6 +136,17 @@ def _one(
         raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
     certificate.write(path, data)
     return Outcome(image.name, options.device, ran.seconds, report, opened.verdict, path)
+
+
+def _check_answer(report: Report, plan: Mapping[str, object]) -> None:
+    """A report is of the image that was run, and answers the plan that it was given."""
+    if report.image != plan["image"]:
+        raise VerificationFailed(
+            f"the report is of {report.image[:80]!r}, not of {plan['image']!r}",
+            "Run the smoke suite in the right image.",
+        )
+    if report.plan != dict(plan):
+        raise VerificationFailed("the report answers another plan", "Run the smoke suite again.")
 
 
 def _kept(path: Path, policy: Policy) -> Outcome | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,11 +29,11 @@ class Key:
 
     def sign(self, text: str) -> bytes:
         """The text, signed in the clear, as an InRelease is."""
-        return self._gpg("--clearsign", input=text.encode())
+        return self._gpg("--clearsign", text=text.encode())
 
-    def _gpg(self, *arguments: str, input: bytes = b"") -> bytes:
+    def _gpg(self, *arguments: str, text: bytes = b"") -> bytes:
         argv = ["gpg", "--homedir", str(self.home), "--batch", "--pinentry-mode", "loopback", *arguments]
-        return subprocess.run(argv, input=input, capture_output=True, check=True).stdout
+        return subprocess.run(argv, input=text, capture_output=True, check=True).stdout
 
 
 def package(folder: Path, name: str, version: str, text: str = "") -> Path:
@@ -64,13 +65,13 @@ def sha256(deb: Path) -> str:
 
 
 class Server:
-    """Serves the files below a folder; what begins with pool/ and is not there comes from ``upstream``.
+    """Serves the files below a folder. What is not there, and whose path has PLACE/pool/, is ``upstream[PLACE]``'s.
 
     ``hang`` makes it accept and never answer. ``asked`` are the paths.
     """
 
-    def __init__(self, folder: Path, upstream: str = "") -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, upstream: Mapping[str, str] | None = None) -> None:
+        self.folder, self.upstream = folder, upstream or {}
         self.asked: list[str] = []
         self.hang = False
         self.ended = Event()
@@ -82,7 +83,7 @@ class Server:
                 if outer.hang:
                     outer.ended.wait(120)
                     return
-                data = outer.read(self.path.lstrip("/"), upstream)
+                data = outer.read(self.path.lstrip("/"))
                 if data is None:
                     self.send_error(404)
                     return
@@ -98,15 +99,16 @@ class Server:
         self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_port}"
 
-    def read(self, path: str, upstream: str) -> bytes | None:
+    def read(self, path: str) -> bytes | None:
+        """The file at a path, if there is one."""
         place = self.folder / path
         if place.is_file():
             return place.read_bytes()
-        _, pool, name = path.partition("/pool/")
-        if not upstream or not pool:
+        found = re.fullmatch(r".*?/(\w+)/(pool/.*)", path)
+        if not found or found[1] not in self.upstream:
             return None
         try:
-            with urllib.request.urlopen(f"{upstream.rstrip('/')}/pool/{name}") as answer:
+            with urllib.request.urlopen(f"{self.upstream[found[1]].rstrip('/')}/{found[2]}") as answer:
                 data: bytes = answer.read()
                 return data
         except urllib.error.HTTPError:
@@ -126,7 +128,7 @@ class Server:
     def archive(
         self, name: str, suite: str, stanzas: Iterable[str], key: Key, *, expired: bool = False, index: bool = True
     ) -> str:
-        """Publish a suite of the archive ``name``; returns the archive's address. Without its ``index`` it is half."""
+        """Publish a suite of the archive ``name``; returns its address. Without its ``index`` it is half of one."""
         top = self.folder / name / "dists" / suite
         packages = top / "main/binary-amd64/Packages"
         packages.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Archives on loopback, asked by a real apt: one that moved on, lost a package, has the snapshot, answers half, is gone."""
+"""Archives on loopback, asked by a real apt: moved on, without a package, at a time, half there, gone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ pytestmark = [
 ]
 RESOLVED = datetime(2026, 11, 20, 6, 7, 8, tzinfo=UTC)
 SUITE = "tiny"
-TOML = '[image]\nsummary = "Tiny"\n[base]\nsuite = "tiny"\nplatform = "x86_64-manylinux_2_40"\n[labels]\npython = "3.13"\n'
+TOML = """
+[image]
+summary = "Tiny"
+[base]
+suite = "tiny"
+platform = "x86_64-manylinux_2_40"
+[labels]
+python = "3.13"
+"""
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,16 +59,20 @@ def test_a_stale_pid_file_and_socket_are_recovered_from(own_cache: EmbeddedEngin
         assert again.answers()
 
 
-def test_two_commands_at_once_share_one_daemon(own_cache: EmbeddedEngine, root: Path) -> None:
+def test_four_commands_and_four_threads_at_once_share_one_daemon(own_cache: EmbeddedEngine, root: Path) -> None:
     commands = [
         subprocess.Popen(
             [ASSAY, "engine", "up"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        for _ in range(2)
+        for _ in range(4)
     ]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: own_cache.up(), range(4)))
     said = [command.communicate(timeout=120)[0] for command in commands]
-    assert [command.returncode for command in commands] == [0, 0], said
+    assert [command.returncode for command in commands] == [0] * 4, said
     assert own_cache.pid() is not None
+    started = own_cache.log.read_text(errors="replace").count("Starting up")
+    assert started == 1, own_cache.log.read_text(errors="replace")
 
 
 def test_status_says_what_would_be_used_and_starts_nothing(own_cache: EmbeddedEngine, root: Path) -> None:

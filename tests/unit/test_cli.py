@@ -28,6 +28,8 @@ from assay.errors import (
     VerificationFailed,
 )
 from assay.images import Built, Change, Drift, Images, write_images
+from tests import published
+from tests.fake_registry import FakeRegistry, serving
 from tests.unit.repository import repository
 
 FIND = engine.find
@@ -326,6 +328,23 @@ def test_doctor(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> 
     ran = assay_(*asked)
     assert ran.code == 5
     assert ran.out
+
+
+def test_doctor_judges_what_a_registry_has_by_what_is_installed(
+    assay_: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone may leave images/ and smoke/ in a folder above, such as /tmp: with gates that let all through."""
+    trap = tmp_path / "trap"
+    (trap / "images").mkdir(parents=True)
+    (trap / "smoke").mkdir()
+    (trap / "here").mkdir()
+    monkeypatch.chdir(trap / "here")
+    (tmp_path / "key.pub").write_bytes(published.key().public.pem())
+    with serving(FakeRegistry()) as fake:
+        published.put(fake.host, published.fresh())
+        ran = assay_("doctor", str(published.reference(fake.host)), "--key", str(tmp_path / "key.pub"), "--json")
+    assert ran.code == 0, ran.err
+    assert [row["levels"] for row in json.loads(ran.out)["images"]] == [{"cpu": "E2"}]
 
 
 def test_plan(assay_: Callable[..., Ran]) -> None:

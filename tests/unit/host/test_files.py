@@ -27,6 +27,8 @@ def make(partial):
     for number in range(20):
         (partial / str(number)).write_text("x")
         time.sleep(0.02)
+print("ready", flush=True)
+sys.stdin.readline()
 files.once(place, make, "the place", lambda text: print(text, flush=True))
 assert len(list(place.iterdir())) == 20, "it was seen before it was whole"
 """
@@ -49,9 +51,18 @@ def test_four_processes_and_four_threads_make_it_once(tmp_path: Path) -> None:
         return len(list(place.iterdir()))
 
     processes = [
-        subprocess.Popen([sys.executable, "-c", MAKER, str(place)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", MAKER, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(SIDE_BY_SIDE)
     ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         assert list(pool.map(one, range(SIDE_BY_SIDE))) == [20] * SIDE_BY_SIDE
     said = [process.communicate(timeout=60)[0].splitlines() for process in processes]
@@ -60,7 +71,7 @@ def test_four_processes_and_four_threads_make_it_once(tmp_path: Path) -> None:
     waited = [line for line in (*told, *(line for lines in said for line in lines)) if line != "made"]
     assert waited
     assert all(line.startswith("waiting for the place") for line in waited), "whoever waits says for what"
-    assert [line for line in waited if re.search(r"\(in (this command|/\S+, process \d+)\)$", line)], "and for whom"
+    assert any(re.search(r"\(in (this command|/\S+, process \d+)\)$", line) for line in waited), "and for whom"
     assert [path.name for path in place.parent.iterdir() if not path.name.startswith(".")] == ["place"]
 
 
@@ -100,9 +111,11 @@ def test_whoever_waits_is_told_again_and_can_be_stopped(tmp_path: Path, monkeypa
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     script = MAKER.replace("time.sleep(0.02)", "time.sleep(60)")
-    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "place")], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "place")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"made\n"
+        assert [process.stdout.readline() for _ in range(2)] == [b"ready\n", b"made\n"]
         process.kill()
     assert (tmp_path / "place.partial").exists()
     files.once(tmp_path / "place", lambda partial: partial.mkdir(), "it", print)

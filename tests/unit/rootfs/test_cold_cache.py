@@ -23,7 +23,7 @@ from pathlib import Path
 from assay import catalog, paths, rootfs
 from assay.build.image import uv_folder
 from assay.engine import apt
-from assay.engine.embedded import EmbeddedEngine
+from assay.engine.embedded import PACKAGES, EmbeddedEngine
 from assay.host import files
 from assay.rootfs import bootstrap
 
@@ -42,7 +42,7 @@ def layout():
         return digest
 
 def engine():
-    EmbeddedEngine.here().unpack(tell)
+    apt.unpack(PACKAGES, EmbeddedEngine.here().programs, tell)
     return EmbeddedEngine.here().programs / "usr/bin/mmdebstrap"
 
 places = {
