@@ -18,14 +18,15 @@ from assay.rootfs import Rootfs
 class Ahead:
     """Makes the root file systems of bases that were never built here, one after the other, once it is begun.
 
-    Left by an exception, it ends what it runs. A base that it has not come to is left to whoever asks for it.
+    Left by an exception, it ends what it runs. A base that it has not come to is left to whoever asks for it. A build
+    that takes from it has its ``stop``: one Ctrl-C ends the waiting of both.
     """
 
     def __init__(self, cat: Catalog, names: Iterable[str], view: View, options: Options) -> None:
         self._view, self._options = view, options
         built = read_images(cat.root).images
         self._bases = [image for image in cat.order(names) if image.suite and image.name not in built]
-        self._stop = threading.Event()
+        self.stop = threading.Event()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
         self._made: dict[str, Future[Rootfs]] = {}
 
@@ -35,7 +36,7 @@ class Ahead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self.stop.set()
         if error is not None:
             process.end_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -53,5 +54,5 @@ class Ahead:
         return made.result()
 
     def _make(self, image: Image) -> Rootfs:
-        how = rootfs.How(locked=self._options.locked, refresh=self._options.refresh, stop=self._stop)
+        how = rootfs.How(locked=self._options.locked, refresh=self._options.refresh, stop=self.stop)
         return rootfs.rootfs(image, tell_rootfs(self._view, image, image.name), how)

@@ -44,6 +44,8 @@ def build(
     options = options or Options()
     order = cat.order(names)
     run = Run(cat, engine, view, options, ahead)
+    if ahead:
+        run.stop = ahead.stop
     with checkout_turn(cat.root, lambda text: view.phase(ALL, text)):
         view.phase(ALL, "")
         known = read_images(cat.root).images if not options.suffix else {}

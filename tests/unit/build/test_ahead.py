@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from assay.build import Ahead, Options
 from assay.catalog import Image
 from assay.errors import BuildFailed
 from assay.rootfs import How, Rootfs
-from tests.unit.place import Place, View, failing
+from tests.unit.place import Place, View, failing, interrupt_the_builder
 
 Made = list[tuple[str, str]]
 
@@ -89,3 +90,25 @@ def test_left_by_an_exception_it_makes_no_more(place: Place, made: Made, monkeyp
     ahead.begin()
     ahead.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert stopped in ([True], [])
+
+
+def test_an_interrupt_ends_what_is_waited_for_ahead(
+    place: Place, monkeypatch: pytest.MonkeyPatch, ended: threading.Event
+) -> None:
+    """A base that another command makes is waited for ahead, and a build waits for that: Ctrl-C ends both."""
+    stopped: list[bool] = []
+
+    def make(image: Image, on_step: Callable[[str], None], how: How) -> Rootfs:
+        on_step("waiting for another command that makes it")
+        assert how.stop is not None
+        stopped.append(how.stop.wait(20))
+        raise CancelledError
+
+    monkeypatch.setattr(rootfs, "rootfs", make)
+    ahead = Ahead(place.catalog, ["plain"], View(), Options())
+    ahead.begin()
+    threading.Thread(target=interrupt_the_builder, args=(ended,)).start()
+    with pytest.raises(KeyboardInterrupt):
+        built(place, ahead, View())
+    ahead.__exit__(None, None, None)
+    assert stopped == [True]
