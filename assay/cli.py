@@ -231,7 +231,7 @@ def keygen(out: Path) -> None:
 
 def _password(*, confirm: bool) -> str:
     """From the environment, else asked for; never from the command line, which others can see."""
-    told = os.environ.get(signing.PASSWORD_VARIABLE)
+    told = os.environ.pop(signing.PASSWORD_VARIABLE, None)  # no process that is started later inherits it
     if told is not None:
         return told
     if not sys.stdin.isatty():

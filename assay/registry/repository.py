@@ -252,12 +252,14 @@ class Repository:
 
     def stream(self, descriptor: Descriptor) -> Iterator[bytes]:
         """A blob of any size, in pieces. Only at its end is it known to be whole: `VerificationFailed` if not."""
-        meter = self._meter(descriptor.size + descriptor.size // 8, large=True)  # an eighth for the framing of chunks
+        meter = self._meter(LARGEST_ANSWER)
         url = f"{self._base}/blobs/{descriptor.digest}"
         response = self._send("GET", url, follow=True, stream=True, meter=meter)
         digest, count = hashlib.sha256(), 0
         try:
             self._require(response, 200)
+            # From here on it is the content; an eighth more for the framing of chunks.
+            meter.limit, meter.large = meter.limit + descriptor.size + descriptor.size // 8, True
             for chunk in response.iter_content(2**20):
                 digest.update(chunk)
                 count += len(chunk)
@@ -428,8 +430,8 @@ class Repository:
                 )
         return bytes(data)
 
-    def _meter(self, limit: int, *, large: bool = False) -> Meter:
-        return Meter(self.reference.host, limit, SECONDS, large)
+    def _meter(self, limit: int) -> Meter:
+        return Meter(self.reference.host, limit, SECONDS)
 
     def _send(
         self, method: str, url: str, *, follow: bool = False, meter: Meter | None = None, **options: Any

@@ -145,14 +145,13 @@ ASKED: dict[str, Callable[[Repository], object]] = {
 }
 
 
-# Each flood meets a read, a stream and a write, and each request the flood that its own answer may be.
-CASES = [(flood, asked) for flood in FLOODS for asked in ("manifest", "large", "put")]
+# Each flood meets a read, a stream and a write; each request what its own answer may be; a large layer all before it.
+USUAL = ("manifest", "stream", "put")
+CASES = [(flood, asked) for flood in FLOODS for asked in USUAL]
 CASES += [
-    (flood, asked)
-    for flood in ("accepted", "created", "redirect")
-    for asked in ASKED
-    if asked not in ("manifest", "large", "put")
+    (flood, asked) for flood in ("accepted", "created", "redirect") for asked in sorted({*ASKED} - {*USUAL, "large"})
 ]
+CASES += [(flood, "large") for flood in ("redirect", "redirect in chunks", "failure of the moment", "continue")]
 
 
 @contextlib.contextmanager
