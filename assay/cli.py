@@ -257,7 +257,7 @@ def keygen(out: Path) -> None:
 
 def _password(*, confirm: bool) -> str:
     """From the environment, else asked for; never from the command line, which others can see."""
-    told = os.environ.get(attestation.PASSWORD_VARIABLE)
+    told = os.environ.pop(attestation.PASSWORD_VARIABLE, None)  # no process that is started later inherits it
     if told is not None:
         return told
     if not sys.stdin.isatty():

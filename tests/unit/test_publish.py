@@ -288,7 +288,7 @@ def test_a_layer_that_another_image_has_is_mounted(checkout: Path, fake: FakeReg
 def test_what_breaks_off_leaves_no_tag_and_goes_on(
     checkout: Path, fake: FakeRegistry, made: Image, method: str, pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.registry.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("assay.registry.repository.time.sleep", lambda seconds: None)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda seconds: None)
     fake.always(method, pattern, Answer(500))
     with pytest.raises(RegistryFailed):

@@ -19,7 +19,6 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay import registry as module
 from assay.dockerauth import Credentials, find
 from assay.errors import AssayError, RegistryFailed, UsageError, VerificationFailed
 from assay.registry import (
@@ -31,11 +30,13 @@ from assay.registry import (
     NotThere,
     Reference,
     Repository,
+    address,
     decode,
     digest_of,
     fallback_tag,
     is_loopback,
 )
+from assay.registry import repository as module
 from tests.fake_registry import Answer, FakeRegistry, serving
 
 DATA = bytes(range(256)) * 4000
@@ -117,7 +118,7 @@ def test_plain_http_is_for_loopback_only(netloc: str, so: bool) -> None:
     assert is_loopback(netloc) is so
     if not netloc.startswith("localhost.") and ":" in netloc:
         there = Repository(Reference.parse(f"{netloc}/app"))
-        assert there._root.startswith("http://" if so else "https://")
+        assert there._base.startswith("http://" if so else "https://")
 
 
 # ---- reading
@@ -358,7 +359,8 @@ def test_credentials_go_to_no_foreign_token_service(fake: FakeRegistry) -> None:
     ],
 )
 def test_whose_a_token_service_is(host: str, realm: str, so: bool) -> None:
-    assert Repository(Reference.parse(f"{host}/app"))._is_its_own(realm) is so
+    there = address.parse(realm)
+    assert (there is not None and Repository(Reference.parse(f"{host}/app"))._is_its_own(there)) is so
 
 
 @pytest.fixture

@@ -1,9 +1,4 @@
-"""A client of OCI registries (distribution specification 1.1), for whoever publishes, verifies or rebuilds.
-
-    with Repository(Reference.parse("registry.example/team/pytorch:latest")) as there:
-        manifest = there.manifest()            # by the reference's digest, else by its tag
-        config = there.blob(manifest.image().config, LARGEST_CONFIG)
-        attached = there.referrers(manifest.digest)
+"""One repository of an OCI registry.
 
 What a registry says is not believed. Content is held against its digest and its size; every read is bounded in bytes
 and in time; failures of the moment are asked again, within bounds; credentials go to the registry and to its own
@@ -15,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import ipaddress
 import re
 import ssl
 import time
@@ -24,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Annotated, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from assay import dockerauth, strict
 from assay.dockerauth import Credentials
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
+from assay.registry import address
+from assay.registry.address import Address
+from assay.registry.bounded import SECONDS, BoundedAdapter, BoundedSession, Meter, metered
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -44,6 +39,7 @@ ACCEPTED = (OCI_MANIFEST, OCI_INDEX, "application/vnd.docker.distribution.manife
 LARGEST_MANIFEST = 4 * 2**20  # what the specification asks registries to take
 LARGEST_CONFIG = 4 * 2**20
 LARGEST_ANSWER = 2**20
+LARGEST_REASON = 2**14  # of an answer that is read for what is wrong
 MOST_PAGES = 16
 MOST_HOPS = 3
 
@@ -51,7 +47,6 @@ ATTEMPTS = 6
 PASSING = (408, 429, 500, 502, 503, 504)  # failures of the moment
 LONGEST_PAUSE = 30  # seconds, whatever a Retry-After asks for
 TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
-LONGEST_READ = 120.0  # seconds for an answer that is held in memory
 
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
@@ -85,7 +80,7 @@ class Reference:
         rest, at, digest = text.partition("@")
         host, _, path = rest.partition("/")
         path, colon, tag = path.partition(":")
-        if not _is_host(host) or not _PATH.fullmatch(path):
+        if not _is_host(host) or not address.parse(f"https://{host}") or not _PATH.fullmatch(path):
             raise UsageError(
                 f"{text!r} is no reference to an image in a registry",
                 "Write it as HOST/PATH:TAG or HOST/PATH@sha256:DIGEST.",
@@ -216,8 +211,11 @@ class Repository:
         self.sent = 0
         host = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
         scheme = "http" if plain_http or is_loopback(host) else "https"
-        self._root = f"{scheme}://{host}"
-        self._base = f"{self._root}/v2/{reference.path}"
+        home = address.parse(f"{scheme}://{host}")
+        if home is None:
+            raise UsageError(f"{host!r} is no registry's host", "Write it as HOST or HOST:PORT.")
+        self._home = home
+        self._base = f"{home.text}/v2/{reference.path}"
         self._pause = pause
         self._credentials = credentials or dockerauth.find(reference.host)
         self._authorization: dict[str, str] = {}
@@ -276,10 +274,14 @@ class Repository:
 
     def stream(self, descriptor: Descriptor) -> Iterator[bytes]:
         """A blob of any size, in pieces. Only at its end is it known to be whole: `VerificationFailed` if not."""
-        response = self._send("GET", f"{self._base}/blobs/{descriptor.digest}", follow=True, stream=True)
-        self._require(response, 200)
+        meter = self._meter(LARGEST_ANSWER)
+        url = f"{self._base}/blobs/{descriptor.digest}"
+        response = self._send("GET", url, follow=True, stream=True, meter=meter)
         digest, count = hashlib.sha256(), 0
         try:
+            self._require(response, 200)
+            # From here on it is the content; an eighth more for the framing of chunks.
+            meter.limit, meter.large = meter.limit + descriptor.size + descriptor.size // 8, True
             for chunk in response.iter_content(2**20):
                 digest.update(chunk)
                 count += len(chunk)
@@ -305,7 +307,7 @@ class Repository:
             following = response.links.get("next", {}).get("url")
             if not following:
                 return tuple(found)
-            url = self._own(_joined(url, following))
+            url = self._own(url, following).text
         raise RegistryFailed(
             f"{self.reference.host} lists more than {MOST_PAGES} pages of what is attached", "Ask whoever runs it."
         )
@@ -389,7 +391,9 @@ class Repository:
         headers = {"Content-Type": "application/octet-stream"}
         if at:  # as docker does it, no range where all of it is sent: every registry takes that
             headers["Content-Range"] = f"{at}-{size - 1}"
-        response = self._send("PATCH", location, data=_Counted(source, size - at, self), headers=headers)
+        meter = self._meter(LARGEST_ANSWER)
+        body = _Counted(source, size - at, self, meter)
+        response = self._send("PATCH", location, data=body, headers=headers, meter=meter)
         if response.status_code in {*PASSING, 404, 416}:
             raise _Passing(f"HTTP {response.status_code}")
         self._require(response, 201, 202, 204)  # 202 by the specification, 204 by go-containerregistry
@@ -423,8 +427,10 @@ class Repository:
         self, method: str, url: str, limit: int, *, ok: tuple[int, ...] = (200,), **options: Any
     ) -> tuple[requests.Response, bytes]:
         """An answer with its body, which is asked for again where it breaks off."""
+        meter = self._meter(limit)
         for attempt in range(3):
-            response = self._send(method, url, stream=True, **options)
+            meter.taken = 0
+            response = self._send(method, url, stream=True, meter=meter, **options)
             try:
                 self._require(response, *ok)
                 return response, self._body(response, limit)
@@ -436,7 +442,7 @@ class Repository:
         raise AssertionError("the loop above returns or raises")
 
     def _body(self, response: requests.Response, limit: int) -> bytes:
-        data, deadline = bytearray(), time.monotonic() + LONGEST_READ
+        data = bytearray()
         for chunk in response.iter_content(2**16):
             data += chunk
             if len(data) > limit:
@@ -444,33 +450,39 @@ class Repository:
                     f"{self.reference.host} answers with more than {limit} bytes where that is the most there can be",
                     "Ask whoever runs the registry; do not use the image.",
                 )
-            if time.monotonic() > deadline:
-                raise self._failed(f"was not done with a small answer after {LONGEST_READ:.0f} s", None)
         return bytes(data)
 
-    def _send(self, method: str, url: str, *, follow: bool = False, **options: Any) -> requests.Response:
-        """Make one request, authorised as the registry asks for it. ``follow``: blobs may lie elsewhere."""
-        response = self._once(method, url, self._authorization, options)
-        if response.status_code == 401:
-            self._authorization = self._authorize(response)
-            response.close()
+    def _meter(self, limit: int) -> Meter:
+        return Meter(self.reference.host, limit, SECONDS)
+
+    def _send(
+        self, method: str, url: str, *, follow: bool = False, meter: Meter | None = None, **options: Any
+    ) -> requests.Response:
+        """Make one request, authorised as the registry asks for it. ``follow``: blobs may lie elsewhere.
+
+        All of it, redirects and what is asked again too, is bounded by one meter.
+        """
+        with metered(meter or self._meter(LARGEST_ANSWER)):
             response = self._once(method, url, self._authorization, options)
-        if not response.is_redirect:
-            return response
-        if not follow:
-            raise self._elsewhere(response)
-        return self._followed(method, response, options)
+            if response.status_code == 401:
+                self._authorization = self._authorize(response)
+                response.close()
+                response = self._once(method, url, self._authorization, options)
+            if not response.is_redirect:
+                return response
+            if not follow:
+                raise self._elsewhere(response)
+            return self._followed(method, response, options)
 
     def _followed(self, method: str, response: requests.Response, options: Mapping[str, Any]) -> requests.Response:
         """Blobs may lie in an object store: over TLS, without our credentials, and held against their digest."""
-        url = response.url
         for _ in range(MOST_HOPS):
-            there = _joined(url, response.headers["Location"])
-            own = _origin(there) == self._root
-            if not own and not _is_remote_tls(there):
+            there = _sent_to(response)
+            if there is None or not (self._is_home(there) or self._home.may_be_sent_to(there)):
                 raise self._elsewhere(response)
             response.close()
-            url, response = there, self._once(method, there, self._authorization if own else {}, options)
+            authorization = self._authorization if self._is_home(there) else {}
+            response = self._once(method, there.text, authorization, options)
             if not response.is_redirect:
                 return response
         raise self._elsewhere(response)
@@ -481,9 +493,10 @@ class Repository:
         headers = {"Accept-Encoding": "identity", **options.get("headers", {}), **authorization}
         source = options.get("data")
         try:
-            return self._session.request(
-                method, url, **{**options, "headers": headers}, allow_redirects=False, timeout=TIMEOUT
+            response = self._session.request(
+                method, url, **{**options, "headers": headers, "stream": True}, allow_redirects=False, timeout=TIMEOUT
             )
+            return response if options.get("stream") else _settled(response)
         except (requests.ConnectionError, requests.Timeout) as error:
             if isinstance(source, _Counted):
                 raise  # an upload goes on where it broke off
@@ -499,14 +512,14 @@ class Repository:
         if kind.lower() != "bearer":
             raise self._denied(response)
         challenge = _challenge(rest)
-        realm = challenge.get("realm", "")
-        if not self._is_its_own(realm):
+        realm = address.parse(challenge.get("realm", ""))
+        if realm is None or not self._is_its_own(realm):
             raise RegistryFailed(
-                f"{self.reference.host} sends for a token to {_origin(realm) or 'nowhere'}, which is not its own",
+                f"{self.reference.host} sends for a token to {_shown(realm)}, which is not its own",
                 "Credentials go to a registry and to its own domain only: ask whoever runs it.",
             )
         params = {name: challenge[name] for name in ("service", "scope") if challenge.get(name)}
-        return {"Authorization": f"Bearer {self._token(realm, params)}"}
+        return {"Authorization": f"Bearer {self._token(realm.text, params)}"}
 
     def _token(self, realm: str, params: dict[str, str]) -> str:
         known = self._credentials
@@ -529,34 +542,35 @@ class Repository:
             raise self._failed("gives no token", None)
         return token
 
-    def _is_its_own(self, realm: str) -> bool:
+    def _is_home(self, there: Address) -> bool:
+        return there.origin == self._home.origin
+
+    def _is_its_own(self, realm: Address) -> bool:
         """Whether a token service belongs to the registry: the same host, or the same domain over TLS."""
-        if _origin(realm) in {"", self._root}:
-            return bool(_origin(realm))
-        there, here = urlsplit(realm), urlsplit(self._root)
-        if is_loopback(here.netloc) and is_loopback(there.netloc):
+        here = self._home
+        if self._is_home(realm) or (here.is_loopback and realm.is_loopback):
             return True
-        same = (there.hostname or "").split(".")[-2:] == (here.hostname or "").split(".")[-2:]
-        return there.scheme == "https" and same and not _is_address(here.hostname or "")
+        same = realm.host.split(".")[-2:] == here.host.split(".")[-2:]
+        return realm.scheme == "https" and same and here.ip is None
 
     def _location(self, response: requests.Response, default: str | None = None) -> str:
         said = response.headers.get("Location") or default
         if not said:
             raise self._failed("does not say where to send a blob", None)
-        return self._own(_joined(response.url, said))
+        return self._own(response.url, said).text
 
-    def _own(self, url: str) -> str:
+    def _own(self, base: str, said: str) -> Address:
         """An address that the registry gave, if it is the registry's own."""
-        if _origin(url) != self._root:
+        there = _joined(base, said)
+        if there is None or not self._is_home(there):
             raise RegistryFailed(
-                f"{self.reference.host} sends us elsewhere, to {_origin(url)}", "Ask whoever runs the registry."
+                f"{self.reference.host} sends us elsewhere, to {_shown(there)}", "Ask whoever runs the registry."
             )
-        return url
+        return there
 
     def _elsewhere(self, response: requests.Response) -> RegistryFailed:
-        there = _origin(_joined(response.url, response.headers.get("Location", "")))
         return RegistryFailed(
-            f"{self.reference.host} redirects elsewhere, to {there}, where it must not",
+            f"{self.reference.host} redirects elsewhere, to {_shown(_sent_to(response))}, where it must not",
             "Only blobs may lie elsewhere, and over TLS: ask whoever runs the registry.",
         )
 
@@ -598,14 +612,17 @@ class _Passing(Exception):
 class _Counted:
     """The rest of a file, for an upload's body; tells the repository what was read of it."""
 
-    def __init__(self, source: IO[bytes], size: int, repository: Repository) -> None:
+    def __init__(self, source: IO[bytes], size: int, repository: Repository, meter: Meter) -> None:
         self.len = size  # what requests takes for the Content-Length
         self._source = source
         self._repository = repository
+        self._meter = meter
 
     def read(self, size: int = -1) -> bytes:
+        self._meter.left()
         data = self._source.read(min(size, 2**20) if size >= 0 else -1)
         self._repository.sent += len(data)
+        self._meter.credit += len(data)
         return data
 
 
@@ -616,18 +633,8 @@ def fallback_tag(digest: str) -> str:
 
 def is_loopback(netloc: str) -> bool:
     """Whether this is this machine, where plain HTTP is no risk."""
-    name = urlsplit(f"//{netloc}").hostname or ""
-    if name == "localhost":
-        return True
-    return _is_address(name) and ipaddress.ip_address(name).is_loopback
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    found = address.parse(f"http://{netloc}")
+    return found is not None and found.is_loopback
 
 
 def _is_host(text: str) -> bool:
@@ -635,26 +642,30 @@ def _is_host(text: str) -> bool:
     return bool(_HOST.fullmatch(text)) and ("." in text or ":" in text or text == "localhost")
 
 
-def _origin(url: str) -> str:
-    """Scheme and host of an address; empty where it is none."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+def _joined(base: str, said: str) -> Address | None:
+    """An absolute address of what may be a relative one; None where it is none."""
+    start = address.parse(base)
+    return address.joined(start, said) if start else None
 
 
-def _joined(base: str, there: str) -> str:
-    """An absolute address of what may be a relative one; empty where it is none."""
-    try:
-        return urljoin(base, there)
-    except ValueError:
-        return ""
+def _sent_to(response: requests.Response) -> Address | None:
+    return _joined(response.url, response.headers.get("Location", ""))
 
 
-def _is_remote_tls(url: str) -> bool:
-    """Whether this is over TLS, and neither loopback nor nowhere."""
-    return _origin(url).startswith("https://") and not is_loopback(urlsplit(url).netloc)
+def _shown(there: Address | None) -> str:
+    return there.origin if there else "what is no address"
+
+
+def _settled(response: requests.Response) -> requests.Response:
+    """An answer of which the status and the headers count: so much of its body is kept as says what is wrong."""
+    data = bytearray()
+    for chunk in response.iter_content(LARGEST_REASON):
+        data += chunk
+        if len(data) >= LARGEST_REASON:
+            response.close()
+            break
+    response._content, response._content_consumed = bytes(data), True  # type: ignore[attr-defined]
+    return response
 
 
 def _challenge(text: str) -> dict[str, str]:
@@ -677,9 +688,9 @@ def _session(pause: float) -> requests.Session:
         allowed_methods={"GET", "HEAD", "POST", "PUT"},
         raise_on_status=False,
     )
-    session = requests.Session()
+    session = BoundedSession()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
+        session.mount(scheme, BoundedAdapter(max_retries=retry))
     session.auth = _as_told
     told = ssl.get_default_verify_paths()  # as docker does: SSL_CERT_FILE, else the system's certificates
     if told.cafile or (told.capath and any(Path(told.capath).iterdir())):
@@ -711,7 +722,7 @@ def _cause(error: BaseException) -> str:
 def _reason(response: requests.Response) -> str:
     """The first of the registry's own words for what is wrong, shortened."""
     try:
-        said = msgspec.json.decode(next(response.iter_content(2**14), b""))
+        said = msgspec.json.decode(next(response.iter_content(LARGEST_REASON), b""))
         first = said["errors"][0]
         text = str(first.get("message") or first.get("code"))
     except (requests.RequestException, msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError):

@@ -1,0 +1,163 @@
+"""HTTP in which no answer takes more bytes or more time than its request allows, whatever the peer does.
+
+Bounds that only count a body miss what comes before and after it: status lines and headers that drip, 100 Continue
+without end, the bodies of redirects and of failures that are asked again, trailers. So each read of the socket is
+counted, below HTTP and above TLS.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from socket import socket
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
+
+from assay.errors import RegistryFailed, VerificationFailed
+
+SECONDS = 120.0  # for an answer; one that is content of any size gets more as it comes
+SLOWEST = 2**14  # bytes per second, on the whole: content that comes more slowly is given up
+OVERHEAD = 2**20  # bytes around a body: headers, the framing of chunks, answers that are asked again
+LONGEST_LINE = 2**16
+
+
+@dataclass
+class Meter:
+    """What one request may take: bytes of the answer, and seconds from its beginning until the answer is whole.
+
+    A ``large`` answer, or what is sent and told as ``credit``, gets more time as it comes or goes.
+    """
+
+    host: str
+    limit: int
+    seconds: float
+    large: bool = False
+    taken: int = 0
+    credit: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def left(self) -> float:
+        """The seconds that are left; `RegistryFailed` where there are none."""
+        left = self.began + self.seconds + self.credit / SLOWEST - time.monotonic()
+        if left <= 0:
+            raise RegistryFailed(
+                f"{self.host} was not done with its answer after {time.monotonic() - self.began:.0f} s",
+                "Check the network, and run it again: what is finished is kept.",
+            )
+        return left
+
+    def take(self, count: int) -> None:
+        """Count bytes of the answer; `VerificationFailed` where they are too many."""
+        self.taken += count
+        self.credit += count if self.large else 0
+        if self.taken > self.limit + OVERHEAD:
+            raise VerificationFailed(
+                f"{self.host} answers with more than {self.limit} bytes where that is the most there can be",
+                "Ask whoever runs the registry; do not use the image.",
+            )
+
+
+_METER: ContextVar[Meter] = ContextVar("meter")
+
+
+@contextmanager
+def metered(meter: Meter) -> Iterator[None]:
+    """Bound the request that is made within, and the reading of its answer whenever that is done."""
+    token = _METER.set(meter)
+    try:
+        yield
+    finally:
+        _METER.reset(token)
+
+
+class _Counted(io.RawIOBase):
+    """What comes from a socket, counted."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket, meter: Meter) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._meter = meter
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        kept = self._sock.gettimeout()
+        left = self._meter.left()
+        self._sock.settimeout(left if kept is None else min(kept, left))
+        try:
+            count = self._raw.readinto(buffer)
+        finally:
+            self._sock.settimeout(kept)
+        self._meter.take(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Lines(io.BufferedReader):
+    """Whoever asks for a whole line gets no more than a part of an endless one."""
+
+    def readline(self, size: int | None = -1) -> bytes:
+        return super().readline(LONGEST_LINE if size is None or size < 0 else min(size, LONGEST_LINE + 1))
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        raw = self.fp.detach()
+        self.fp = _Lines(_Counted(raw, sock, _METER.get()))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Answer
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Answer
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Requests' adapter, on connections that count."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """As in `HTTPAdapter`."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager = _counting(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """As in `HTTPAdapter`."""
+        return _counting(super().proxy_manager_for(proxy, **options))
+
+
+def _counting(manager: PoolManager) -> PoolManager:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return manager
+
+
+class BoundedSession(requests.Session):
+    """A session that looks at no redirect by itself: requests reads the whole body of one to find the next."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        """None: where to go on is judged by whoever asks."""
+        return None
