@@ -34,7 +34,7 @@ from assay import (
 from assay.attestation import PrivateKey, PublicKey
 from assay.certificate import LEVELS, Suites
 from assay.engine.embedded import EmbeddedEngine
-from assay.errors import AssayError, UsageError, of_the_system
+from assay.errors import AssayError, UsageError, of_the_system, together
 from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
@@ -286,17 +286,20 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     good, refused = publish.candidates(known, Suites.read(known.root), images)
     for one in refused:
         view.err.print(f"{one.image}: refused: {one.why}", markup=False)
-    done = []
+    done: list[publish.Published] = []
+    failed: dict[str, AssayError] = {}
     if good:
         private = PrivateKey.read(key, _password(confirm=False))
         with engine.find() as found:
-            done = publish.publish(
+            done, failed = publish.publish(
                 known, found, private, good, registry, plain_http=plain_http, on_step=view.show_step
             )
     if as_json:
         click.echo(json.dumps([publish.row(one) for one in done], indent=1))
     else:
         view.show_published(done)
+    if failed:
+        raise together(failed)
     publish.require_none_refused(refused)
 
 

@@ -26,7 +26,7 @@ from assay.attestation.sbom import Inventory, sbom
 from assay.catalog import Catalog, Image
 from assay.certificate import Report, Suites, Verdict
 from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
-from assay.errors import BuildFailed, UsageError, VerificationFailed
+from assay.errors import AssayError, BuildFailed, UsageError, VerificationFailed, of_image
 from assay.host import process
 from assay.images import Built, read_images, require_exact
 from assay.images import tag as local_name
@@ -117,12 +117,15 @@ def publish(
     *,
     plain_http: bool = False,
     on_step: Callable[[str, str], None],
-) -> list[Published]:
-    """Publish images one after the other to ``registry`` (HOST/PATH), as HOST/PATH/IMAGE."""
+) -> tuple[list[Published], dict[str, AssayError]]:
+    """Publish images one after the other to ``registry`` (HOST/PATH), as HOST/PATH/IMAGE.
+
+    Returns what was published, and by its name what failed; one that fails leaves the others alone.
+    """
     commit = source_commit(cat.root)
     homes = _homes(cat, Reference.parse(f"{registry.rstrip('/')}/any").path.rpartition("/")[0])
-    done = []
-    for candidate in good:
+
+    def one(candidate: Candidate) -> Published:
         name = candidate.image.name
         reference = Reference.parse(f"{registry.rstrip('/')}/{name}")
         if engine.digest(local_name(name, "latest")) != candidate.built.digest:
@@ -133,15 +136,23 @@ def publish(
             manifest = _push(engine, candidate, there, homes)
             on_step(name, "certificates")
             statements = _statements(cat, engine, candidate, commit)
-            attached = sum(attach(there, manifest, one, key) for one in statements)
+            attached = sum(attach(there, manifest, each, key) for each in statements)
             on_step(name, "tags")
             for tag in candidate.tags:
                 if there.digest(tag) != manifest.digest:
                     there.put_manifest(manifest.data, manifest.media_type, tag)
             sent = there.sent
         taken = time.monotonic() - started
-        done.append(Published(name, str(reference.at(manifest.digest)), candidate.tags, attached, sent, taken))
-    return done
+        return Published(name, str(reference.at(manifest.digest)), candidate.tags, attached, sent, taken)
+
+    done: list[Published] = []
+    failed: dict[str, AssayError] = {}
+    for candidate in good:
+        try:
+            done.append(one(candidate))
+        except Exception as error:
+            failed[candidate.image.name] = of_image(candidate.image.name, error)
+    return done, failed
 
 
 def row(one: Published) -> dict[str, object]:

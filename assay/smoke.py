@@ -8,7 +8,7 @@ go on.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ from assay import certificate, planning
 from assay.catalog import Catalog, Image
 from assay.certificate import Policy, Report, Suites, Verdict
 from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
-from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
+from assay.errors import AssayError, CertificateFailed, EngineMissing, UsageError, VerificationFailed, of_image
 from assay.images import Built, drift_inputs, read_images, repository, tag
 
 UID = 12345
@@ -78,13 +78,23 @@ def smoke(
         on_image(image.name)
         try:
             outcome = _one(cat, engine, image, built.get(image.name), suites, options)
-        except (UsageError, VerificationFailed, CertificateFailed) as error:
-            outcome = Outcome(image.name, options.device, error=error)
-        if options.pack:
-            engine.pack(engine.tags(repository(image.name)))
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
+        try:
+            if options.pack:
+                engine.pack(engine.tags(repository(image.name)))
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes
+
+
+def _failed(engine: Engine, image: Image, options: Options, error: Exception) -> Outcome:
+    """Whatever was raised for an image is that image's outcome, unless there is no engine left to run the others."""
+    if isinstance(error, EngineMissing) and not engine.answers():
+        raise error
+    return Outcome(image.name, options.device, error=of_image(image.name, error))
 
 
 def require_passed(outcomes: Iterable[Outcome]) -> None:
@@ -115,7 +125,9 @@ def _one(
         if kept:
             return kept
     path.unlink(missing_ok=True)
-    report, ran = _run(cat.root, engine, image, planning.plan(image, options.device), options)
+    plan = planning.plan(image, options.device)
+    report, ran = _run(cat.root, engine, image, plan, options)
+    _check_answer(report, plan)
     data = certificate.statement(
         report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
     )
@@ -124,6 +136,17 @@ def _one(
         raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
     certificate.write(path, data)
     return Outcome(image.name, options.device, ran.seconds, report, opened.verdict, path)
+
+
+def _check_answer(report: Report, plan: Mapping[str, object]) -> None:
+    """A report is of the image that was run, and answers the plan that it was given."""
+    if report.image != plan["image"]:
+        raise VerificationFailed(
+            f"the report is of {report.image[:80]!r}, not of {plan['image']!r}",
+            "Run the smoke suite in the right image.",
+        )
+    if report.plan != dict(plan):
+        raise VerificationFailed("the report answers another plan", "Run the smoke suite again.")
 
 
 def _kept(path: Path, policy: Policy) -> Outcome | None:

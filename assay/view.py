@@ -188,30 +188,42 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Itera
     return made
 
 
+TRAINING = "training"
+
+
 class SmokeView:
-    """The progress of a smoke run: a spinner while an image trains, its table when it is done."""
+    """The progress of a smoke run: a spinner while an image trains, or lines in a log; its table when it is done."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._status: Status | None = None
+        self._log = None if quiet or err.is_terminal else BuildView(err)
 
     def __enter__(self) -> SmokeView:
+        if self._log:
+            self._log.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        if self._log:
+            self._log.__exit__(kind, error, trace)
 
     def start(self, name: str) -> None:
         """An image's turn has come."""
         if err.is_terminal:
-            self._status = err.status(f"{name}: training", spinner="dots")
+            self._status = err.status(f"{name}: {TRAINING}", spinner="dots")
             self._status.start()
+        if self._log:
+            self._log.phase(name, TRAINING)
 
     def done(self, outcome: Outcome) -> None:
         """Its results are there."""
         self._stop()
+        if self._log:
+            self._log.phase(outcome.image, "")
         if not self._quiet:
             show_outcome(outcome)
 

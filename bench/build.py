@@ -1,8 +1,9 @@
-"""What building costs. Run it with the environment's Python, in a checkout: .venv/bin/python bench/build.py [--cold]
+"""What building costs. In a checkout: .venv/bin/python bench/build.py [--cold] [--short] [--image NAME]
 
 Prints one table: no-op build, build after one changed pin, a framework's image against a plain `docker build` of the
-obvious Dockerfile (same base, `pip install` of the same lock, same engine), sizes, and the peak of the disk.
-`--cold` empties the engine's build cache and removes all images of this checkout first: the cold build of everything.
+obvious Dockerfile (same base, `pip install` of the same lock, same engine), sizes, and what drifted. `--cold` empties
+the engine's build cache and removes all images of this checkout first: the cold build of everything, as
+`make build-all` does it, and the peak of the disk meanwhile. `--short` leaves out changed pin and plain build.
 Nothing of the checkout is changed; the changed pin is made in a copy.
 """
 
@@ -23,7 +24,7 @@ from assay import build, catalog, engine, rootfs, view
 from assay.catalog import Catalog, Image
 from assay.engine import Engine
 from assay.host import network
-from assay.images import read_images, repository, tag
+from assay.images import drifts, read_images, repository, tag
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 # What most people would write, on the same base and lock; the mounts only hand over this host's index and CA.
@@ -84,7 +85,7 @@ def cold(root: Path, known: Catalog, found: Engine, rows: list[tuple[str, str]])
     shutil.rmtree(rootfs.kept_copy("").parent, ignore_errors=True)
     (root / "build/images.json").unlink(missing_ok=True)
     with Peak(found.data_root()) as peak, timed(rows, "cold build of every image"):
-        run(root, "build")
+        run(root, "build", "--pack")
     rows.append(("disk at its peak, above what it was", view.size(peak.most)))
 
 
@@ -142,6 +143,7 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cold", action="store_true", help="build everything from nothing first")
+    parser.add_argument("--short", action="store_true", help="no changed pin, no plain build")
     parser.add_argument("--image", help="the image to hold against a plain build (default: the first)")
     options = parser.parse_args()
     root = Path.cwd()
@@ -151,14 +153,17 @@ def main() -> None:
     with engine.find() as found:
         if options.cold:
             cold(root, known, found, rows)
-        run(root, "build")
+        run(root, "build", "--pack")
         with timed(rows, "nothing changed"):
-            run(root, "build")
-        against_plain(known, found, image, rows)
-        changed_pin(root, known.frameworks()[-1], rows)
+            run(root, "build", "--pack")
+        if not options.short:
+            against_plain(known, found, image, rows)
+            changed_pin(root, known.frameworks()[-1], rows)
     for name, built in read_images(root).images.items():
         sizes = f"{view.size(built.compressed_bytes)} compressed, {view.size(built.uncompressed_bytes)} on disk"
         rows.append((name, f"{sizes}, {built.seconds:.0f} s"))
+    drifted = drifts(read_images(root).images)
+    rows += [(f"{name}, drifted", str(drift)) for name, drift in drifted.items()] or [("drifted", "nothing")]
     view.out.print(view.table(("what", "measured"), rows))
 
 

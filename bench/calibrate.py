@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import certificate
-from assay.certificate import Fault, Metric, Report, Result
+from assay.certificate.report import Fault, Metric, Report, Result
 from assay.errors import AssayError, VerificationFailed
 
 GATES = Path(__file__).resolve().parent.parent / "smoke/gates.json"

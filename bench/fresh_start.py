@@ -45,6 +45,7 @@ _NOT_HANDED_ON = (
     "PIP_CACHE",
     "UV_CACHE",
 )
+FIRST = 5  # the most seconds to the first line
 QUIET = 60  # the most seconds without a line
 
 
@@ -204,6 +205,8 @@ def main() -> int:
         run(start, ["make", "smoke", f"IMAGES={image}"])
         rows = compare(read_images(root).images, read_images(start.clone).images)
     problems = [f"{name} came out as another image than here" for name, _, good in rows if not good]
+    if start.stages["first line"] > FIRST:
+        problems.append(f"the first line came after {start.stages['first line']:.0f} s")
     if start.longest_silence > QUIET:
         problems.append(f"{start.longest_silence:.0f} s went by without a line")
     if options.limit and start.stages["certificate"] > options.limit:

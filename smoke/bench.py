@@ -17,6 +17,8 @@ LOW = ("tf32", "fp16", "bf16")
 # What the runner sets in every process that trains: what is made at run time is made anew there, and a crash leaves
 # its stack in the output.
 ALWAYS = ("TMPDIR=(an empty folder)", "faulthandler.enable()")
+# Two processes train side by side on the CPU. A thread that spins while it waits would hold up those it waits for.
+SIDE_BY_SIDE = ("OMP_WAIT_POLICY=PASSIVE",)
 
 
 class Bench:
@@ -72,7 +74,7 @@ class Bench:
         chosen += ["deterministic"] if self._deterministic else []
         switches: Mapping[str, tuple[str, ...]] = declared(self.plan.framework, "SWITCHES")
         found = [one for name in chosen for key in (name, f"{name}.{self.backend}") for one in switches.get(key, ())]
-        return (*ALWAYS, *dict.fromkeys(found))
+        return (*ALWAYS, *(SIDE_BY_SIDE if self.plan.device == "cpu" else ()), *dict.fromkeys(found))
 
     def cannot(self, family: str, check_id: str = "") -> str:
         """The reason why a family, or one result of it, is not run here; empty if it is to be run.

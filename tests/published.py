@@ -17,17 +17,15 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from assay import attestation, certificate, publish
-from assay.attestation import PrivateKey
-from assay.attestation.naming import CUDA_LABEL, VERSION_LABEL
-from assay.attestation.sbom import Inventory, sbom
-from assay.certificate import Known
+from assay.attestation import PrivateKey, naming
+from assay.attestation.sbom import Inventory, Package, sbom
+from assay.certificate import Policy, Suite, Suites, plan_digest
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 CONTENT = (b"a first layer" * 1000, b"a second layer" * 2000)
-TAG = "2.15.0-cuda13.2"
 NOW = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)
 
 
@@ -49,12 +47,38 @@ def name() -> str:
     return str(evidence()["predicate"]["plan"]["image"])
 
 
-def known() -> Known:
-    """The suite that made it, with the gates of today."""
-    suite, framework = evidence()["predicate"]["suite"], evidence()["predicate"]["plan"]["framework"]["name"]
-    gates = json.loads((ROOT / "smoke/gates.json").read_text())
-    suites = {framework: suite["digest"]["sha256"]}
-    return Known(suites, suite["gates"]["sha256"], suite["reference"]["sha256"], gates)
+def plan() -> dict[str, Any]:
+    """What it answers."""
+    return {name: value for name, value in evidence()["predicate"]["plan"].items() if name != "engine"}
+
+
+def labels(version: str) -> dict[str, str]:
+    """The labels that its image has."""
+    return {
+        naming.VERSION_LABEL: version,
+        **{f"assay.{name}": value for name, value in plan()["labels"].items()},
+        "assay.framework": plan()["framework"]["name"],
+        "assay.workloads": ",".join(plan()["workloads"]),
+        "assay.backends": ",".join(plan()["framework"].get("backends", ())),
+        "assay.plan": plan_digest(plan()),
+    }
+
+
+TAG = naming.tag(labels("2.15.0"))
+
+
+@cache
+def suites() -> Suites:
+    """The suites of this checkout, of which one made it."""
+    return Suites.read(ROOT)
+
+
+@cache
+def suite() -> Suite:
+    """The suite that made it."""
+    found = certificate.read(evidence(), Policy(suites())).suite
+    assert found is not None
+    return found
 
 
 @dataclass
@@ -75,9 +99,9 @@ class Image:
 
     def statements(self) -> list[dict[str, Any]]:
         report = certificate.report_of(self.certificate)
-        verdict = certificate.judge(report, known())
+        verdict = certificate.judge(report, suite())
         built = "2026-11-22T17:00:00Z"
-        inventory = Inventory(1, (), ())
+        inventory = Inventory(1, (Package("bash", "5", ("GPL-3.0-or-later",), "amd64"),), ())
         return [
             self.certificate,
             attestation.test_result(self.certificate, report, verdict),
@@ -86,19 +110,26 @@ class Image:
         ]
 
 
+def fresh(content: tuple[bytes, ...] = CONTENT) -> Image:
+    """An image that was certified now: for what asks the clock how old a certificate is."""
+    made = image(content=content)
+    made.certificate["predicate"]["timeCreated"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return made
+
+
 def image(
     version: str = "2.15.0",
     content: tuple[bytes, ...] = CONTENT,
     compress: Callable[[bytes], bytes] = zstandard.compress,
     media_type: str = LAYER,
 ) -> Image:
-    """An image of a version, certified."""
+    """An image of a version, certified when the kept certificate was made."""
     layers = [compress(data) for data in content]
     config = msgspec.json.encode(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Labels": {VERSION_LABEL: version, CUDA_LABEL: "13.2"}},
+            "config": {"Labels": labels(version)},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(data) for data in content]},
         }
     )

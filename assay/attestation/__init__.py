@@ -3,20 +3,18 @@
 from assay.attestation.keys import PASSWORD_VARIABLE, PrivateKey, PublicKey, WrongKey, generate
 from assay.attestation.naming import tag
 from assay.attestation.provenance import provenance, test_result
-from assay.attestation.statement import PROVENANCE, SBOM, STATEMENT_TYPE, TEST_RESULT, statement
+from assay.attestation.statement import PROVENANCE, SBOM, TEST_RESULT
 
 __all__ = [
     "PASSWORD_VARIABLE",
     "PROVENANCE",
     "SBOM",
-    "STATEMENT_TYPE",
     "TEST_RESULT",
     "PrivateKey",
     "PublicKey",
     "WrongKey",
     "generate",
     "provenance",
-    "statement",
     "tag",
     "test_result",
 ]

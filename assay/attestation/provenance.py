@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay import __version__
-from assay.attestation.statement import PROVENANCE, TEST_RESULT, statement
+from assay.attestation.statement import PROVENANCE, TEST_RESULT
 from assay.certificate import Report, Verdict
+from assay.certificate.statement import in_toto
 
 BUILD_TYPE = "urn:assay:build:v1"
 
@@ -31,7 +32,7 @@ def provenance(
     materials += [
         {"name": name, "digest": {"sha256": value.removeprefix("sha256:")}} for name, value in parents.items()
     ]
-    return statement(
+    return in_toto(
         subject["name"],
         subject["digest"]["sha256"],
         PROVENANCE,
@@ -57,7 +58,7 @@ def test_result(certificate: Mapping[str, Any], report: Report, verdict: Verdict
     bad = {name for name, _ in verdict.problems}
     faults = [name for name in (f"fault {fault.id}" for fault in report.faults) if name not in bad]
     passed = [result.id for result in report.results if result.state == "pass" and result.id not in bad]
-    return statement(
+    return in_toto(
         subject["name"],
         subject["digest"]["sha256"],
         TEST_RESULT,

@@ -18,7 +18,8 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
-from assay.attestation.statement import SBOM, statement
+from assay.attestation.statement import SBOM
+from assay.certificate.statement import in_toto
 
 
 class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +66,7 @@ def sbom(name: str, digest: str, built: str, suite: str | None, inventory: Inven
     )
     bom.register_dependency(image, components)
     text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
-    return statement(name, digest, SBOM, json.loads(text))
+    return in_toto(name, digest, SBOM, json.loads(text))
 
 
 def _component(package: Package, purl: PackageURL) -> Component:

@@ -65,11 +65,12 @@ class Options:
 
 def tell_rootfs(view: View, image: Image, shown: str) -> Tell:
     """Begin the phase that makes a root file system, and return what tells a view of it under the name ``shown``."""
-    view.phase(shown, f"bootstrapping {image.name}")
+    of_tools = "" if shown == image.name else f"{image.name}: "
+    view.phase(shown, f"{of_tools}looking for a kept copy")
 
     def tell(text: str) -> None:
         if text.startswith(_ROOTFS_PHASES):
-            view.phase(shown, text)
+            view.phase(shown, of_tools + text)
         else:
             view.step(shown, text)
 

@@ -144,7 +144,8 @@ class Expansion:
         """What must be reported, in the order of the rows; each once."""
         found: dict[str, Expected] = {}
         for row in self.levels.results:
-            for names in self._names(row.id):
+            # A framework without compilers has no id to fill, and says under the other one that it cannot.
+            for names in self._names(row.id) or (self._names(row.instead) if row.instead else ()):
                 one = self._expected(row, names)
                 if one is not None:
                     found.setdefault(one.id, one)
@@ -174,6 +175,8 @@ class Expansion:
         if reason is not None:
             instead = _filled(row.instead or row.id, names)
             return Expected(instead, row.level, row.family, "", {}, reason, row.cannot)
+        if "{" in identity:
+            return None
         return Expected(identity, row.level, row.family, self._asked(row), self._metrics(row, names))
 
     def _names(self, identity: str) -> list[dict[str, str]]:
@@ -213,7 +216,7 @@ class Expansion:
         if row.asked == "{takes}":
             return "gpu" if self.plan.device == "gpu" and self.declared.takes_gpu else "cpu"
         if row.asked.startswith("{labels."):
-            return self.plan.labels[row.asked[len("{labels.") : -1]]
+            return self.plan.labels.get(row.asked[len("{labels.") : -1], "")
         return row.asked
 
     def _metrics(self, row: Row, names: Mapping[str, str]) -> dict[str, Wanted]:

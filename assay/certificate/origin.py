@@ -68,7 +68,7 @@ class _Image(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
-    image: _Image = _Image()
+    image: _Image
     time_created: _Short = ""
     achieved: _Short = ""
 
@@ -84,7 +84,7 @@ class About(msgspec.Struct, frozen=True, rename={"type": "_type", "predicate_typ
 
 @dataclass(frozen=True)
 class Opened:
-    """A Statement before the verdict on it: its words, report, plan and suite, and what its evidence amounts to."""
+    """A Statement before the verdict on it: what it says, who made it, and what its evidence amounts to."""
 
     about: About
     report: Report

@@ -131,7 +131,7 @@ def parse_report(data: bytes) -> Report:
         if not isinstance(head, dict):
             raise VerificationFailed("the report is malformed: it is no object", todo)
         if head.get("schema") != SCHEMA:
-            raise VerificationFailed(f"the report has schema {str(head.get('schema'))[:40]!r}, not {SCHEMA}", todo)
+            raise VerificationFailed(f"the report has schema {repr(head.get('schema'))[:40]}, not {SCHEMA}", todo)
         return msgspec.json.decode(data, type=Report)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise VerificationFailed(f"the report is malformed: {error}", todo) from None

@@ -79,9 +79,16 @@ def known_plan(case: Case) -> Found:
     for name in (one for one, always in levels.workloads.items() if always):
         if name not in case.plan.workloads:
             yield "plan", f"it leaves out {name}, which no plan does"
-    for names in (case.plan.workloads, framework.backends):
+
+
+def plain_names(case: Case) -> Found:
+    """The plan names each workload and backend once, and a backend by a word."""
+    for names in (case.plan.workloads, case.plan.framework.backends):
         if len(set(names)) != len(names):
             yield "plan", "it names something twice"
+    for name in case.plan.framework.backends:
+        if not name.isidentifier():  # "a,b" would read as two backends on a label, and be one here
+            yield "plan", f"{name[:40]!r} is no backend"
 
 
 def gpu_of_the_host(case: Case) -> Found:
@@ -89,7 +96,8 @@ def gpu_of_the_host(case: Case) -> Found:
     for step in case.suite.levels.levels:
         if step.device == case.plan.device:
             for name in step.host:
-                if not case.report.host.get(name):
+                fact = case.report.host.get(name)
+                if not fact or not isinstance(fact, str | list):
                     yield "host", f"{step.level} was asked for, and the host shows no {name}"
 
 
@@ -137,8 +145,11 @@ def not_run_as_declared(case: Case) -> Found:
     """What was not run was not for the reason that the framework's file, or the level itself, gives."""
     for result, _ in case.results(to_run=True):
         if result.state == "not-run":
-            reason = result.reason.strip()[:200] or "and no reason given"
-            yield result.id, f"not run, {reason if reason.startswith('and') else 'for no declared reason: ' + reason}"
+            reason = result.reason.strip()[:200]
+            yield (
+                result.id,
+                f"not run, for no declared reason: {reason}" if reason else "not run, and no reason given",
+            )
     for result, one in case.results(to_run=False):
         if result.state == "not-run" and result.reason != one.not_run:
             yield (
@@ -256,6 +267,7 @@ Rule = Callable[[Case], Found]
 RULES: tuple[Rule, ...] = (
     whole_run,
     known_plan,
+    plain_names,
     gpu_of_the_host,
     no_unknown_result,
     no_result_twice,

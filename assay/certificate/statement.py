@@ -25,11 +25,11 @@ def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine
     ``image`` holds name, digest, configDigest, diffIDs, the digests of the locked inputs and the parent's digest.
     """
     report_data = msgspec.to_builtins(report)
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": image["name"], "digest": {"sha256": image["digest"].removeprefix("sha256:")}}],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": {
+    return in_toto(
+        image["name"],
+        image["digest"],
+        PREDICATE_TYPE,
+        {
             "schema": SCHEMA,
             "timeCreated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "image": {
@@ -55,6 +55,16 @@ def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine
             "achieved": verdict.level,
             "marks": [],
         },
+    )
+
+
+def in_toto(name: str, digest: str, predicate_type: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
+    """An in-toto Statement about an image's digest."""
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}],
+        "predicateType": predicate_type,
+        "predicate": dict(predicate),
     }
 
 
@@ -64,7 +74,7 @@ def report_of(statement_data: Mapping[str, Any]) -> Report:
         predicate = statement_data["predicate"]
         if predicate["schema"] != SCHEMA:
             raise VerificationFailed(
-                f"the certificate has schema {str(predicate['schema'])[:40]!r}, not {SCHEMA}",
+                f"the certificate has schema {repr(predicate['schema'])[:40]}, not {SCHEMA}",
                 "Have the image certified again.",
             )
         plan = {name: value for name, value in predicate["plan"].items() if name != "engine"}

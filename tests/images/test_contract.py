@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import certificate, planning
+from assay import catalog, certificate, planning
 from assay.catalog import Catalog
 from assay.images import read_images
 from assay.rootfs import SOURCE_DATE_EPOCH
@@ -124,6 +124,8 @@ def test_a_certificate_is_of_the_image_and_holds(subject: Subject, root: Path) -
     if statement is None:
         pytest.skip(f"{subject.image.name} has no certificate: run `nox -s smoke`")
     assert statement["subject"][0]["digest"]["sha256"] == subject.built.digest.removeprefix("sha256:")
-    verdict = certificate.judge(certificate.report_of(statement), certificate.Known.read(root))
+    suites = certificate.Suites.read(root)
+    policy = planning.policy(catalog.load(root), subject.image, subject.built, suites, "cpu")
+    verdict = certificate.read(statement, policy).verdict
     assert verdict.passed, verdict.problems
     assert verdict.level == statement["predicate"]["achieved"] == "E2"

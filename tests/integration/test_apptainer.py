@@ -100,11 +100,11 @@ def box(
     return cluster
 
 
-def test_the_suite_trains_and_its_evidence_amounts_to_e2(box: Cluster, root: Path) -> None:
+def test_the_suite_trains_and_its_evidence_amounts_to_e2(box: Cluster, first_newcomer: Newcomer) -> None:
     done = box.run("apptainer run --cleanenv box smoke --report report.json", seconds=900)
     assert done.returncode == 0, done.stdout + done.stderr
     report = certificate.read_report(box.home / "report.json")
-    verdict = certificate.judge(report, certificate.Known.read(root))
+    verdict = certificate.judge(report, certificate.Suite.read(first_newcomer.checkout))
     assert verdict.passed, verdict.problems
     assert verdict.level == "E2"
     assert report.host["uid"] == int(USER)

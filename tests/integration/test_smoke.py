@@ -40,7 +40,8 @@ def test_the_certificate_is_of_this_digest_and_its_level_follows_from_it(
     statement = json.loads(certified.read_text())
     assert statement["subject"] == [{"name": "newcomer", "digest": {"sha256": newcomer.built.digest[7:]}}]
     report = certificate.report_of(statement)
-    verdict = certificate.judge(report, certificate.Known.read(newcomer.checkout))
+    suites = certificate.Suites.read(newcomer.checkout)
+    verdict = certificate.read(statement, certificate.Policy(suites, digest=newcomer.built.digest)).verdict
     assert verdict.passed, verdict.problems
     assert verdict.level == statement["predicate"]["achieved"]
     assert "images/newcomer/requirements.lock" in statement["predicate"]["image"]["inputs"]

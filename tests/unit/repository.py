@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.conftest import ROOT
+
 A, B = "a" * 64, "b" * 64
 
 BASE = """
@@ -34,6 +36,7 @@ module = "{name}"
 [limits]
 size_gb = 2
 """
+LITERALS = "CANNOT = {}\nCOMPILERS = ()\nWORKLOADS = ()\n"
 STACK_LOCK = f"cuda-lib==1.0 --hash=sha256:{A}\n"
 PACKAGES = f"# rootfs sha256:{A}\npython3=3.13.5-1 sha256:{B}\n"
 
@@ -60,12 +63,13 @@ FILES = {
     "images/common/byte-compile": "",
     "smoke/run.py": "",
     "smoke/reference.py": "",
-    "smoke/gates.json": "{}",
+    "smoke/gates.json": (ROOT / "smoke/gates.json").read_text(),
+    "smoke/levels.json": (ROOT / "smoke/levels.json").read_text(),
     "smoke/suite.json": '{"schema": 1, "frameworks": "frameworks", "outside": ["compare.py"]}',
     "smoke/compare.py": "",
-    "smoke/frameworks/torch.py": "",
-    "smoke/frameworks/tensor.py": "",
-    "smoke/frameworks/plain.py": "",
+    "smoke/frameworks/torch.py": LITERALS,
+    "smoke/frameworks/tensor.py": LITERALS,
+    "smoke/frameworks/plain.py": LITERALS,
     "README.md": "# Assay",
 }
 

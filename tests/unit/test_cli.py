@@ -28,6 +28,8 @@ from assay.errors import (
     VerificationFailed,
 )
 from assay.images import Built, Change, Drift, Images, write_images
+from tests import published
+from tests.fake_registry import FakeRegistry, serving
 from tests.unit.repository import repository
 
 FIND = engine.find
@@ -328,6 +330,23 @@ def test_doctor(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> 
     assert ran.out
 
 
+def test_doctor_judges_what_a_registry_has_by_what_is_installed(
+    assay_: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone may leave images/ and smoke/ in a folder above, such as /tmp: with gates that let all through."""
+    trap = tmp_path / "trap"
+    (trap / "images").mkdir(parents=True)
+    (trap / "smoke").mkdir()
+    (trap / "here").mkdir()
+    monkeypatch.chdir(trap / "here")
+    (tmp_path / "key.pub").write_bytes(published.key().public.pem())
+    with serving(FakeRegistry()) as fake:
+        published.put(fake.host, published.fresh())
+        ran = assay_("doctor", str(published.reference(fake.host)), "--key", str(tmp_path / "key.pub"), "--json")
+    assert ran.code == 0, ran.err
+    assert [row["levels"] for row in json.loads(ran.out)["images"]] == [{"cpu": "E2"}]
+
+
 def test_plan(assay_: Callable[..., Ran]) -> None:
     plan = json.loads(assay_("plan", "torchy", "--device", "gpu").out)
     assert (plan["schema"], plan["image"], plan["device"]) == (1, "torchy", "gpu")
@@ -348,7 +367,9 @@ def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_
     junit = tmp_path / "junit.xml"
     arguments = ["smoke", "torchy", "--device", "gpu", "--again", "--memory", "8g", "--junit", str(junit)]
     ran = assay_(*arguments, *(["--json"] if as_json else []))
-    ran.refused(1, "torchy did not pass")
+    *progress, what, todo = ran.err.splitlines()
+    assert progress == ([] if as_json else ["torchy: training", "torchy: training took 0 s"])
+    Ran(ran.code, ran.out, f"{what}\n{todo}").refused(1, "torchy did not pass")
     assert seen == [smoke.Options(device="gpu", again=True, memory_bytes=8 * 2**30)]
     assert b"torchy is not built" in junit.read_bytes()
     if as_json:

@@ -26,7 +26,7 @@ from assay.images import Built, write_images
 from tests import published
 from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry, serving
-from tests.unit import test_certificate as reports
+from tests.unit.certificate import reports
 
 GIB = 2**30
 H100 = Listed("NVIDIA H100 80GB HBM3", (9, 0), 80 * GIB)
@@ -41,15 +41,9 @@ STACK = {
 
 
 def statement(image: str = "one", device: str = "cpu", digest: str = "d", **stack: Any) -> dict[str, Any]:
-    data = reports.whole(device, cuda=True)
-    data["image"] = data["plan"]["image"] = image
-    data["plan"]["labels"] = {"python": "3.13", "cuda": "13.2"}
+    data = reports.written(reports.a_plan(device=device, image=image))
     data["stack"] = {**STACK, **stack}
-    if device == "gpu":
-        data["host"]["gpu"] = ["NVIDIA H100 80GB HBM3, 9.0, 81559 MiB, GPU-1, 580.65.06"]
-    made = reports.report(data)
-    subject = {"name": image, "digest": "sha256:" + digest * 64, "configDigest": "", "diffIDs": (), "inputs": {}}
-    return certificate.statement(made, certificate.judge(made, reports.KNOWN), subject, "docker 26")
+    return reports.stated(data, digest="sha256:" + digest * 64)
 
 
 def keep(folder: Path, data: Any, name: str = "one/cpu") -> Path:
@@ -60,7 +54,7 @@ def keep(folder: Path, data: Any, name: str = "one/cpu") -> Path:
 
 
 def gathered(root: Path) -> tuple[list[ImageFacts], list[tuple[str, str]]]:
-    return doctor.gather(root, reports.KNOWN)
+    return doctor.gather(root, reports.SUITES)
 
 
 # ---- certificates ---------------------------------------------------------------------------------------
@@ -184,7 +178,6 @@ def test_what_is_no_certificate_is_said_and_the_others_are_read(tmp_path: Path, 
     "change",
     [
         lambda data: data.update(subject=[]),
-        lambda data: data.update(subject=data["subject"] * 2),
         lambda data: data.update(subject=[{"digest": {"sha256": "d"}}]),
         lambda data: data["predicate"].update(timeCreated=1),
         lambda data: data["predicate"]["image"].update(platform="x" * 1000),
@@ -195,7 +188,7 @@ def test_what_a_statement_lacks_is_said(change: Any) -> None:
     data = statement()
     change(data)
     with pytest.raises(VerificationFailed, match="malformed"):
-        doctor.understood(data, reports.KNOWN)
+        certificate.read(data, certificate.Policy(reports.SUITES))
 
 
 def test_a_certificate_that_is_too_large_or_no_file_is_not_read(
@@ -229,7 +222,7 @@ def test_whatever_stands_in_a_certificate_is_facts_or_a_problem(place: str, valu
             holder[place] = value
             break
     try:
-        facts = doctor.facts([doctor.understood(data, reports.KNOWN)], "r")
+        facts = doctor.facts([certificate.read(data, certificate.Policy(reports.SUITES))], "r")
     except VerificationFailed:
         return
     verdict = compatibility.judge(Machine(driver=(580, 65, 6), gpus=(Gpu("GPU", (9, 0)),)), facts)
@@ -239,7 +232,7 @@ def test_whatever_stands_in_a_certificate_is_facts_or_a_problem(place: str, valu
 
 
 def test_the_certificates_of_this_repository_are_of_use() -> None:
-    images, unusable = doctor.gather(ROOT, certificate.Known.read(ROOT))
+    images, unusable = doctor.gather(ROOT, certificate.Suites.read(ROOT))
     assert images
     assert not unusable
     for image in images:
@@ -257,11 +250,11 @@ def fake() -> Iterator[FakeRegistry]:
 
 def asked(fake: FakeRegistry, *, which: int = 1, **names: Any) -> doctor.Gathered:
     there = published.reference(fake.host, **names)
-    return doctor.published([there], published.key(which).public, published.known())
+    return doctor.published([there], published.key(which).public, published.suites())
 
 
 def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
-    made = published.image()
+    made = published.fresh()
     published.put(fake.host, made)
     (facts,), unusable = asked(fake)
     assert not unusable
@@ -270,7 +263,7 @@ def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
 
 
 def test_what_is_signed_with_another_key_says_nothing(fake: FakeRegistry) -> None:
-    published.put(fake.host, published.image())
+    published.put(fake.host, published.fresh())
     images, ((name, problem),) = asked(fake, which=2)
     assert not images
     assert name == f"{fake.host}/team/{published.name()}:{published.TAG}"
@@ -278,19 +271,51 @@ def test_what_is_signed_with_another_key_says_nothing(fake: FakeRegistry) -> Non
 
 
 def test_another_images_certificate_says_nothing(fake: FakeRegistry) -> None:
-    published.put(fake.host, published.image(), *published.image(content=(b"other",)).statements())
+    published.put(fake.host, published.fresh(), *published.fresh((b"other",)).statements())
     images, ((_, problem),) = asked(fake)
     assert not images
     assert "about another image" in problem
 
 
 def test_a_signed_certificate_is_typed_all_the_same(fake: FakeRegistry) -> None:
-    made = published.image()
+    made = published.fresh()
     made.certificate["predicate"]["stack"]["served"] = {"wholly": ["nine"]}
     published.put(fake.host, made)
     images, ((_, problem),) = asked(fake)
     assert not images
     assert "served.wholly" in problem
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda one: one["predicate"]["suite"]["digest"].update(sha256="0" * 64),
+            "its suite (000000000000) is unknown",
+        ),
+        (
+            lambda one: one["predicate"]["suite"]["gates"].update(sha256="0" * 64),
+            "its gates (000000000000) is unknown",
+        ),
+        (lambda one: one["predicate"].update(timeCreated="2001-01-01T00:00:00Z"), "days old, and at most 365"),
+        (lambda one: one["predicate"].update(timeCreated="2999-01-01T00:00:00Z"), "it was made in the future"),
+        (lambda one: one["predicate"]["image"].update(configDigest="x"), "another image configuration"),
+        (lambda one: one["predicate"]["image"].update(diffIDs=[]), "other layers"),
+        (lambda one: one["predicate"]["plan"]["labels"].pop("cuda"), "promises cuda nothing"),
+        (lambda one: one["subject"][0].update(name="another"), "it is about 'another'"),
+        (
+            lambda one: one["subject"][0].update(name="another") or one["predicate"]["plan"].update(image="another"),
+            "the certificate is of another",
+        ),
+    ],
+)
+def test_it_is_as_strict_as_verification(fake: FakeRegistry, change: Any, said: str) -> None:
+    made = published.fresh()
+    change(made.certificate)
+    published.put(fake.host, made, made.certificate)
+    images, ((_, problem),) = asked(fake)
+    assert not images
+    assert said in problem
 
 
 def test_a_registry_that_fails_or_has_no_such_image_is_exit_6(fake: FakeRegistry) -> None:

@@ -11,16 +11,18 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+import msgspec
 import pytest
 
 from assay import catalog, planning, publish, scripts
-from assay.certificate import Known
+from assay.certificate import Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
 from assay.images import Built, write_images
 from assay.publish import Candidate
 from tests.fake_registry import Answer, FakeRegistry, serving
-from tests.published import Image, image, key, known, name
+from tests.published import Image, fresh, image, key, name
+from tests.published import suite as suite_of_it
 
 HOME = f"team/{name()}"
 
@@ -62,7 +64,7 @@ def fake() -> Iterator[FakeRegistry]:
 
 @pytest.fixture
 def made() -> Image:
-    return image()
+    return fresh()
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     facts = made.certificate["predicate"]["image"]
     built = Built(
         key="k",
-        suite=next(iter(known().suites.values())),
+        suite="s" * 64,
         digest=made.digest,
         config=manifest.config.digest,
         diff_ids=tuple(facts["diffIDs"]),
@@ -99,11 +101,11 @@ def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
     path.write_text(data if isinstance(data, str) else json.dumps(data))
 
 
-def chosen(checkout: Path, suite: Known | None = None) -> tuple[list[Candidate], list[publish.Refused]]:
-    return publish.candidates(catalog.load(checkout), suite or known(), [name()])
+def chosen(checkout: Path, suite: Suites | None = None) -> tuple[list[Candidate], list[publish.Refused]]:
+    return publish.candidates(catalog.load(checkout), suite or Suites(suite_of_it()), [name()])
 
 
-def refused(checkout: Path, suite: Known | None = None) -> str:
+def refused(checkout: Path, suite: Suites | None = None) -> str:
     good, bad = chosen(checkout, suite)
     assert not good
     with pytest.raises(VerificationFailed, match="was not published"):
@@ -113,7 +115,7 @@ def refused(checkout: Path, suite: Known | None = None) -> str:
 
 def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | None = None) -> publish.Published:
     good, _ = chosen(checkout)
-    (one,) = publish.publish(
+    done, failed = publish.publish(
         catalog.load(checkout),
         cast(Engine, engine or LocalEngine(made)),
         key(),
@@ -121,6 +123,9 @@ def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | No
         f"{fake.host}/team",
         on_step=lambda image, step: None,
     )
+    for error in failed.values():
+        raise error
+    (one,) = done
     return one
 
 
@@ -147,17 +152,17 @@ def test_one_that_is_not_built_may_not(checkout: Path) -> None:
     write_images(checkout, {})
     assert "is not built" in refused(checkout)
     with pytest.raises(UsageError, match="no image is built"):
-        publish.candidates(catalog.load(checkout), known(), [])
+        publish.candidates(catalog.load(checkout), Suites(suite_of_it()), [])
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda one: one["subject"][0]["digest"].update(sha256="0" * 64), "of another digest"),
-        (lambda one: one["predicate"]["results"].pop(), "does not pass"),
-        (lambda one: one["predicate"]["faults"].pop(), "does not pass"),
+        (lambda one: one["subject"][0]["digest"].update(sha256="0" * 64), "another image"),
+        (lambda one: one["predicate"]["results"].pop(), "does not hold"),
+        (lambda one: one["predicate"]["faults"].pop(), "does not hold"),
         (lambda one: one["predicate"]["image"].update(diffIDs=[]), "other layers"),
-        (lambda one: one["predicate"]["image"].update(configDigest=""), "another configuration"),
+        (lambda one: one["predicate"]["image"].update(configDigest=""), "another image configuration"),
         (lambda one: one["predicate"]["image"]["inputs"].popitem(), "other inputs"),
         (lambda one: one["predicate"]["plan"].update(workloads=[]), "another plan"),
         (lambda one: one["predicate"]["plan"].update(device="gpu"), "another plan"),
@@ -176,7 +181,9 @@ def test_a_certificate_that_cannot_be_read(checkout: Path) -> None:
 
 
 def test_a_certificate_of_another_suite(checkout: Path) -> None:
-    assert "smoke suite" in refused(checkout, dataclasses.replace(known(), suites={}))
+    later = msgspec.structs.replace(suite_of_it(), digests={})
+    assert "is unknown to this Assay" in refused(checkout, Suites(later))
+    assert "it is of an earlier suite than this checkout's" in refused(checkout, Suites(later, (suite_of_it(),)))
 
 
 def test_one_bad_certificate_of_two_is_enough(checkout: Path, made: Image) -> None:
@@ -310,3 +317,24 @@ def test_the_commit_is_the_sources(tmp_path: Path) -> None:
     assert len(commit) in {40, 64}
     (tmp_path / "images/x").write_text("y")
     assert publish.source_commit(tmp_path) is None
+
+
+@pytest.mark.parametrize("raised", [OSError(28, "No space left on device"), KeyError("a bug")])
+def test_an_image_that_fails_is_named_and_the_others_are_published(
+    checkout: Path, fake: FakeRegistry, made: Image, raised: Exception
+) -> None:
+    cat = catalog.load(checkout)
+    (good,), _ = chosen(checkout)
+    other = next(image for image in cat.frameworks() if image.name != good.image.name)
+
+    def on_step(image: str, step: str) -> None:
+        if image == other.name:
+            raise raised
+
+    engine = cast(Engine, LocalEngine(made))
+    both = [dataclasses.replace(good, image=other), good]
+    done, failed = publish.publish(cat, engine, key(), both, f"{fake.host}/team", on_step=on_step)
+    assert [one.image for one in done] == [good.image.name]
+    assert list(failed) == [other.name]
+    assert failed[other.name].what.startswith(f"{other.name}: ")
+    assert failed[other.name].exit_code == 4

@@ -18,7 +18,7 @@ from assay.engine import RunRequest, RunResult
 from assay.errors import CertificateFailed, EngineMissing, UsageError
 from assay.images import Built, tag, write_images
 from assay.smoke import Options, Outcome
-from tests.unit import test_certificate as reports
+from tests.unit.certificate import reports
 from tests.unit.repository import repository
 
 DIGEST = "sha256:" + "d" * 64
@@ -35,6 +35,10 @@ class Engine:
         self.gpu: str | None = None
         self.on_run: dict[str, Callable[[Path], RunResult | None]] = {}
         self.packed: list[str] = []
+        self.there = True
+
+    def answers(self) -> bool:
+        return self.there
 
     def tags(self, repository: str) -> list[str]:
         return [name for name in self.names if name.rpartition(":")[0] == repository]
@@ -58,16 +62,12 @@ class Engine:
         found = self.on_run.get(name, lambda folder: None)(shared)
         return found or RunResult(0, False, False, "chatter\nlast words\n", 1.25)
 
-    known: certificate.Known
+    known: certificate.Suite
 
 
-def answer(plan: dict[str, Any], known: certificate.Known) -> dict[str, Any]:
-    """The recorded report, as an answer to this plan by this suite."""
-    data = reports.whole(plan["device"], cuda="cuda" in plan["labels"])
-    data["suite"]["sha256"] = known.suite_of(plan)
-    data["gates"]["sha256"] = known.gates_digest
-    data["reference"]["sha256"] = known.reference
-    return {**data, "image": plan["image"], "plan": plan}
+def answer(plan: dict[str, Any], known: certificate.Suite) -> dict[str, Any]:
+    """A report in which all that the suite asks of this plan holds."""
+    return reports.written(plan, known)
 
 
 class Place:
@@ -75,13 +75,12 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.root = repository(root)
-        (root / "smoke/gates.json").write_bytes((reports.RECORDING / "gates.json").read_bytes())
         (root / "build").mkdir()
         self.engine = Engine()
-        self.known = self.engine.known = certificate.Known.read(root)
+        self.known = self.engine.known = certificate.Suite.read(root)
         self.built: dict[str, Built] = {}
         for image in self.catalog.images.values():
-            suite = self.known.suites[image.framework.name] if image.framework else None
+            suite = self.known.digest_of(image.framework.name) if image.framework else None
             self.built[image.name] = Built("k", suite, DIGEST, "sha256:c", ("a",), (), 1, 2, 3.0, "now")
             self.engine.names[tag(image.name, "latest")] = DIGEST
         write_images(root, self.built)
@@ -212,7 +211,7 @@ def ended(**how: Any) -> Callable[[Path], RunResult]:
         (edited(schema=2), "the report has schema 2, not 1"),
         (edited(image="torchy"), "the report is of 'torchy', not of 'plain'"),
         (edited(plan={}), "answers another plan"),
-        (edited(suite={"version": "1", "sha256": "0" * 64}), "is not this checkout's"),
+        (edited(suite={"version": "1", "sha256": "0" * 64}), "its suite (000000000000) is unknown"),
         (ended(exit_code=2), "plain: the suite crashed with exit code 2: last words"),
         (ended(exit_code=137), "plain: the suite crashed with exit code 137"),
         (ended(exit_code=137, out_of_memory=True), "plain: the kernel ended the suite for want of memory"),
@@ -265,6 +264,8 @@ def test_a_failed_check_is_in_the_certificate(place: Place) -> None:
 
 
 def test_an_engine_that_dies_ends_the_run(place: Place) -> None:
+    place.engine.there = False
+
     def die(folder: Path) -> RunResult:
         raise EngineMissing("the engine went away", "Run it again.")
 
@@ -320,7 +321,7 @@ def test_a_gpu_run(place: Place) -> None:
     outcome = place.smoke("plain", device="gpu")["plain"]
     assert outcome.passed
     assert outcome.verdict is not None
-    assert outcome.verdict.level == "E3"
+    assert outcome.verdict.level == "E4"
     assert place.engine.requests[0].device == "gpu"
     assert outcome.path == place.certificate("plain", "gpu")
     assert not place.certificate("plain").exists()
@@ -379,12 +380,13 @@ def test_a_certificate_that_does_not_fit_is_made_anew(place: Place, change: Call
     assert after == before
 
 
-def test_a_claimed_level_is_not_believed(place: Place) -> None:
+def test_a_certificate_that_claims_more_than_its_evidence_is_not_kept(place: Place) -> None:
     place.smoke("plain")
     place.edit(lambda data: data["predicate"].update(achieved="E4"))
-    verdict = place.smoke("plain")["plain"].verdict
-    assert verdict is not None
-    assert verdict.level == "E2"
+    outcome = place.smoke("plain")["plain"]
+    assert outcome.kept_from is None
+    assert outcome.verdict is not None
+    assert outcome.verdict.level == "E2"
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff"])
@@ -438,8 +440,7 @@ def test_junit(place: Place) -> None:
     assert "crashed with exit code 1" in plain[0][0].get("message", "")
     names = [case.get("name") for case in tensory]
     assert {"fault lr-1.001", "P2.train.f32"} <= set(names)
-    faults = reports.GATES["faults"]
-    assert tensory.get("failures") == str(len(faults["put_in"]) + len(faults["put_in_cuda"]))
+    assert tensory.get("failures") == str(len(place.known.levels.faults))
     assert int(tensory.get("skipped", "0")) > 0
     assert (torchy.get("errors"), torchy.get("failures")) == ("1", "1")
     assert torchy.find("testcase/error").get("message") == "it broke [1m <&>"  # type: ignore[union-attr]
@@ -452,7 +453,7 @@ def test_junit_of_any_text_is_xml(text: str, seconds: str) -> None:
         return
     data["results"][0].update(reason=text, id=text, seconds=seconds, state="error")
     report = reports.report(data)
-    verdict = certificate.judge(report, reports.KNOWN)
+    verdict = certificate.judge(report, reports.SUITE)
     ElementTree.fromstring(smoke.junit([Outcome("x", "cpu", report=report, verdict=verdict)]))
 
 
@@ -494,3 +495,26 @@ def test_the_plan(place: Place) -> None:
     assert json.loads(planning.plan_text(image)) == {**plan, "device": "cpu"}
     with pytest.raises(UsageError):
         planning.plan(place.catalog.get("cuda/1.0"))
+
+
+def raising(error: Exception) -> Callable[[Path], RunResult | None]:
+    def fail(folder: Path) -> RunResult | None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [OSError(28, "No space left on device"), KeyError("a bug"), EngineMissing("it cannot be run: refused", "Look.")],
+)
+def test_whatever_is_raised_for_one_image_is_its_outcome(place: Place, raised: Exception) -> None:
+    place.engine.on_run["plain"] = raising(raised)
+    outcomes = place.smoke(pack=True)
+    assert [name for name, outcome in outcomes.items() if outcome.passed] == ["tensory", "torchy"]
+    error = outcomes["plain"].error
+    assert error is not None
+    assert error.what.startswith("plain: ")
+    assert len(place.engine.packed) == 3, "it is packed all the same"
+    with pytest.raises(CertificateFailed, match="plain did not pass"):
+        smoke.require_passed(outcomes.values())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -175,15 +176,15 @@ def module_file(name: str) -> Path | None:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The suite's modules that a file imports, wherever it does so, or runs with ``python -m``."""
+    """The suite's modules that a file imports, wherever it does so, or runs with ``python -m`` or ``python -c``."""
     only_asked_for = {"smoke/__main__.py": "smoke.compare"}  # by --compare, and no certifying run does
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             found = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("smoke."):
-            found = [node.value]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found = re.findall(r"^smoke\.[a-z_.]+$|(?<=from )smoke\.[a-z_.]+(?= import )", node.value)
         else:
             continue
         for name in found:

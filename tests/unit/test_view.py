@@ -11,7 +11,7 @@ from assay import certificate, view
 from assay.errors import BuildFailed, UsageError
 from assay.images import Built
 from assay.smoke import Outcome
-from tests.unit import test_certificate as reports
+from tests.unit.certificate import reports
 
 BUILT = Built("k", None, "sha256:1", "sha256:2", (), (), 1_234_000_000, 4 * 10**9, 61.4, "now")
 
@@ -102,7 +102,7 @@ def outcome(broken: bool = False) -> Outcome:
         reports.fault(data, "lr-1.001")["state"] = "pass"
         reports.result(data, "cost.main").update(state="error", reason="crashed\nlast output: x")
     report = reports.report(data)
-    return Outcome("torchy", "cpu", 12.4, report, certificate.judge(report, reports.KNOWN))
+    return Outcome("torchy", "cpu", 12.4, report, certificate.judge(report, reports.SUITE))
 
 
 def test_the_results_of_an_image(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +134,7 @@ def test_a_fault_that_only_says_that_it_was_caught_is_shown_as_missed(capsys: py
     data = reports.whole()
     reports.fault(data, "lr-1.001")["metrics"] = []
     report = reports.report(data)
-    view.show_outcome(Outcome("x", "cpu", 1.0, report, certificate.judge(report, reports.KNOWN)))
+    view.show_outcome(Outcome("x", "cpu", 1.0, report, certificate.judge(report, reports.SUITE)))
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fault lr-1.001")]
     assert "MISSED" in row
 
@@ -160,3 +160,12 @@ def test_a_quiet_run_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_would_steer_the_terminal_is_taken_out() -> None:
     assert view.plain("\x1b[2J\x07wiped\u009b31m\nnext") == "[2Jwiped31m\nnext"
+
+
+def test_a_log_says_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = io.StringIO()
+    monkeypatch.setattr(view, "err", Console(file=target, width=200))
+    with view.SmokeView() as watch:
+        watch.start("torchy")
+        watch.done(outcome())
+    assert target.getvalue() == "torchy: training\ntorchy: training took 0 s\n"

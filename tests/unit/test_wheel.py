@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.certificate import Known
+from assay.certificate import Suites
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def installed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_suite_and_the_certificates_are_in_it(installed: Path, root: Path) -> None:
     release = installed / "assay/release"
-    assert Known.read(release) == Known.read(root)
+    assert Suites.read(release, installed / "assay/suites") == Suites.read(root)
     kept = {path.relative_to(root) for path in (root / "certificates").rglob("*.json")}
     assert {path.relative_to(release) for path in release.rglob("certificates/**/*.json")} == kept
     assert not list(installed.rglob("*.pyc"))

@@ -11,10 +11,11 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from assay.attestation import PrivateKey, PublicKey, WrongKey, generate, statement
+from assay.attestation import PrivateKey, PublicKey, WrongKey, generate
+from assay.certificate.statement import in_toto
 from assay.errors import UsageError, VerificationFailed
 
-STATEMENT = statement("app", "sha256:" + "0" * 64, "urn:x", {"grüße": 1})
+STATEMENT = in_toto("app", "sha256:" + "0" * 64, "urn:x", {"grüße": 1})
 
 
 @pytest.fixture

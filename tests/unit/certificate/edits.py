@@ -158,6 +158,7 @@ def edits(base: Base, most: int | None = None) -> Iterator[Edit]:
         more = {**base.predicate["faults"][0], "id": "another", "state": state}
         yield _edit(base, base.published, "fault: invented", "another", ("predicate", "faults"), added(more))
     yield from _of_the_whole(base, suite)
+    yield from _of_its_image(base, suite)
     yield from _of_the_plan(base, suite)
 
 
@@ -281,16 +282,14 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
     yield one("two images", ("subject",), lambda several: [*several, *several])
     yield one("no image", ("subject",), value([]))
     yield one("two digests", ("subject", 0, "digest"), lambda digest: {**digest, "sha512": zeros * 2})
-    others = {
-        "digest": other.digest_of(base.plan["framework"]["name"]) for other in base.suites.all if other != suite
-    }
-    for name in ("digest", "gates", "reference"):
-        where = ("predicate", "suite", name, "sha256")
-        for digest in (zeros, others.get(name)):
-            if digest:
-                yield one("another suite", where, value(digest))
-    for other in (each for each in base.suites.all if each.gates_digest != suite.gates_digest):
-        yield one("another suite", ("predicate", "suite", "gates", "sha256"), value(other.gates_digest))
+    name = base.plan["framework"]["name"]
+    for field, digests in (
+        ("digest", {each.digest_of(name) for each in base.suites.all} - {suite.digest_of(name)}),
+        ("gates", {each.gates_digest for each in base.suites.all} - {suite.gates_digest}),
+        ("reference", {each.reference for each in base.suites.all} - {suite.reference}),
+    ):
+        for digest in sorted({*digests, zeros} - {""}):
+            yield one("another suite", ("predicate", "suite", field, "sha256"), value(digest))
     reached = RANK[base.opened.verdict.level]
     for level in ("E5", "E6", "", "e2", *(name for name, rank in RANK.items() if rank > reached)):
         yield one("another level", ("predicate", "achieved"), value(level))
@@ -299,7 +298,21 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
     yield one("a part of the plan", ("predicate", "complete"), value(False))
     for moment in ("2099-01-01T00:00:00Z", "2001-01-01T00:00:00Z", "2026-01-01T00:00:00", "", "yesterday"):
         yield one("another time", ("predicate", "timeCreated"), value(moment))
-    facts = ("predicate", "image")
+    for name in ("results", "faults", "host", "plan", "suite", "image"):
+        yield one("a part left out", ("predicate",), without(name))
+
+
+def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
+    """Of the image that a certificate says it was made of."""
+    zeros, facts = "0" * 64, ("predicate", "image")
+
+    def one(kind: str, where: Path, change: Change, policy: Policy = base.published) -> Edit:
+        return _edit(base, policy, f"certificate: {kind}", ".".join(map(str, where[1:])), where, change)
+
+    if base.plan["device"] != "cpu":
+        for name, empty in (("gpu", []), ("driver", None), ("driver", "")):
+            yield one("no GPU in the host", ("predicate", "host", name), value(empty))
+        yield one("no GPU in the host", ("predicate", "host"), without("gpu"))
     yield one("another configuration", (*facts, "configDigest"), value("sha256:" + zeros))
     yield one("another layer", (*facts, "diffIDs"), lambda ids: [*ids[:-1], "sha256:" + zeros])
     yield one("a layer less", (*facts, "diffIDs"), lambda ids: ids[:-1])
@@ -307,12 +320,6 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
     yield one("other inputs", (*facts, "inputs"), updated(**{"images/x": zeros}), base.of_the_checkout)
     later = replace(base.of_the_checkout, suites=Suites(msgspec.structs.replace(suite, digests={}), (suite,)))
     yield Edit("certificate: of an earlier suite", "suite", base.statement, later)
-    for name in ("results", "faults", "host", "plan", "suite", "image"):
-        yield one("a part left out", ("predicate",), without(name))
-    if base.plan["device"] != "cpu":
-        for name, empty in (("gpu", []), ("driver", None), ("driver", "")):
-            yield one("no GPU in the host", ("predicate", "host", name), value(empty))
-        yield one("no GPU in the host", ("predicate", "host"), without("gpu"))
 
 
 def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
@@ -332,20 +339,22 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
                 yield one("another framework", (*where, "framework", "name"), value(name), policy)
         yield one("another framework", (*where, "framework", "name"), value("another"), policy)
         backends = plan["framework"].get("backends", [])
-        for changed_to in (["another"], [*backends, "another"], [*backends, *backends] or None, backends[1:] or None):
+        for changed_to in (
+            ["another"],
+            ["an,other"],
+            [*backends, "another"],
+            [*backends, *backends] or None,
+            backends[1:] or None,
+        ):
             if changed_to is not None and changed_to != backends:
                 yield one("other backends", (*where, "framework"), updated(backends=changed_to), policy)
         for at in range(len(plan["workloads"])):
             yield one("a workload less", (*where, "workloads"), without(at), policy)
         yield one("a workload twice", (*where, "workloads"), repeated(0), policy)
         yield one("an unknown workload", (*where, "workloads"), lambda several: [*several, "another"], policy)
-    for name, text in plan["labels"].items():
-        yield one("a label less", (*where, "labels"), without(name))
-        yield one("another label", (*where, "labels", name), value(text + "9"))
-        yield one("another label, with its evidence", (), _smaller(base, suite, labels={**plan["labels"], name: ""}))
-        less = {each: word for each, word in plan["labels"].items() if each != name}
-        yield one("a label less, with its evidence", (), _smaller(base, suite, labels=less))
-    yield one("a label more", (*where, "labels"), updated(more="1"))
+    odd = {"framework": {**plan["framework"], "backends": ["an,other"]}}
+    yield one("two backends in one, with its evidence", (), _smaller(base, suite, **odd), base.alone)
+    yield from _of_the_labels(base, suite, one)
     yield from _with_all_evidence(base, suite, one)
     for policy in (base.of_the_checkout, *((base.published,) if "plan" in suite.levels.promises else ())):
         for name in list(plan["packages"])[:8]:
@@ -353,6 +362,18 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
             yield one("another version", (*where, "packages", name), value("0"), policy)
         yield one("less time", (*where, "seconds_per_check"), value(1), policy)
         yield one("another module", (*where, "framework", "module"), value("math"), policy)
+
+
+def _of_the_labels(base: Base, suite: Suite, one: Callable[..., Edit]) -> Iterator[Edit]:
+    """Of what the image promises, alone and with all evidence to fit: its own labels tell."""
+    plan, where = base.plan, ("predicate", "plan")
+    for name, text in plan["labels"].items():
+        yield one("a label less", (*where, "labels"), without(name))
+        yield one("another label", (*where, "labels", name), value(text + "9"))
+        yield one("another label, with its evidence", (), _smaller(base, suite, labels={**plan["labels"], name: ""}))
+        less = {each: word for each, word in plan["labels"].items() if each != name}
+        yield one("a label less, with its evidence", (), _smaller(base, suite, labels=less))
+    yield one("a label more", (*where, "labels"), updated(more="1"))
 
 
 def _with_all_evidence(base: Base, suite: Suite, one: Callable[..., Edit]) -> Iterator[Edit]:
@@ -379,11 +400,12 @@ def _smaller(base: Base, suite: Suite, **fields: Any) -> Change:
     assert held_to is not None
     found = {one["id"]: one for one in base.predicate["results"]}
     faults = {one["id"]: one for one in base.predicate["faults"]}
-    fit = {one["id"]: one for one in reports.written(plan, suite)["results"]}
+    whole = reports.written(plan, suite)
+    fit = {one["id"]: one for one in (*whole["results"], *whole["faults"])}
     results = [
         found[each.id] if each.id in found and each.not_run is None else fit[each.id] for each in held_to.results()
     ]
-    kept = [faults[each.id] for each in held_to.faults() if each.id in faults]
+    kept = [faults.get(each.id, fit[each.id]) for each in held_to.faults()]
     return lambda statement: changed(
         statement, ("predicate",), updated(plan={**plan, "engine": "docker"}, results=results, faults=kept)
     )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.build.watching import phase_of
 from assay.engine.builds import remedy
 from assay.engine.progress import KEPT_LINES, Decoder, Step
 
@@ -64,6 +65,17 @@ def test_why_a_build_failed(form: object, name: str, reason: str, advice: str) -
     assert reason in decoder.reason()
     assert len(decoder.reason().splitlines()) == 1
     assert advice in remedy(decoder.text())
+
+
+@pytest.mark.parametrize("form", [list, compact])
+def test_what_the_exporter_does_is_a_step_each_once(form: object) -> None:
+    _, steps = decoded(form(recording("exported")))  # type: ignore[operator]
+    names = [step.name for step in steps]
+    assert [name for name in names if "layers" in name or "unpacking" in name] == [
+        "exporting layers",
+        "unpacking to docker.io/assay-recorded/x:latest",
+    ]
+    assert [phase for phase in map(phase_of, steps) if phase] == ["copying", "compressing", "unpacking"]
 
 
 def test_a_step_that_fails_silently_is_named_by_buildx_alone() -> None:

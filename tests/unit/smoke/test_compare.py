@@ -64,12 +64,13 @@ def test_a_statement_says_the_same_as_its_report():
 
 def test_the_hosts_own_statement_can_be_read():
     from assay import certificate
+    from assay.certificate.statement import STATEMENT_TYPE
 
     report = certificate.parse_report(json.dumps(REPORT).encode())
     image = {"name": "x", "digest": "sha256:" + SHA, "configDigest": "", "diffIDs": [], "inputs": {}}
     data = certificate.statement(report, certificate.Verdict("E2", (), ()), image, "docker 26")
     assert compare.compare(parsed(data), REPORT)["same_image"]
-    assert (compare.STATEMENT, compare.PREDICATE) == (certificate.STATEMENT_TYPE, certificate.PREDICATE_TYPE)
+    assert (compare.STATEMENT, compare.PREDICATE) == (STATEMENT_TYPE, certificate.PREDICATE_TYPE)
 
 
 def test_a_number_that_differs_is_shown_side_by_side():

@@ -1,8 +1,9 @@
 """JAX's plug-ins. Where there is no NVIDIA device, JAX starts none of them for CUDA, and need not check CUDA either.
 
 Before anything else JAX's plug-in for CUDA asks the driver how many GPUs there are. Without a driver that ends in a
-traceback of twenty lines on standard error, though nothing is wrong, and JAX goes on without CUDA. The condition here is
-JAX's own for leaving CUDA out, so that no GPU is ever hidden. Where a device is there, JAX checks, and says what it finds.
+traceback of twenty lines on standard error, though nothing is wrong, and JAX goes on without CUDA. The condition is
+JAX's own for leaving CUDA out, so that no GPU is ever hidden. Where a device is there, JAX checks, and says what it
+finds.
 """
 
 import os
