@@ -130,6 +130,10 @@ def _made(image: Image, lock: PackagesLock, on_step: Tell, how: How) -> Rootfs:
             pins = {package.name: package.version for package in lock.packages}
         else:
             if search.today is None:
+                older = None if how.fresh or how.locked or how.refresh else _kept_drift(lock, float("inf"))
+                if older:
+                    on_step(f"drifted: no archive answers, so as it was before: {older.drift}")
+                    return older
                 raise search.failure(str(kept_copy(lock.rootfs)))
             if how.locked:
                 raise _refused(image, lock, "; ".join(search.asked))
@@ -210,15 +214,15 @@ def _keep_drift(lock: PackagesLock, tar: Path, found: Drift) -> Rootfs:
     return Rootfs(kept, found)
 
 
-def _kept_drift(lock: PackagesLock) -> Rootfs | None:
-    """The drifted copy that is kept, if the archives were asked within a day."""
+def _kept_drift(lock: PackagesLock, age: float = ASK_AGAIN) -> Rootfs | None:
+    """The drifted copy that is kept, if the archives were asked within these seconds."""
     folder = _drifted(lock)
     try:
         record = msgspec.json.decode((folder / "record.json").read_bytes(), type=_Record)
     except (OSError, ValueError, RecursionError):
         return None
     tar = folder / f"{record.drift.rootfs}.tar"
-    if not 0 <= time.time() - record.asked < ASK_AGAIN or not re.fullmatch(r"[0-9a-f]{64}", record.drift.rootfs):
+    if not 0 <= time.time() - record.asked < age or not re.fullmatch(r"[0-9a-f]{64}", record.drift.rootfs):
         return None
     whole = tar.is_file() and files.sha256(tar) == record.drift.rootfs
     return Rootfs(tar, record.drift) if whole else None

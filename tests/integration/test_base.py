@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from assay.catalog import Catalog, Image
 from assay.engine import apt
 from assay.errors import BuildFailed
 from assay.images import Change, repository
-from assay.rootfs import How, PackagesLock, bootstrap, sources
+from assay.rootfs import How, bootstrap, sources
 from tests.integration.archives import Key, Server, packed, stanza
 from tests.integration.conftest import Quiet
 
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.skipif(not apt.available(), reason="a base is bootstrapped with root and apt only"),
 ]
-LEAF = "sensible-utils"  # a package that is in every base, and that nothing needs at a version
+LEAF = "debian-archive-keyring"  # it is in every base, and nothing needs it at a version
 
 
 def ignore(text: str) -> None:
@@ -88,91 +88,83 @@ def test_without_a_kept_base_what_to_do_is_said(oldest: Image, own_cache_folder:
 
 
 class Elsewhere:
-    """An archive on loopback that has a base's packages as the mirror has them; and one that moved on."""
+    """An archive on loopback that has what the mirror has of a suite, signed anew; and one that moved on."""
 
     def __init__(self, server: Server, key: Key, image: Image, folder: Path) -> None:
-        assert image.packages_lock is not None
-        self.server, self.key, self.image = server, key, image
-        self.lock = PackagesLock.read(image.packages_lock)
-        self.stanzas = self._stanzas(folder)
-        self.exact = self._line("exact", self.stanzas.values())
+        self.server, self.key, self.image, self.folder = server, key, image, folder
+        self.stanzas = list(self._stanzas())
+        self.exact = self._line("exact", self.stanzas)
 
-    def moved(self, folder: Path) -> str:
+    def moved(self) -> str:
         """The line of the same archive after one package got a newer version."""
-        deb = self._deb(folder)
-        subprocess.run(["dpkg-deb", "-R", str(deb), str(folder / "tree")], check=True)
-        control = folder / "tree/DEBIAN/control"
-        control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+moved", control.read_text()))
-        newer = packed(folder / "tree", folder / f"{LEAF}_moved_all.deb")
-        self.server.pool("moved", newer)
-        return self._line("moved", [*(text for name, text in self.stanzas.items() if name != LEAF), stanza(newer)])
-
-    def _stanzas(self, folder: Path) -> dict[str, str]:
-        private = apt.PrivateApt.make(
-            folder / "apt",
-            sources.mirror(self.image).lines,
-            keys=bootstrap.keys(bootstrap.programs()),
-        )
-        private.update(print)
-        locked = {package.name: package.version for package in self.lock.packages}
-        found = {}
-        for path in (private.folder / "lists").glob("*_Packages"):
-            for text in path.read_text().split("\n\n"):
-                name, version = (
-                    re.search(rf"^{field}: (.*)$", text, re.MULTILINE) for field in ("Package", "Version")
-                )
-                if name and version and locked.get(name[1]) == version[1]:
-                    # From which of the mirror's archives it comes is in its path.
-                    place = "security/" if "security" in path.name else "main/"
-                    found[name[1]] = re.sub(r"(?m)^Filename: ", f"Filename: {place}", text) + "\n"
-        if found.keys() != locked.keys():
-            pytest.skip(f"the mirror lacks what is locked: {sorted(locked.keys() - found.keys())}")
-        return found
-
-    def _line(self, name: str, stanzas: object) -> str:
-        address = self.server.archive(name, str(self.image.suite), stanzas, self.key)  # type: ignore[arg-type]
-        return f"deb [signed-by={self.key.public}] {address} {self.image.suite} main"
-
-    def _deb(self, folder: Path) -> Path:
-        found = re.search(r"^Filename: (.*)$", self.stanzas[LEAF], re.MULTILINE)
-        assert found is not None
-        data = self.server.read(f"exact/{found[1]}")
+        (now,) = [text for text in self.stanzas if text.startswith(f"Package: {LEAF}\n")]
+        name = re.search(r"^Filename: (.*)$", now, re.MULTILINE)
+        assert name is not None
+        data = self.server.read(f"exact/{name[1]}")
         assert data is not None
-        (folder / "locked.deb").write_bytes(data)
-        return folder / "locked.deb"
+        (self.folder / "now.deb").write_bytes(data)
+        subprocess.run(["dpkg-deb", "-R", str(self.folder / "now.deb"), str(self.folder / "tree")], check=True)
+        control = self.folder / "tree/DEBIAN/control"
+        control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+moved", control.read_text()))
+        newer = packed(self.folder / "tree", self.folder / f"{LEAF}_moved_all.deb")
+        self.server.pool("moved", newer)
+        return self._line("moved", [*(text for text in self.stanzas if text is not now), stanza(newer)])
+
+    def _stanzas(self) -> Iterator[str]:
+        keys = bootstrap.keys(bootstrap.programs())
+        private = apt.PrivateApt.make(self.folder / "apt", sources.mirror(self.image).lines, keys=keys)
+        private.update(print)
+        for path in (private.folder / "lists").glob("*_Packages"):
+            # From which of the mirror's archives a package comes is in its path.
+            place = "security/" if "security" in path.name else "main/"
+            for text in path.read_text().split("\n\n"):
+                if text.strip():
+                    yield re.sub(r"(?m)^Filename: ", f"Filename: {place}", text) + "\n"
+
+    def _line(self, name: str, stanzas: Iterable[str]) -> str:
+        address = self.server.archive(name, str(self.image.suite), stanzas, self.key)
+        return f"deb [signed-by={self.key.public}] {address} {self.image.suite} main"
 
 
 @pytest.fixture
-def elsewhere(oldest: Image, tmp_path: Path, own_cache_folder: Path) -> Iterator[Elsewhere]:
+def small(oldest: Image, tmp_path: Path) -> Image:
+    """The oldest suite with nothing on top of the minimum, which mmdebstrap makes in seconds."""
+    return dataclasses.replace(oldest, include=(), packages_lock=tmp_path / "packages.lock")
+
+
+@pytest.fixture
+def elsewhere(small: Image, tmp_path: Path, own_cache_folder: Path) -> Iterator[Elsewhere]:
     if shutil.which("gpg") is None:
         pytest.skip("archives are signed with gpg")
-    mirrors = {"main": "", "security": ""}
-    for line in sources.mirror(oldest).lines:
+    mirrors = {}
+    for line in sources.mirror(small).lines:
         _, address, suite, *_ = line.split()
         mirrors["security" if "security" in suite else "main"] = address
     with Server(tmp_path / "served", mirrors) as server:
-        yield Elsewhere(server, Key(tmp_path / "key"), oldest, tmp_path)
+        yield Elsewhere(server, Key(tmp_path / "key"), small, tmp_path)
 
 
 def test_what_moved_on_is_exact_from_the_snapshot_and_else_it_drifts(
-    elsewhere: Elsewhere, oldest: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Elsewhere, small: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three bases by mmdebstrap: of an archive that moved on, as it was then, and as it was locked."""
-    (tmp_path / "sources.list").write_text(elsewhere.moved(tmp_path) + "\n")
+    """Three bases by mmdebstrap: one to lock, one of an archive that moved on, and one of that as it was."""
+    (tmp_path / "sources.list").write_text(elsewhere.exact + "\n")
     monkeypatch.setenv("ASSAY_DEBIAN_SOURCES", str(tmp_path / "sources.list"))
     monkeypatch.setenv("ASSAY_DEBIAN_ARCHIVES", "none")
+    lock = rootfs.lock(dataclasses.replace(small, packages_lock=None), ignore)
+    (tmp_path / "packages.lock").write_text(lock.text(small.name))
+    rootfs.kept_copy(lock.rootfs).unlink()
+
+    (tmp_path / "sources.list").write_text(elsewhere.moved() + "\n")
     with pytest.raises(BuildFailed, match=f"cannot be made as it was locked.* lacks {LEAF} "):
-        rootfs.rootfs(oldest, ignore, How(locked=True))
-    (was,) = [package.version for package in elsewhere.lock.packages if package.name == LEAF]
-    drifted = rootfs.rootfs(oldest, ignore)
+        rootfs.rootfs(small, ignore, How(locked=True))
+    (was,) = [package.version for package in lock.packages if package.name == LEAF]
+    drifted = rootfs.rootfs(small, ignore)
     assert drifted.drift is not None
     assert drifted.drift.changes == (Change(LEAF, was, f"{was}+moved"),)
 
-    lock = PackagesLock(elsewhere.lock.packages, elsewhere.lock.rootfs, datetime(2026, 11, 20, tzinfo=UTC))
-    monkeypatch.setattr(PackagesLock, "read", lambda path: lock)
     (tmp_path / "archives.toml").write_text(f"snapshot = ['{elsewhere.exact}']\n")
     monkeypatch.setenv("ASSAY_DEBIAN_ARCHIVES", str(tmp_path / "archives.toml"))
-    assert rootfs.rootfs(oldest, ignore).drift == drifted.drift, "it is asked for anew tomorrow"
-    exact = rootfs.rootfs(oldest, ignore, How(refresh=True))
-    assert exact.drift is None
-    assert exact.tar == rootfs.kept_copy(lock.rootfs)
+    assert rootfs.rootfs(small, ignore) == drifted, "it is asked for anew tomorrow"
+    exact = rootfs.rootfs(small, ignore, How(refresh=True))
+    assert exact == rootfs.Rootfs(rootfs.kept_copy(lock.rootfs)), "the very tar that was locked"

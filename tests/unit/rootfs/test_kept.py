@@ -182,6 +182,21 @@ def test_a_drifted_base_is_asked_for_anew_after_a_day_or_on_demand(
     assert moved.asked != []
 
 
+def test_without_any_archive_the_last_drifted_copy_is_used(
+    image: catalog.Image, moved: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rootfs.rootfs(image, ignore)
+    moved.archives = {MIRROR.name: HALF, SNAPSHOT: SILENT}
+    later = time.time() + 24 * 3600 + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    said: list[str] = []
+    assert rootfs.rootfs(image, said.append).drift == DRIFT
+    assert said[-1].startswith("drifted: no archive answers, so as it was before: 1 package has moved")
+    for how in (How(refresh=True), How(locked=True), How(fresh=True)):
+        with pytest.raises(IndexFailed):
+            rootfs.rootfs(image, ignore, how)
+
+
 def test_a_damaged_drifted_copy_is_made_anew(image: catalog.Image, moved: World) -> None:
     folder = rootfs.rootfs(image, ignore).tar.parent
     for damage in ({"tar": b""}, {"record.json": b"{"}, {"record.json": b'{"asked": 1}'}):
