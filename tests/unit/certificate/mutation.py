@@ -1,6 +1,6 @@
 """The judge, tried by mutation: what each edit of a certificate costs, and which rule stands against which edit.
 
-    .venv/bin/python -m tests.unit.certificate.mutation
+    .venv/bin/python -m tests.unit.certificate.mutation [MOST]
 
 prints two tables: of each kind of edit how many there are and what they cost; of each rule how many edits it tells,
 how many of these no other rule tells, and one that passes where the judge is without it.
@@ -8,6 +8,7 @@ how many of these no other rule tells, and one that passes where the judge is wi
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -147,11 +148,12 @@ class Tables:
 
 
 def main() -> None:
-    """Try them all, every variant of every kind."""
+    """Try them all; with a number, of each kind of edit at most so many variants on one result."""
     began, found = time.monotonic(), Tables()
+    most = int(sys.argv[1]) if len(sys.argv) > 1 else None
     bases = [*kept().values(), *written().values()]
     for base in bases:
-        found.take(base, edits(base))
+        found.take(base, edits(base, most))
     print("\n".join(found.lines()))
     print(f"\n{found.count} edits of {len(bases)} certificates in {time.monotonic() - began:.0f} s")
     for text in found.lived[:40]:
