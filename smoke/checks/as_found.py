@@ -28,7 +28,8 @@ from smoke.report import Result, judged, metric
 REMEDY = "Run the same lines in the image by hand; what is said on stderr and true can be listed in its image.toml."
 MARGIN = 10  # seconds that are left to say that the program came to no end
 SHOWN = 5
-MOST_LINES, LONGEST_LINE = 200, 500
+MOST_LINES, LONGEST_LINE = 5000, 500
+KEPT_LINES = 200  # in the report; each is judged
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def run(_process: str, bench: Bench) -> Iterator[Result]:
     folder = bench.scratch / "as-found"
     folder.mkdir()
     ended = started(declared(plan.framework, "FIRST_LINES"), folder, plan.seconds_per_check - MARGIN)
-    bench.facts["as_found"] = {bench.backend: list(ended.stderr)}
+    bench.facts["as_found"] = {bench.backend: list(ended.stderr[:KEPT_LINES])}
     takes = declared(plan.framework, "TAKES_GPU") and (plan.device == "gpu" or host.has_gpu_device())
     yield judge(ended, "gpu" if takes else "cpu", plan.stderr, bench.gates["as_found"])
 
@@ -81,7 +82,8 @@ def _how(code: int) -> str:
 def _lines(said: object) -> tuple[str, ...]:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else ""
     lines = [line.rstrip()[:LONGEST_LINE] for line in re.split(r"[\r\n]+", text) if line.strip()]
-    return tuple(lines[:MOST_LINES])
+    more = [f"and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
+    return (*lines[:MOST_LINES], *more)
 
 
 def judge(ended: Ended, device: str, allowed: Sequence[str], gates: Mapping[str, str]) -> Result:

@@ -69,7 +69,7 @@ for _ in range(2):
     solver.step(1)
     losses.append(float(solver.net.blobs["loss"].data))
 solver.net.save("line.caffemodel")
-again = caffe.Net("line.prototxt", "line.caffemodel", caffe.TEST)
+again = caffe.Net("line.prototxt", caffe.TEST, weights="line.caffemodel")
 
 import json
 loaded = (again.params["score"][0].data == solver.net.params["score"][0].data).all()
