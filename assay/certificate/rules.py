@@ -108,7 +108,9 @@ def no_unknown_result(case: Case) -> Found:
     """Each result is one that the plan must have: an invented one may stand for one that is gone."""
     for result in case.report.results:
         if result.id not in case.expected:
-            yield result.id, "no result of this plan has this id" + _why_not(result)
+            # A family that ended before it had results of its own says why under its own name.
+            why = f": {result.reason[:2000]}" if result.state != "pass" and result.reason else ""
+            yield result.id, f"no result of this plan has this id{why}"
 
 
 def no_result_twice(case: Case) -> Found:
@@ -290,11 +292,6 @@ RULES: tuple[Rule, ...] = (
     fault_numbers,
     fault_beyond_its_gate,
 )
-
-
-def _why_not(result: Result) -> str:
-    """What a result that stands for a whole family says: it ended before it had results of its own."""
-    return f": {result.reason[:2000]}" if result.state != "pass" and result.reason else ""
 
 
 def _told_by_numbers(case: Case, result: Result) -> bool:
