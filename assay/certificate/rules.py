@@ -55,9 +55,6 @@ class Case:
                 yield fault, self.faults[fault.id]
 
 
-# The plan and the whole
-
-
 def whole_run(case: Case) -> Found:
     """All of the plan was run."""
     if not case.report.complete:
@@ -140,7 +137,7 @@ def failure_believed(case: Case) -> Found:
     """A result that says that it failed did, whatever its numbers say."""
     for result in case.report.results:
         if result.id in case.expected and result.state in {"fail", "error"} and not _told_by_numbers(case, result):
-            yield result.id, result.reason or ("failed" if result.state == "fail" else "ended in error")
+            yield result.id, result.reason or f"it says {result.state}"
 
 
 def not_run_as_declared(case: Case) -> Found:
@@ -297,5 +294,5 @@ RULES: tuple[Rule, ...] = (
 def _told_by_numbers(case: Case, result: Result) -> bool:
     """Whether a failure is told by its numbers anyway, so that its own words would only say it again."""
     one = case.expected[result.id]
-    told = (*gates.beyond(result.metrics, one.metrics), *gates.not_measured(result.metrics, one.metrics))
+    told = [*gates.beyond(result.metrics, one.metrics), *gates.not_measured(result.metrics, one.metrics)]
     return result.state == "fail" and one.not_run is None and bool(told)
