@@ -55,9 +55,6 @@ class Case:
                 yield fault, self.faults[fault.id]
 
 
-# The plan and the whole
-
-
 def whole_run(case: Case) -> Found:
     """All of the plan was run."""
     if not case.report.complete:
@@ -108,7 +105,9 @@ def no_unknown_result(case: Case) -> Found:
     """Each result is one that the plan must have: an invented one may stand for one that is gone."""
     for result in case.report.results:
         if result.id not in case.expected:
-            yield result.id, "no result of this plan has this id" + _why_not(result)
+            # A family that ended before it had results of its own says why under its own name.
+            why = f": {result.reason[:2000]}" if result.state != "pass" and result.reason else ""
+            yield result.id, f"no result of this plan has this id{why}"
 
 
 def no_result_twice(case: Case) -> Found:
@@ -138,7 +137,7 @@ def failure_believed(case: Case) -> Found:
     """A result that says that it failed did, whatever its numbers say."""
     for result in case.report.results:
         if result.id in case.expected and result.state in {"fail", "error"} and not _told_by_numbers(case, result):
-            yield result.id, result.reason or ("failed" if result.state == "fail" else "ended in error")
+            yield result.id, result.reason or f"it says {result.state}"
 
 
 def not_run_as_declared(case: Case) -> Found:
@@ -292,13 +291,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _why_not(result: Result) -> str:
-    """What a result that stands for a whole family says: it ended before it had results of its own."""
-    return f": {result.reason[:2000]}" if result.state != "pass" and result.reason else ""
-
-
 def _told_by_numbers(case: Case, result: Result) -> bool:
     """Whether a failure is told by its numbers anyway, so that its own words would only say it again."""
     one = case.expected[result.id]
-    told = (*gates.beyond(result.metrics, one.metrics), *gates.not_measured(result.metrics, one.metrics))
+    told = [*gates.beyond(result.metrics, one.metrics), *gates.not_measured(result.metrics, one.metrics)]
     return result.state == "fail" and one.not_run is None and bool(told)
