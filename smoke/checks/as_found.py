@@ -28,6 +28,7 @@ from smoke.report import Result, judged, metric
 REMEDY = "Run the same lines in the image by hand; what is said on stderr and true can be listed in its image.toml."
 MARGIN = 10  # seconds that are left to say that the program came to no end
 SHOWN = 5
+_PATH = re.compile(r"(?<![\w.+/-])/(?:[\w.+-]+/)+([\w.+-]+)")
 MOST_LINES, LONGEST_LINE = 5000, 500
 KEPT_LINES = 200  # in the report; each is judged
 
@@ -81,9 +82,14 @@ def _how(code: int) -> str:
 
 def _lines(said: object) -> tuple[str, ...]:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else ""
-    lines = [line.rstrip()[:LONGEST_LINE] for line in re.split(r"[\r\n]+", text) if line.strip()]
+    lines = [_PATH.sub(_shown, line.rstrip())[:LONGEST_LINE] for line in re.split(r"[\r\n]+", text) if line.strip()]
     more = [f"and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
     return (*lines[:MOST_LINES], *more)
+
+
+def _shown(path: re.Match[str]) -> str:
+    """A path as it stands in the report: one of the machine that the framework was compiled on, by its last part."""
+    return path[0] if Path(path[0]).exists() else path[1]
 
 
 def judge(ended: Ended, device: str, allowed: Sequence[str], gates: Mapping[str, str]) -> Result:

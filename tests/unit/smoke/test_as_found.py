@@ -160,7 +160,7 @@ WRITE = "import json, os, sys; open({path!r}, 'w').write(json.dumps([dict(os.env
 def test_the_first_lines_have_a_user_s_environment_and_a_training_process_what_it_says(copy: Path) -> None:
     """Nothing of the suite's is about the first lines; what is about the others stands in their results."""
     user, found, trained = (str(copy / name) for name in ("user.json", "found.json", "trained.json"))
-    subprocess.run([sys.executable, "-c", WRITE.format(path=user)], check=True)
+    subprocess.run([sys.executable, "-c", WRITE.format(path=user)], env=dict(os.environ), check=True)
     first_lines(copy, WRITE.format(path=found))
     exact = copy / "smoke/checks/exact.py"
     exact.write_text(f"{exact.read_text()}\n{WRITE.format(path=trained)}\n")
@@ -211,3 +211,11 @@ def test_each_framework_s_first_lines_are_a_program_that_imports_it_first(name: 
     assert name in imported or name in lines[0] or name in lines[1]
     assert "smoke" not in program
     assert isinstance(plan.declared(name, "TAKES_GPU"), bool)
+
+
+def test_a_path_of_the_machine_that_compiled_is_shown_by_its_last_part(tmp_path):
+    there = tmp_path / "here.py"
+    there.touch()
+    program = f"import sys; print('[1] /build/x/src/base.cc:79: none, {there}:3, a/b c//d', file=sys.stderr)"
+    ended = as_found.started(program, tmp_path, 20)
+    assert ended.stderr == (f"[1] base.cc:79: none, {there}:3, a/b c//d",)
