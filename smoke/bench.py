@@ -69,7 +69,8 @@ class Bench:
         ``SWITCHES`` there has them by the family, the check_id, a class of numbers, the device, or "deterministic";
         each also for one backend only. A device that is the only one needs no switch.
         """
-        chosen = [family, check_id, check_id.rpartition(".")[2]]
+        precision = check_id.rpartition(".")[2]
+        chosen = [family, check_id, *([precision] if precision in PRECISIONS else [])]
         chosen += [self.plan.device] if self.plan.device == "gpu" or host.has_gpu_device() else []
         chosen += ["deterministic"] if self._deterministic else []
         switches: Mapping[str, tuple[str, ...]] = declared(self.plan.framework, "SWITCHES")

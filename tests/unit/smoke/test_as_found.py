@@ -193,6 +193,7 @@ def switches(
 
 def test_switches_are_said_for_what_they_are_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bench.host, "has_gpu_device", lambda: False)
+    assert "off a GPU" not in switches(monkeypatch, tmp_path, "cpu", False, "device.cpu"), "there is no other device"
     on_the_cpu = (*bench.ALWAYS, *bench.SIDE_BY_SIDE, "of the family")
     assert switches(monkeypatch, tmp_path, "cpu", False, "P2.train.f32") == (*on_the_cpu, "exact", "of two")
     found = switches(monkeypatch, tmp_path, "gpu", True, "P2.train.f64")
