@@ -19,22 +19,22 @@ from assay import (
     attestation,
     build,
     catalog,
+    certify,
     doctor,
     engine,
     lock,
-    paths,
     planning,
     publish,
     reproduce,
-    smoke,
-    table,
     verify,
     view,
 )
 from assay.attestation import PrivateKey, PublicKey
 from assay.certificate import LEVELS, Suites
+from assay.certify import table
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, UsageError, of_the_system, together
+from assay.host import paths
 from assay.images import Built, drifts, read_images, registry_bytes
 from assay.images import smallest as smallest_built
 from assay.registry import Reference
@@ -142,15 +142,15 @@ def smoke_command(
     if junit and not junit.absolute().parent.is_dir():
         raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
     bound = parse_size(memory) if memory else None
-    options = smoke.Options(device=device, again=again, memory_bytes=bound, pack=pack)
+    options = certify.Options(device=device, again=again, memory_bytes=bound, pack=pack)
     watching = view.SmokeView(quiet=as_json)
     with engine.find() as found, watching:
-        outcomes = smoke.smoke(known, found, images, options, watching.start, watching.done)
+        outcomes = certify.certify(known, found, images, options, watching.start, watching.done)
     if as_json:
-        click.echo(json.dumps([smoke.row(outcome) for outcome in outcomes], indent=1))
+        click.echo(json.dumps([certify.row(outcome) for outcome in outcomes], indent=1))
     if junit:
-        junit.write_bytes(smoke.junit(outcomes))
-    smoke.require_passed(outcomes)
+        junit.write_bytes(certify.junit(outcomes))
+    certify.require_passed(outcomes)
 
 
 def parse_size(text: str) -> int:

@@ -16,12 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from assay import verify
+from assay.certify import Outcome
 from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
 from assay.images import Built
 from assay.publish import Published
 from assay.reproduce import Rebuilt, Reproduced, Sameness
-from assay.smoke import Outcome
 
 # Where nobody looks (a pipe, a log) lines are as long as they need to be.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)

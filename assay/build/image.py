@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uv
 
-from assay import paths, planning, rootfs
+from assay import planning, rootfs
 from assay.build.ahead import Ahead
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
@@ -26,7 +26,7 @@ from assay.catalog import Catalog, Image
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import files, network
+from assay.host import files, network, paths
 from assay.host.holders import Holder
 from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
 from assay.planning import ENVIRONMENT

@@ -24,9 +24,10 @@ import msgspec
 import requests
 from urllib3 import Retry
 
-from assay import dockerauth, strict
+from assay import dockerauth
 from assay.dockerauth import Credentials
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
+from assay.host import strict
 from assay.registry import address
 from assay.registry.address import Address
 from assay.registry.bounded import SECONDS, BoundedAdapter, BoundedSession, Meter, metered

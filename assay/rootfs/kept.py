@@ -17,10 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from assay import paths
 from assay.catalog import Image
 from assay.errors import BuildFailed, UsageError
-from assay.host import files, tars
+from assay.host import files, paths, tars
 from assay.host.files import Tell
 from assay.images import Change, Drift
 from assay.rootfs import bootstrap, drift, sources

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
-from assay import build, cli, doctor, engine, errors, reproduce, rootfs, smoke
+from assay import build, certify, cli, doctor, engine, errors, reproduce, rootfs
 from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import (
@@ -354,23 +354,23 @@ def test_plan(assay_: Callable[..., Ran]) -> None:
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, as_json: bool) -> None:
-    seen: list[smoke.Options] = []
+    seen: list[certify.Options] = []
 
-    def run(cat: object, found: object, images: object, options: smoke.Options, start: Any, done: Any) -> Any:
+    def run(cat: object, found: object, images: object, options: certify.Options, start: Any, done: Any) -> Any:
         seen.append(options)
         start("torchy")
-        outcome = smoke.Outcome("torchy", options.device, error=UsageError("torchy is not built", "Build it."))
+        outcome = certify.Outcome("torchy", options.device, error=UsageError("torchy is not built", "Build it."))
         done(outcome)
         return [outcome]
 
-    monkeypatch.setattr(smoke, "smoke", run)
+    monkeypatch.setattr(certify, "certify", run)
     junit = tmp_path / "junit.xml"
     arguments = ["smoke", "torchy", "--device", "gpu", "--again", "--memory", "8g", "--junit", str(junit)]
     ran = assay_(*arguments, *(["--json"] if as_json else []))
     *progress, what, todo = ran.err.splitlines()
     assert progress == ([] if as_json else ["torchy: training", "torchy: training took 0 s"])
     Ran(ran.code, ran.out, f"{what}\n{todo}").refused(1, "torchy did not pass")
-    assert seen == [smoke.Options(device="gpu", again=True, memory_bytes=8 * 2**30)]
+    assert seen == [certify.Options(device="gpu", again=True, memory_bytes=8 * 2**30)]
     assert b"torchy is not built" in junit.read_bytes()
     if as_json:
         assert json.loads(ran.out)[0]["error"] == "torchy is not built"

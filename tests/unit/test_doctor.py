@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from assay import certificate, compatibility, doctor, paths, view
+from assay import certificate, compatibility, doctor, view
 from assay.compatibility import Code, Gpu, ImageFacts, Machine, Verdict
 from assay.doctor import Surroundings, Tools
 from assay.engine import Status
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
+from assay.host import paths
 from assay.host.gpus import Listed, Nvidia
 from assay.host.machine import Room
 from assay.images import Built, write_images
@@ -591,6 +592,6 @@ def test_what_a_person_sees(place: Path, monkeypatch: pytest.MonkeyPatch, termin
 def test_what_this_assay_came_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkout that it is installed from, or the folder in the wheel."""
     assert paths.release() == ROOT
-    monkeypatch.setattr(paths, "__file__", str(tmp_path / "assay/paths.py"))
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "assay/host/paths.py"))
     (tmp_path / "assay/release").mkdir(parents=True)
     assert paths.release() == tmp_path / "assay/release"

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from assay import certificate, view
+from assay.certify import Outcome
 from assay.errors import BuildFailed, UsageError
 from assay.images import Built
-from assay.smoke import Outcome
 from tests.unit.certificate import reports
 
 BUILT = Built("k", None, "sha256:1", "sha256:2", (), (), 1_234_000_000, 4 * 10**9, 61.4, "now")

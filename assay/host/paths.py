@@ -17,6 +17,6 @@ def cache() -> Path:
 def release() -> Path:
     """The folder that holds the suite and the certificates of this Assay: in the installed package, else the checkout
     that it is installed from."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     shipped = package / "release"
     return shipped if shipped.is_dir() else package.parent

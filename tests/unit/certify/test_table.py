@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from assay import catalog, certificate, table
+from assay import catalog, certificate
 from assay.certificate import Suite, Suites
+from assay.certify import table
 from assay.errors import UsageError, VerificationFailed
 from tests.conftest import ROOT
 from tests.unit.certificate import reports

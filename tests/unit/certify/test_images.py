@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import catalog, certificate, images, planning, smoke
+from assay import catalog, certificate, certify, images, planning
+from assay.certify import Options, Outcome
 from assay.engine import RunRequest, RunResult
 from assay.errors import CertificateFailed, EngineMissing, UsageError
 from assay.images import Built, tag, write_images
-from assay.smoke import Options, Outcome
 from tests.unit.certificate import reports
 from tests.unit.repository import repository
 
@@ -93,7 +93,7 @@ class Place:
     def smoke(self, *names: str, **options: Any) -> dict[str, Outcome]:
         told: list[Outcome] = []
         self.begun = []
-        made = smoke.smoke(
+        made = certify.certify(
             self.catalog,
             self.engine,  # type: ignore[arg-type]
             names,
@@ -132,7 +132,7 @@ def test_every_built_image_gets_its_certificate(place: Place) -> None:
         assert "images/base/trixie/packages.lock" in statement["predicate"]["image"]["inputs"]
         assert (place.root / f"build/reports/{name}/cpu.json").is_file()
         assert "last words" in (place.root / f"build/reports/{name}/cpu.log").read_text()
-    smoke.require_passed(outcomes.values())
+    certify.require_passed(outcomes.values())
 
 
 def test_what_a_container_gets(place: Place) -> None:
@@ -234,7 +234,7 @@ def test_it_is_that_images_outcome_and_the_others_go_on(
     assert outcomes["tensory"].passed
     assert outcomes["torchy"].passed
     with pytest.raises(CertificateFailed, match=r"^plain did not pass"):
-        smoke.require_passed(outcomes.values())
+        certify.require_passed(outcomes.values())
 
 
 def test_what_a_container_leaves_besides_its_report_is_cleared_away(place: Place) -> None:
@@ -260,7 +260,7 @@ def test_a_failed_check_is_in_the_certificate(place: Place) -> None:
     assert not outcome.passed
     assert json.loads(place.certificate("plain").read_text())["predicate"]["achieved"] == "E1"
     with pytest.raises(CertificateFailed):
-        smoke.require_passed([outcome])
+        certify.require_passed([outcome])
 
 
 def test_an_engine_that_dies_ends_the_run(place: Place) -> None:
@@ -429,7 +429,7 @@ def bad(place: Place) -> list[Outcome]:
 
 
 def test_junit(place: Place) -> None:
-    top = ElementTree.fromstring(smoke.junit(bad(place)))
+    top = ElementTree.fromstring(certify.junit(bad(place)))
     plain, tensory, torchy = top
     assert [suite.get("name") for suite in top] == ["plain.cpu", "tensory.cpu", "torchy.cpu"]
     for suite in top:
@@ -454,11 +454,11 @@ def test_junit_of_any_text_is_xml(text: str, seconds: str) -> None:
     data["results"][0].update(reason=text, id=text, seconds=seconds, state="error")
     report = reports.report(data)
     verdict = certificate.judge(report, reports.SUITE)
-    ElementTree.fromstring(smoke.junit([Outcome("x", "cpu", report=report, verdict=verdict)]))
+    ElementTree.fromstring(certify.junit([Outcome("x", "cpu", report=report, verdict=verdict)]))
 
 
 def test_rows(place: Place) -> None:
-    rows = json.loads(json.dumps([smoke.row(outcome) for outcome in bad(place)]))
+    rows = json.loads(json.dumps([certify.row(outcome) for outcome in bad(place)]))
     plain, tensory, torchy = rows
     assert plain == {
         "image": "plain",
@@ -517,4 +517,4 @@ def test_whatever_is_raised_for_one_image_is_its_outcome(place: Place, raised: E
     assert error.what.startswith("plain: ")
     assert len(place.engine.packed) == 3, "it is packed all the same"
     with pytest.raises(CertificateFailed, match="plain did not pass"):
-        smoke.require_passed(outcomes.values())
+        certify.require_passed(outcomes.values())
