@@ -16,7 +16,7 @@ from assay import view
 from assay.errors import BuildFailed
 from assay.images import Built
 
-RECORDING = Path(__file__).parent / "data" / "view" / "cold.jsonl"
+RECORDING = Path(__file__).parents[1] / "data" / "view" / "cold.jsonl"
 EVENTS: list[dict[str, Any]] = [json.loads(line) for line in RECORDING.read_text().splitlines()]
 NEVER = 60  # seconds without a line
 
