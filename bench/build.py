@@ -20,8 +20,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay import build, catalog, engine, rootfs, view
+from assay import build, catalog, engine, rootfs
 from assay.catalog import Catalog, Image
+from assay.cli.console import say_table, size
+from assay.cli.progress import BuildView
 from assay.engine import Engine
 from assay.host import network
 from assay.images import drifts, read_images, repository, tag
@@ -86,7 +88,7 @@ def cold(root: Path, known: Catalog, found: Engine, rows: list[tuple[str, str]])
     (root / "build/images.json").unlink(missing_ok=True)
     with Peak(found.data_root()) as peak, timed(rows, "cold build of every image"):
         run(root, "build", "--pack")
-    rows.append(("disk at its peak, above what it was", view.size(peak.most)))
+    rows.append(("disk at its peak, above what it was", size(peak.most)))
 
 
 def changed_pin(root: Path, image: Image, rows: list[tuple[str, str]]) -> None:
@@ -106,7 +108,7 @@ def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[
     """The image and its stack without any cache, then the obvious Dockerfile on the same base."""
     bottom = known.ancestors(image)[-1]
     parent = tag(bottom.name, "latest")
-    with view.BuildView() as watching, timed(rows, f"{image.name} and its stack, no cache"):
+    with BuildView() as watching, timed(rows, f"{image.name} and its stack, no cache"):
         options = build.Options(no_cache=True, suffix="-bench", keep_base=True)
         build.build(known, found, [image.name], watching, options)
     for other in (image, *known.ancestors(image)):
@@ -135,7 +137,7 @@ def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[
             subprocess.run([*argv, str(folder)], env=found.environment, check=True, capture_output=True)
     facts = found.image("assay-bench/plain:latest")
     if facts:
-        rows.append((f"{image.name}, plain: compressed", view.size(facts.compressed_bytes)))
+        rows.append((f"{image.name}, plain: compressed", size(facts.compressed_bytes)))
     found.remove("assay-bench/plain:latest")
 
 
@@ -160,11 +162,11 @@ def main() -> None:
             against_plain(known, found, image, rows)
             changed_pin(root, known.frameworks()[-1], rows)
     for name, built in read_images(root).images.items():
-        sizes = f"{view.size(built.compressed_bytes)} compressed, {view.size(built.uncompressed_bytes)} on disk"
+        sizes = f"{size(built.compressed_bytes)} compressed, {size(built.uncompressed_bytes)} on disk"
         rows.append((name, f"{sizes}, {built.seconds:.0f} s"))
     drifted = drifts(read_images(root).images)
     rows += [(f"{name}, drifted", str(drift)) for name, drift in drifted.items()] or [("drifted", "nothing")]
-    view.out.print(view.table(("what", "measured"), rows))
+    say_table(("what", "measured"), rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from assay import build, catalog, engine, view
+from assay import build, catalog, engine
+from assay.cli.progress import BuildView
 from assay.errors import AssayError
 from assay.images import Built
 
@@ -23,7 +24,7 @@ class Recorder:
     """A view that shows a build as ever, and writes down each call."""
 
     def __init__(self, out: Path) -> None:
-        self._shown = view.BuildView()
+        self._shown = BuildView()
         self._out = out.open("w", encoding="utf-8")
         self._started = time.monotonic()
         self._lock = threading.Lock()

@@ -45,7 +45,7 @@ def smoke_command(
         known.get(name)
     if junit and not junit.absolute().parent.is_dir():
         raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
-    how = certify.Options(memory_bytes=engine.parse_size(memory) if memory else None, **options)
+    how = certify.Options(memory_bytes=None if memory is None else engine.parse_size(memory), **options)
     view = SmokeView(quiet=as_json)
     with engine.find() as found, view:
         outcomes = certify.certify(known, found, images, how, view.start, view.done)

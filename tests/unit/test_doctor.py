@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from assay import certificate, compatibility, doctor, view
+from assay import certificate, compatibility, doctor
+from assay.cli import console
+from assay.cli.doctor import show_diagnosis
 from assay.compatibility import Code, Gpu, ImageFacts, Machine, Verdict
 from assay.doctor import Surroundings, Tools
 from assay.engine import Status
@@ -577,9 +579,10 @@ def test_no_certificates_is_a_usage_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_what_a_person_sees(place: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     target = io.StringIO()
-    monkeypatch.setattr(view, "out", Console(file=target, force_terminal=terminal, width=200, soft_wrap=True))
+    shown = Console(file=target, force_terminal=terminal, width=200, soft_wrap=True)
+    monkeypatch.setattr(console, "standard_output", lambda: shown)
     keep(place / "certificates", statement("evil", framework="x\x1b[2Jy"), "evil/cpu")
-    view.show_diagnosis(doctor.diagnose(gathered(place)))
+    show_diagnosis(doctor.diagnose(gathered(place)))
     text = target.getvalue()
     assert ("\x1b[" in text) == terminal
     assert "\x1b[2J" not in text

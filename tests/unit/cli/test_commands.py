@@ -4,18 +4,21 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
-from assay import build, certify, cli, doctor, engine, errors, reproduce, rootfs
+from assay import build, certificate, certify, cli, doctor, engine, errors, reproduce, rootfs
 from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import (
@@ -29,6 +32,7 @@ from assay.errors import (
 )
 from assay.images import Built, Change, Drift, Images, write_images
 from tests import published
+from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry, serving
 from tests.unit.repository import repository
 
@@ -456,7 +460,7 @@ def test_engine_status(
 
 def test_the_other_engine_commands(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     assert assay_("engine", "up").out == "docker 28 (fake): up\n"
-    assert assay_("engine", "prune").out == "2 MB freed\n"
+    assert assay_("engine", "prune").out == "2.00 MB freed\n"
     assert assay_("engine", "down").out == "it was not running\n"
     monkeypatch.setattr(EmbeddedEngine, "down", lambda self: True)
     assert assay_("engine", "down").out == "stopped\n"
@@ -471,6 +475,34 @@ def test_help_and_version(assay_: Callable[..., Ran]) -> None:
         assert assay_(name, "-h").code == 0
 
 
+LIGHT = """
+import sys
+before = set(sys.modules)
+from assay.cli import cli
+for arguments in (["--version"], ["--help"], ["build", "--help"], ["doctor", "--help"]):
+    try:
+        cli.main(arguments)
+    except SystemExit as ended:
+        assert not ended.code
+print("\\n" + " ".join(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_version_and_help_import_nothing_that_commands_need() -> None:
+    said = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    modules = said.splitlines()[-1].split()
+    theirs = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
+    assert theirs == {"assay", "click"}
+    ours = {name for name in modules if name.startswith("assay.")}
+    assert {name for name in ours if not name.startswith("assay.cli")} == {"assay.errors"}
+
+
+def test_the_levels_that_verify_takes_are_those_that_there_are() -> None:
+    (require,) = [option for option in cli.cli.commands["verify"].params if option.name == "require"]
+    assert isinstance(require.type, click.Choice)
+    assert list(require.type.choices) == list(certificate.LEVELS)
+
+
 @pytest.mark.parametrize("arguments", [[], ["engine"]])
 def test_a_command_is_missing(assay_: Callable[..., Ran], arguments: list[str]) -> None:
     ran = assay_(*arguments)
@@ -480,19 +512,25 @@ def test_a_command_is_missing(assay_: Callable[..., Ran], arguments: list[str]) 
 
 
 def test_every_command_has_a_line_of_help() -> None:
-    for command in (*cli.cli.commands.values(), *cli.engine_group.commands.values()):
+    engine_group = cli.cli.commands["engine"]
+    assert isinstance(engine_group, click.Group)
+    for command in (*cli.cli.commands.values(), *engine_group.commands.values()):
         assert command.get_short_help_str()
 
 
 @pytest.mark.parametrize(("text", "number"), [("512m", 2**29), ("8g", 2**33), ("8G", 2**33), ("1k", 1024), ("7", 7)])
-def test_sizes(text: str, number: int) -> None:
-    assert cli.parse_size(text) == number
+def test_the_memory_of_a_smoke_run(
+    assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, text: str, number: int
+) -> None:
+    seen: list[int | None] = []
+    monkeypatch.setattr(certify, "certify", lambda *a: seen.append(a[3].memory_bytes) or [])
+    assert assay_("smoke", "--memory", text).code == 0
+    assert seen == [number]
 
 
-@pytest.mark.parametrize("text", ["", "g", "0", "0g", "-1g", "1.5g", "8gb", "8 g", "²g", "x"])
-def test_no_sizes(text: str) -> None:
-    with pytest.raises(UsageError):
-        cli.parse_size(text)
+@pytest.mark.parametrize("text", ["", "g", "0", "0g", "-1g", "1.5g", "8gb", "8 g", "²g", "x", "9" * 400])
+def test_no_memory(assay_: Callable[..., Ran], text: str) -> None:
+    assay_("smoke", f"--memory={text}").refused(2, f"{text!r} is no size", "such as 8g")
 
 
 def test_the_embedded_engine_without_root_is_3(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:

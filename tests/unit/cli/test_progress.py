@@ -1,4 +1,4 @@
-"""What a log shows of a build: the recording of a real cold one, replayed second by second."""
+"""What is shown of a build; in a log, by the recording of a real cold one, replayed second by second."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from assay import view
-from assay.errors import BuildFailed
+from assay.cli.progress import BuildView
+from assay.errors import BuildFailed, UsageError
 from assay.images import Built
 
 RECORDING = Path(__file__).parents[1] / "data" / "view" / "cold.jsonl"
 EVENTS: list[dict[str, Any]] = [json.loads(line) for line in RECORDING.read_text().splitlines()]
 NEVER = 60  # seconds without a line
+
+
+BUILT = Built("k", None, "sha256:1", "sha256:2", (), (), 1_234_000_000, 4 * 10**9, 61.4, "now")
 
 
 class Log(io.StringIO):
@@ -28,7 +31,7 @@ class Log(io.StringIO):
         super().__init__()
         self.now = 0.0
         self.lines: list[tuple[float, str]] = []
-        self.view = view.BuildView(Console(file=self, width=240, soft_wrap=True, highlight=False), lambda: self.now)
+        self.view = BuildView(Console(file=self, width=240, soft_wrap=True, highlight=False), lambda: self.now)
 
     def write(self, text: str) -> int:
         self.lines += [(self.now, line) for line in text.splitlines() if line.strip()]
@@ -130,8 +133,62 @@ def test_what_has_ended_is_not_said_again() -> None:
 def test_it_beats_by_itself_and_ends() -> None:
     target = io.StringIO()
     ticks = itertools.count(0, 40)
-    with view.BuildView(Console(file=target, width=240), lambda: float(next(ticks))) as watch:
+    with BuildView(Console(file=target, width=240), lambda: float(next(ticks))) as watch:
         watch.phase("a", "compressing")
         while "compressing, " not in target.getvalue():
             pass
     assert not watch._beating.is_alive()
+
+
+def shown(terminal: bool = False) -> str:
+    """What a build of three images looks like."""
+    target = io.StringIO()
+    console = Console(file=target, force_terminal=terminal, width=100, soft_wrap=True, highlight=False)
+    with BuildView(console) as watch:
+        watch.phase("this build", "waiting for another build (in /x, process 7)")
+        watch.phase("this build", "")
+        watch.start("base/trixie")
+        watch.phase("base/trixie", "bootstrapping")
+        watch.step("base/trixie", "Unpacking  libc6\n[bold]")
+        watch.done("base/trixie", BUILT, fresh=True)
+        watch.done("cuda/1.0", BUILT, fresh=False)
+        watch.failed("torchy", BuildFailed("torchy was not built: [red]E", "Mend it."))
+        watch.failed("child", None)
+    return target.getvalue()
+
+
+def test_a_build_in_a_log_is_a_plain_line_per_event() -> None:
+    assert shown().splitlines() == [
+        "this build: waiting for another build (in /x, process 7)",
+        "this build: waiting for another build (in /x, process 7) took 0 s",
+        "base/trixie: building",
+        "base/trixie: bootstrapping",
+        "base/trixie: bootstrapping took 0 s",
+        "base/trixie: built in 61 s, 1.23 GB compressed, 4.00 GB on disk",
+        "cuda/1.0: up to date, 1.23 GB compressed, 4.00 GB on disk",
+        "torchy: torchy was not built: [red]E",
+        "child: not built: its parent was not",
+    ]
+
+
+def test_a_build_in_a_terminal_is_a_table() -> None:
+    text = shown(terminal=True)
+    assert "\x1b[" in text
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert "base/trixie: building" not in plain
+    for name in ("base/trixie", "cuda/1.0", "torchy", "child"):
+        assert name in plain
+    assert text.rstrip().endswith("\x1b[?25h")  # the cursor is back
+
+
+def test_the_cursor_comes_back_after_a_failure() -> None:
+    target = io.StringIO()
+
+    def fail() -> None:
+        with BuildView(Console(file=target, force_terminal=True, width=80)) as watch:
+            watch.start("x")
+            raise UsageError("a", "b")
+
+    with pytest.raises(UsageError):
+        fail()
+    assert target.getvalue().rstrip().endswith("\x1b[?25h")
