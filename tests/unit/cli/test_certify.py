@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from assay import certificate
+from assay import certificate, certify
 from assay.certify import Outcome
 from assay.cli.certify import SmokeView, show_outcome
 from assay.errors import UsageError
 from tests.unit.certificate import reports
+from tests.unit.cli.ran import Ran
 
 
 def outcome(broken: bool = False) -> Outcome:
@@ -83,3 +88,44 @@ def test_a_log_says_what_trains(capsys: pytest.CaptureFixture[str]) -> None:
         watch.start("torchy")
         watch.done(outcome())
     assert capsys.readouterr().err == "torchy: training\ntorchy: training took 0 s\n"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, as_json: bool) -> None:
+    seen: list[certify.Options] = []
+
+    def run(cat: object, found: object, images: object, options: certify.Options, start: Any, done: Any) -> Any:
+        seen.append(options)
+        start("torchy")
+        outcome = certify.Outcome("torchy", options.device, error=UsageError("torchy is not built", "Build it."))
+        done(outcome)
+        return [outcome]
+
+    monkeypatch.setattr(certify, "certify", run)
+    junit = tmp_path / "junit.xml"
+    arguments = ["smoke", "torchy", "--device", "gpu", "--again", "--memory", "8g", "--junit", str(junit)]
+    ran = assay_(*arguments, *(["--json"] if as_json else []))
+    *progress, what, todo = ran.err.splitlines()
+    assert progress == ([] if as_json else ["torchy: training", "torchy: training took 0 s"])
+    Ran(ran.code, ran.out, f"{what}\n{todo}").refused(1, "torchy did not pass")
+    assert seen == [certify.Options(device="gpu", again=True, memory_bytes=8 * 2**30)]
+    assert b"torchy is not built" in junit.read_bytes()
+    if as_json:
+        assert json.loads(ran.out)[0]["error"] == "torchy is not built"
+    else:
+        assert ran.out.splitlines() == ["torchy  gpu  error: torchy is not built", "  Build it."]
+
+
+@pytest.mark.parametrize(("text", "number"), [("512m", 2**29), ("8g", 2**33), ("8G", 2**33), ("1k", 1024), ("7", 7)])
+def test_the_memory_of_a_smoke_run(
+    assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, text: str, number: int
+) -> None:
+    seen: list[int | None] = []
+    monkeypatch.setattr(certify, "certify", lambda *a: seen.append(a[3].memory_bytes) or [])
+    assert assay_("smoke", "--memory", text).code == 0
+    assert seen == [number]
+
+
+@pytest.mark.parametrize("text", ["", "g", "0", "0g", "-1g", "1.5g", "8gb", "8 g", "²g", "x", "9" * 400])
+def test_no_memory(assay_: Callable[..., Ran], text: str) -> None:
+    assay_("smoke", f"--memory={text}").refused(2, f"{text!r} is no size", "such as 8g")
