@@ -77,7 +77,7 @@ def say_table(columns: Iterable[str], rows: Iterable[Iterable[Styled]], *, right
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     numbers = set(right)
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        table.add_column(styled(column), justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(styled, row))
     standard_output().print(table)

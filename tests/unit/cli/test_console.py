@@ -32,3 +32,12 @@ def test_an_error_is_two_plain_lines(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_what_would_steer_the_terminal_is_taken_out() -> None:
     assert console.plain("\x1b[2J\x07wiped\u009b31m\nnext") == "[2Jwiped31m\nnext"
+
+
+def test_nothing_that_is_printed_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show_error(BuildFailed("\x1b[2Ja", "\x07b"))
+    console.say("\x1b[31mc", ("\x9bd", "bold"))
+    console.say_table(("\x1be",), [["\x1bf"]])
+    said = capsys.readouterr()
+    assert said.err == "error: [2Ja\n  b\n"
+    assert said.out.split() == ["[31mcd", "e", "f"]
