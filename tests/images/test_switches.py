@@ -41,7 +41,7 @@ told = {
 }
 """,
     "mxnet": "import mxnet; told = {'context': mxnet.context.current_context(), 'numpy': mxnet.util.is_np_array()}",
-    "theano": "import theano; told = {'config': str(theano.config)}",
+    "theano": "import re, theano; told = {'config': re.sub(' at 0x[0-9a-f]+', '', str(theano.config))}",
     "caffe": "import caffe; told = {'solvers': caffe.solver_count(), 'rank': caffe.solver_rank()}",
 }
 SETTINGS["keras"] = (
