@@ -95,7 +95,7 @@ class PlannedFramework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the suite was asked to do (schema 1).
 
-    ``stderr``: patterns of what the framework's first lines may write there. ``uncalled``: libraries that may crash when
+    ``stderr``: patterns of what the first lines may write there. ``uncalled``: libraries that may crash when
     they are asked for their version without a driver, each with the reason.
     """
 
