@@ -23,7 +23,6 @@ from assay import (
     engine,
     lock,
     paths,
-    planning,
     publish,
     reproduce,
     smoke,
@@ -32,11 +31,12 @@ from assay import (
     view,
 )
 from assay.attestation import PrivateKey, PublicKey
+from assay.catalog import Built, drifts, read_images
+from assay.catalog.built import registry_bytes
+from assay.catalog.built import smallest as smallest_built
 from assay.certificate import LEVELS, Suites
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import AssayError, UsageError, of_the_system, together
-from assay.images import Built, drifts, read_images, registry_bytes
-from assay.images import smallest as smallest_built
 from assay.registry import Reference
 
 Command = Callable[..., Any]
@@ -199,7 +199,7 @@ def images_command(as_json: bool) -> None:
             (
                 image.name,
                 image.parent or "-",
-                planning.framework_version(image) or "-",
+                catalog.framework_version(image) or "-",
                 view.size(made.compressed_bytes) if made else "-",
                 view.size(made.uncompressed_bytes) if made else "-",
                 made.digest[7:19] + (" drifted" if made.drift else "") if made else "not built",
@@ -227,7 +227,7 @@ def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
         "parent": image.parent,
         "summary": image.summary,
         "framework": image.framework.name if image.framework else None,
-        "version": planning.framework_version(image),
+        "version": catalog.framework_version(image),
         "labels": dict(image.labels),
         "digest": built.digest if built else None,
         "compressed_bytes": built.compressed_bytes if built else None,
@@ -242,7 +242,7 @@ def _image_row(image: catalog.Image, built: Built | None) -> dict[str, object]:
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 def plan(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""
-    click.echo(json.dumps(planning.plan(catalog.load(repository()).get(image), device), indent=1))
+    click.echo(json.dumps(catalog.plan(catalog.load(repository()).get(image), device), indent=1))
 
 
 @cli.command()

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from assay import certificate, planning
-from assay.catalog import Catalog, Image
+from assay import catalog, certificate
+from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.built import repository, tag
+from assay.catalog.drift import drift_inputs
 from assay.certificate import Policy, Report, Suites, Verdict
 from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
 from assay.errors import AssayError, CertificateFailed, EngineMissing, UsageError, VerificationFailed, of_image
-from assay.images import Built, drift_inputs, read_images, repository, tag
 
 UID = 12345
 SHM_BYTES = 64 * 2**20
@@ -119,13 +120,13 @@ def _one(
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
-    policy = planning.policy(cat, image, built, suites, options.device)
+    policy = catalog.policy(cat, image, built, suites, options.device)
     if not options.again:
         kept = _kept(path, policy)
         if kept:
             return kept
     path.unlink(missing_ok=True)
-    plan = planning.plan(image, options.device)
+    plan = catalog.plan(image, options.device)
     report, ran = _run(cat.root, engine, image, plan, options)
     _check_answer(report, plan)
     data = certificate.statement(
@@ -217,7 +218,7 @@ def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
         "digest": built.digest,
         "configDigest": built.config,
         "diffIDs": built.diff_ids,
-        "inputs": {**planning.inputs(cat, image), **drift_inputs(built.drift)},
+        "inputs": {**catalog.inputs(cat, image), **drift_inputs(built.drift)},
         "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
     }
 

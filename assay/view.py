@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from assay import verify
+from assay.catalog import Built
 from assay.doctor import Diagnosis, Row
 from assay.errors import AssayError
-from assay.images import Built
 from assay.publish import Published
 from assay.reproduce import Rebuilt, Reproduced, Sameness
 from assay.smoke import Outcome

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from assay import view
+from assay.catalog import Built
 from assay.errors import BuildFailed
-from assay.images import Built
 
 RECORDING = Path(__file__).parent / "data" / "view" / "cold.jsonl"
 EVENTS: list[dict[str, Any]] = [json.loads(line) for line in RECORDING.read_text().splitlines()]

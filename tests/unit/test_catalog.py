@@ -348,7 +348,7 @@ def test_a_lock_contains_that_of_its_stack(root: Path, pin: str, fragment: str) 
     refused(root, "images/torchy/requirements.lock: cuda-lib", fragment, "assay lock torchy")
 
 
-SETUPTOOLS = "".join(f"{name}==1.0 --hash=sha256:{B}\n" for name in catalog.BUILD_TOOLS)
+SETUPTOOLS = "".join(f"{name}==1.0 --hash=sha256:{B}\n" for name in catalog.SDIST_BUILDERS)
 
 
 def test_what_comes_as_source(root: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import assay
 from assay import build, cli, doctor, engine, errors, reproduce, rootfs, smoke
+from assay.catalog import Built, Change, Drift, Images, write_images
 from assay.engine import apt
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import (
@@ -27,7 +28,6 @@ from assay.errors import (
     UsageError,
     VerificationFailed,
 )
-from assay.images import Built, Change, Drift, Images, write_images
 from tests import published
 from tests.fake_registry import FakeRegistry, serving
 from tests.unit.repository import repository

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from assay import certificate, compatibility, doctor, paths, view
+from assay.catalog import Built, write_images
 from assay.compatibility import Code, Gpu, ImageFacts, Machine, Verdict
 from assay.doctor import Surroundings, Tools
 from assay.engine import Status
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
 from assay.host.gpus import Listed, Nvidia
 from assay.host.machine import Room
-from assay.images import Built, write_images
 from tests import published
 from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry, serving

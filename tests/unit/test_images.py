@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import images
+from assay.catalog import Built, Change, Drift, read_images, write_images
 from assay.errors import UsageError
-from assay.images import Built, Change, Drift, read_images, write_images
 
 BUILT = Built("k", None, "sha256:1", "sha256:2", ("a",), (("l", 3),), 1, 2, 3.5, "2026-01-01T00:00:00Z")
 

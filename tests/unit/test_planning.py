@@ -25,7 +25,7 @@ def test_stages_are_told_apart_however_a_from_is_written(staged: Place) -> None:
 
 
 def test_tools_are_among_the_locked_inputs(with_tools: Place) -> None:
-    inputs = planning.inputs(with_tools.catalog, with_tools.catalog.get("torchy"))
+    inputs = catalog.inputs(with_tools.catalog, with_tools.catalog.get("torchy"))
     assert [name for name in inputs if "tools" in name] == [
         "images/tools/torchy/image.toml",
         "images/tools/torchy/packages.lock",
@@ -33,11 +33,11 @@ def test_tools_are_among_the_locked_inputs(with_tools: Place) -> None:
 
 
 def test_what_a_build_does_with_the_locks_is_among_the_inputs(staged: Place) -> None:
-    before = planning.inputs(staged.catalog, staged.catalog.get("torchy"))
+    before = catalog.inputs(staged.catalog, staged.catalog.get("torchy"))
     staged.write("images/torchy/make-wheel", "#!/usr/bin/python3")
     staged.write("images/common/install-lock", "#!/bin/sh\n# another")
     staged.write("images/torchy/README.md", "What it is.")
-    inputs = planning.inputs(staged.catalog, staged.catalog.get("torchy"))
+    inputs = catalog.inputs(staged.catalog, staged.catalog.get("torchy"))
     assert inputs.keys() - before.keys() == {"images/torchy/make-wheel"}
     assert {name for name in before if inputs[name] != before[name]} == {"images/common/install-lock"}
 
@@ -46,16 +46,16 @@ def test_what_is_built_is_among_the_packages(place: Place) -> None:
     toml = place.root / "images/torchy/image.toml"
     toml.write_text(toml.read_text() + '[built]\nPy_Torch = "1.0+git1"\n')
     image = place.catalog.get("torchy")
-    assert planning.packages(image) == {"cuda-lib": "1.0", "torch": "2.0", "py-torch": "1.0+git1"}
-    assert planning.plan(image)["packages"] == planning.packages(image)
+    assert catalog.packages(image) == {"cuda-lib": "1.0", "torch": "2.0", "py-torch": "1.0+git1"}
+    assert catalog.plan(image)["packages"] == catalog.packages(image)
 
 
 def test_what_is_put_beside_and_what_may_be_said_reach_the_plan(place: Place) -> None:
     toml = place.root / "images/torchy/image.toml"
     (place.root / "images/common/beside/ours").mkdir(parents=True)
     more = "[beside]\nours = '2'\n[as_found]\nstderr = ['a .*']\n[uncalled]\n'libx.so.1' = 'nothing asks it'\n"
-    assert not {"stderr", "uncalled"} & planning.plan(place.catalog.get("torchy")).keys()
+    assert not {"stderr", "uncalled"} & catalog.plan(place.catalog.get("torchy")).keys()
     toml.write_text(toml.read_text() + more)
-    plan = planning.plan(place.catalog.get("torchy"))
+    plan = catalog.plan(place.catalog.get("torchy"))
     assert (plan["stderr"], plan["uncalled"]) == (["a .*"], {"libx.so.1": "nothing asks it"})
-    assert planning.packages(place.catalog.get("torchy"))["ours"] == "2"
+    assert catalog.packages(place.catalog.get("torchy"))["ours"] == "2"

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import catalog, certificate, images, planning, smoke
+from assay import catalog, certificate, smoke
+from assay.catalog import Built, write_images
+from assay.catalog.built import tag
 from assay.engine import RunRequest, RunResult
 from assay.errors import CertificateFailed, EngineMissing, UsageError
-from assay.images import Built, tag, write_images
 from assay.smoke import Options, Outcome
 from tests.unit.certificate import reports
 from tests.unit.repository import repository
@@ -291,7 +293,7 @@ def test_an_old_certificate_does_not_outlive_a_crash(place: Place) -> None:
     ],
 )
 def test_an_image_that_is_not_what_it_should_be_is_not_run(place: Place, change: dict[str, Any], words: str) -> None:
-    place.built["plain"] = images.msgspec.structs.replace(place.built["plain"], **change)
+    place.built["plain"] = msgspec.structs.replace(place.built["plain"], **change)
     write_images(place.root, place.built)
     error = place.smoke("plain")["plain"].error
     assert error is not None
@@ -481,7 +483,7 @@ def test_rows(place: Place) -> None:
 
 def test_the_plan(place: Place) -> None:
     image = place.catalog.get("torchy")
-    plan = planning.plan(image, "gpu")
+    plan = catalog.plan(image, "gpu")
     assert plan == {
         "schema": 1,
         "image": "torchy",
@@ -492,9 +494,9 @@ def test_the_plan(place: Place) -> None:
         "packages": {"cuda-lib": "1.0", "torch": "2.0"},
         "seconds_per_check": 300,
     }
-    assert json.loads(planning.plan_text(image)) == {**plan, "device": "cpu"}
+    assert json.loads(catalog.plan_text(image)) == {**plan, "device": "cpu"}
     with pytest.raises(UsageError):
-        planning.plan(place.catalog.get("cuda/1.0"))
+        catalog.plan(place.catalog.get("cuda/1.0"))
 
 
 def raising(error: Exception) -> Callable[[Path], RunResult | None]:

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from assay import certificate, view
+from assay.catalog import Built
 from assay.errors import BuildFailed, UsageError
-from assay.images import Built
 from assay.smoke import Outcome
 from tests.unit.certificate import reports
 

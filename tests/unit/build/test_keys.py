@@ -87,7 +87,7 @@ def test_what_comes_as_source_is_an_input_and_so_is_what_builds_it(place: Place)
     for name in keys.SOURCE_INSTALLERS:
         place.write(f"images/common/{name}", "")
     lock = (place.root / "images/torchy/requirements.lock").read_text()
-    tools = "".join(f"{name}==1.0 --hash=sha256:{'a' * 64}\n" for name in catalog.BUILD_TOOLS)
+    tools = "".join(f"{name}==1.0 --hash=sha256:{'a' * 64}\n" for name in catalog.SDIST_BUILDERS)
     place.write("images/torchy/requirements.lock", lock + tools)
     names = [environment(), key(place)]
     toml = (place.root / "images/torchy/image.toml").read_text()
