@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 import shutil
 
+import msgspec
 import pytest
 
 from assay import catalog
+from assay.certificate import Suite
+from assay.certificate.report import Plan
 from assay.errors import UsageError
+from tests.conftest import ROOT
 from tests.unit.place import Place
 
 
@@ -43,3 +47,13 @@ def test_nothing_is_promised_of_locks_that_were_not_read(place: Place) -> None:
     for promise in (catalog.plan, catalog.labels, catalog.packages, catalog.framework_version):
         with pytest.raises(UsageError, match=r"the lock of torchy was not read\nRun `assay lock torchy`\."):
             promise(image)
+
+
+def test_the_judge_reads_the_plan_of_every_image_of_this_repository() -> None:
+    suite = Suite.read(ROOT)
+    for image in catalog.load(ROOT).frameworks():
+        for device in ("cpu", "gpu"):
+            plan = msgspec.convert(catalog.plan(image, device), type=Plan)
+            expansion = suite.expansion(plan)
+            assert expansion is not None, image.name
+            assert {"static.packages", "static.closure"} <= {one.id for one in expansion.results()}, image.name
