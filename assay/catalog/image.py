@@ -38,16 +38,16 @@ class Image:
     notes: tuple[str, ...]
     built: Mapping[str, str] = field(hash=False)  # packages that its Dockerfile builds, and their versions
     beside: Mapping[str, str] = field(default_factory=dict, hash=False)  # packages of ours, in images/common/beside
-    stderr: tuple[str, ...] = ()  # what its framework's first lines may say there, each a pattern of a whole line
+    stderr: tuple[str, ...] = ()  # patterns of the whole lines that its framework may write to standard error
     # Libraries that crash when they are asked for their version without a driver, and why nothing asks them.
     uncalled: Mapping[str, str] = field(default_factory=dict, hash=False)
-    build_tools: Image | None = None  # what it builds them with
+    build_tools: Image | None = None  # what its Dockerfile builds packages with
     tools: Tools | None = None  # of build tools only
-    # What is built from source in the image, each with what it asks for, as its own metadata say.
+    # Packages that are built from source in the image, and what each of them requires.
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    # The last month in which Debian mends the suite, such as 2028-06: the base's, in every image above it.
+    # The last month in which Debian supports the suite, such as 2028-06: the base's, in every image above it.
     supported_until: str | None = None
-    # What its lock pins, by name: nothing where it has no lock; None where the locks were left unread.
+    # What its lock pins, by name. It is empty for an image without a lock, and None where no lock was read.
     pins: Mapping[str, Pin] | None = field(default=None, hash=False, repr=False)
 
 

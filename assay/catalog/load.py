@@ -54,7 +54,7 @@ def _with_pins(catalog: Catalog) -> Catalog:
 
 
 def _discover(top: Path, root: Path) -> list[Path]:
-    found = []
+    paths = []
     for folder, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if "image.toml" not in names:
@@ -67,8 +67,8 @@ def _discover(top: Path, root: Path) -> list[Path]:
                 "Name the folder images/NAME or images/GROUP/NAME, of lower-case letters and digits, "
                 "with single . _ or - between them.",
             )
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths
 
 
 def _parents_first(files: Mapping[str, File]) -> list[str]:
