@@ -18,6 +18,8 @@ import msgspec
 
 from assay import certificate, compatibility, engine, verify
 from assay.attestation import PublicKey
+from assay.catalog import read_images
+from assay.catalog.built import PREFIX
 from assay.certificate import RANK, Certificate, Policy, Suites
 from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, dotted, numbers
 from assay.engine.embedded import EmbeddedEngine, install_hint
@@ -25,7 +27,6 @@ from assay.errors import UsageError, VerificationFailed
 from assay.host import gpus, machine
 from assay.host.gpus import Nvidia
 from assay.host.machine import Room
-from assay.images import PREFIX, read_images
 from assay.registry import Reference
 
 SCHEMA = 1

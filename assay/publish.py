@@ -19,17 +19,17 @@ from typing import Any
 
 import msgspec
 
-from assay import attestation, certificate, planning, scripts
+from assay import attestation, catalog, certificate, scripts
 from assay.attestation import PrivateKey
 from assay.attestation.bundle import BUNDLE_TYPE
 from assay.attestation.sbom import Inventory, sbom
-from assay.catalog import Catalog, Image
+from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.built import tag as local_name
+from assay.catalog.drift import require_exact
 from assay.certificate import Report, Suites, Verdict
 from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
 from assay.errors import AssayError, BuildFailed, UsageError, VerificationFailed, of_image
 from assay.host import process
-from assay.images import Built, read_images, require_exact
-from assay.images import tag as local_name
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
 
 INVENTORY_SECONDS = 300
@@ -57,7 +57,7 @@ class Candidate:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags, the one that moves last."""
-        return (attestation.tag(planning.labels(self.image)), "latest")
+        return (attestation.tag(catalog.labels(self.image)), "latest")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _certified(cat: Catalog, suites: Suites, image: Image, built: Built, path: P
     statement = certificate.read_statement(path)
     if statement is None:
         raise VerificationFailed(f"{where} cannot be read", todo)
-    opened = certificate.read(statement, planning.policy(cat, image, built, suites, path.stem))
+    opened = certificate.read(statement, catalog.policy(cat, image, built, suites, path.stem))
     if not opened.verdict.passed:
         name, problem = opened.verdict.problems[0]
         said = problem if name == "certificate" else f"{name}: {problem}"

@@ -28,8 +28,9 @@ from types import FrameType
 from typing import Any
 
 from assay import catalog
+from assay.catalog import Built, drifts, read_images
+from assay.catalog.built import smallest
 from assay.engine.embedded import EmbeddedEngine
-from assay.images import Built, drifts, read_images, smallest
 from assay.reproduce import sameness_of
 
 # What would bring something of this machine's user into the fresh one.

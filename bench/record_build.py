@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 
 from assay import build, catalog, engine
+from assay.catalog import Built
 from assay.cli.progress import BuildView
 from assay.errors import AssayError
-from assay.images import Built
 
 
 class Recorder:
@@ -78,10 +78,10 @@ class Recorder:
 def main() -> None:
     """Build the named images (none: all), as `make build-all` does."""
     out, names = Path(sys.argv[1]), sys.argv[2:]
-    known = catalog.load(Path.cwd())
+    cat = catalog.load(Path.cwd())
     with Recorder(out) as seen, engine.find(lambda text: seen.phase("engine", text)) as found:
         seen.phase("engine", "")
-        build.build(known, found, names, seen, build.Options(pack=True))
+        build.build(cat, found, names, seen, build.Options(pack=True))
 
 
 if __name__ == "__main__":

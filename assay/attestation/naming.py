@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# `assay.planning` gives an image these labels.
+# `assay.catalog` gives an image these labels.
 VERSION_LABEL = "org.opencontainers.image.version"
 CUDA_LABEL = "assay.cuda"
 

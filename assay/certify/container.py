@@ -12,11 +12,11 @@ from pathlib import Path
 
 from assay import certificate
 from assay.catalog import Image
+from assay.catalog.built import tag
 from assay.certificate import Report
 from assay.certify.outcome import Options
 from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
 from assay.errors import CertificateFailed, VerificationFailed
-from assay.images import tag
 
 UID = 12345
 SHM_BYTES = 64 * 2**20

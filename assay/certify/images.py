@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from assay import certificate, planning
-from assay.catalog import Catalog, Image
+from assay import catalog, certificate
+from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.built import repository, tag
+from assay.catalog.drift import drift_inputs
 from assay.certificate import Policy, Suites
 from assay.certify.container import run_suite
 from assay.certify.outcome import Options, Outcome
 from assay.engine import Engine
 from assay.errors import EngineMissing, UsageError, VerificationFailed, of_image
-from assay.images import Built, drift_inputs, read_images, repository, tag
 
 
 def certify(
@@ -71,13 +72,13 @@ def _certify(
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
-    policy = planning.policy(cat, image, built, suites, options.device)
+    policy = catalog.policy(cat, image, built, suites, options.device)
     if not options.again:
         kept = _kept(path, policy)
         if kept:
             return kept
     path.unlink(missing_ok=True)
-    plan = planning.plan(image, options.device)
+    plan = catalog.plan(image, options.device)
     report, seconds = run_suite(cat.root, engine, image, plan, options)
     data = certificate.statement(
         report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
@@ -110,6 +111,6 @@ def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
         "digest": built.digest,
         "configDigest": built.config,
         "diffIDs": built.diff_ids,
-        "inputs": {**planning.inputs(cat, image), **drift_inputs(built.drift)},
+        "inputs": {**catalog.inputs(cat, image), **drift_inputs(built.drift)},
         "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
     }

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from assay import certificate
+from assay.catalog.drift import DRIFT_INPUT
 from assay.certificate import Certificate, Policy, Suite, Suites
 from assay.errors import UsageError
-from assay.images import DRIFT_INPUT
 
 BEGIN = "<!-- certificates: made by `assay table --write` -->"
 END = "<!-- end of certificates -->"

@@ -12,8 +12,7 @@ from assay.cli.console import finish, note, say, say_table, size
 from assay.cli.options import checkout, engine_watched, images_argument, json_option, pack_option
 
 if TYPE_CHECKING:
-    from assay.catalog import Catalog, Image
-    from assay.images import Built
+    from assay.catalog import Built, Catalog, Image
     from assay.reproduce import Reproduced
 
 COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian until", "what")
@@ -28,8 +27,8 @@ COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian 
 def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh: bool, pack: bool) -> None:
     """Build images (all, unless named) and what they stand on."""
     from assay import build, catalog
+    from assay.catalog import drifts
     from assay.cli.progress import BuildView
-    from assay.images import drifts
 
     known = catalog.load(checkout())
     known.order(images)
@@ -52,8 +51,8 @@ def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh
 def reproduce_command(images: tuple[str, ...], smallest: bool, as_json: bool) -> None:
     """Build images once more, with no cache and from a new base, and compare what came out."""
     from assay import catalog, reproduce
+    from assay.catalog.built import smallest as smallest_built
     from assay.cli.progress import BuildView
-    from assay.images import smallest as smallest_built
 
     known = catalog.load(checkout())
     known.order(images)
@@ -108,7 +107,7 @@ def lock_command(images: tuple[str, ...], upgrade: bool, check: bool) -> None:
 def images_command(as_json: bool) -> None:
     """List the images, and what is built of them."""
     from assay import catalog
-    from assay.images import read_images
+    from assay.catalog import read_images
 
     root = checkout()
     known, built = catalog.load(root), read_images(root).images
@@ -122,7 +121,8 @@ def images_command(as_json: bool) -> None:
 
 def show_images(known: Catalog, built: dict[str, Built]) -> None:
     """Print a row per image, what drifted, and what sharing layers saves in a registry."""
-    from assay.images import drifts, registry_bytes
+    from assay.catalog import drifts
+    from assay.catalog.built import registry_bytes
 
     rows = (_image_cells(image, built.get(image.name)) for image in known.images.values())
     say_table(COLUMNS, rows, right=("compressed", "on disk"))
@@ -138,12 +138,12 @@ def show_images(known: Catalog, built: dict[str, Built]) -> None:
 
 
 def _image_cells(image: Image, built: Built | None) -> tuple[str, ...]:
-    from assay import planning
+    from assay import catalog
 
     return (
         image.name,
         image.parent or "-",
-        planning.framework_version(image) or "-",
+        catalog.framework_version(image) or "-",
         size(built.compressed_bytes) if built else "-",
         size(built.uncompressed_bytes) if built else "-",
         built.digest[7:19] + (" drifted" if built.drift else "") if built else "not built",
@@ -155,14 +155,14 @@ def _image_cells(image: Image, built: Built | None) -> tuple[str, ...]:
 def _image_row(image: Image, built: Built | None) -> dict[str, object]:
     import msgspec
 
-    from assay import planning
+    from assay import catalog
 
     return {
         "name": image.name,
         "parent": image.parent,
         "summary": image.summary,
         "framework": image.framework.name if image.framework else None,
-        "version": planning.framework_version(image),
+        "version": catalog.framework_version(image),
         "labels": dict(image.labels),
         "digest": built.digest if built else None,
         "compressed_bytes": built.compressed_bytes if built else None,
@@ -177,6 +177,6 @@ def _image_row(image: Image, built: Built | None) -> dict[str, object]:
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 def plan_command(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""
-    from assay import catalog, planning
+    from assay import catalog
 
-    click.echo(json.dumps(planning.plan(catalog.load(checkout()).get(image), device), indent=1))
+    click.echo(json.dumps(catalog.plan(catalog.load(checkout()).get(image), device), indent=1))

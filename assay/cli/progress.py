@@ -13,9 +13,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from assay.catalog import Built
 from assay.cli.console import plain, size, standard_error, styled
 from assay.errors import AssayError
-from assay.images import Built
 
 # Seconds without a line about something that goes on, after which a log says so again.
 BEAT = 30

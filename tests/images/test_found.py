@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from assay import doctor
+from assay.catalog.built import tag
 from assay.certificate import Known
 from assay.compatibility import ImageFacts, Verdict
 from assay.doctor import Surroundings
-from assay.images import tag
 from smoke.plan import declared
 from tests.conftest import ROOT
 from tests.images.conftest import Subject

@@ -14,11 +14,11 @@ from packaging.version import Version
 
 from assay import build, catalog, engine, rootfs
 from assay.build import Options
-from assay.catalog import Catalog, Image
+from assay.catalog import Catalog, Change, Image
+from assay.catalog.built import repository
 from assay.engine import apt
 from assay.errors import BuildFailed
 from assay.host import paths
-from assay.images import Change, repository
 from assay.rootfs import How, bootstrap, sources
 from tests.integration.archives import Key, Server, packed, stanza
 from tests.integration.conftest import Quiet

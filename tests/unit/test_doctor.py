@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from assay import certificate, compatibility, doctor
+from assay.catalog import Built, write_images
 from assay.cli import console
 from assay.cli.doctor import show_diagnosis
 from assay.compatibility import Code, Gpu, ImageFacts, Machine, Verdict
@@ -25,7 +26,6 @@ from assay.errors import RegistryFailed, UsageError, VerificationFailed
 from assay.host import paths
 from assay.host.gpus import Listed, Nvidia
 from assay.host.machine import Room
-from assay.images import Built, write_images
 from tests import published
 from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry, serving

@@ -14,11 +14,11 @@ from typing import IO, Any, cast
 import msgspec
 import pytest
 
-from assay import catalog, planning, publish, scripts
+from assay import catalog, publish, scripts
+from assay.catalog import Built, write_images
 from assay.certificate import Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
-from assay.images import Built, write_images
 from assay.publish import Candidate
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import Image, fresh, image, key, name
@@ -88,9 +88,9 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     )
     write_images(tmp_path, {name(): built})
     cat = catalog.load(tmp_path)
-    plan = planning.plan(cat.get(name()))
+    plan = catalog.plan(cat.get(name()))
     made.certificate["predicate"]["plan"] = {**plan, "engine": "docker"}
-    facts["inputs"] = planning.inputs(cat, cat.get(name()))
+    facts["inputs"] = catalog.inputs(cat, cat.get(name()))
     certify(tmp_path, made.certificate)
     return tmp_path
 
@@ -136,7 +136,7 @@ def test_a_certified_image_may(checkout: Path, made: Image) -> None:
     (good,), bad = chosen(checkout)
     assert not bad
     publish.require_none_refused(bad)
-    version = planning.framework_version(good.image)
+    version = catalog.framework_version(good.image)
     assert version
     assert good.tags[0].startswith(f"{version.partition('+')[0]}-c")
     assert good.tags[1:] == ("latest",)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from assay import catalog, certificate, certify
+from assay.catalog import Built, write_images
+from assay.catalog.built import tag
 from assay.certify import Options, Outcome
 from assay.engine import RunRequest, RunResult
-from assay.images import Built, tag, write_images
 from tests.unit.certificate import reports
 from tests.unit.repository import repository
 

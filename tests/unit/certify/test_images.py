@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from assay import certify, images, planning
+from assay import catalog, certify
+from assay.catalog import write_images
 from assay.errors import CertificateFailed, UsageError
-from assay.images import write_images
 from tests.unit.certificate import reports
 from tests.unit.certify.made import Place
 
@@ -74,7 +75,7 @@ def test_a_failed_check_is_in_the_certificate(place: Place) -> None:
     ],
 )
 def test_an_image_that_is_not_what_it_should_be_is_not_run(place: Place, change: dict[str, Any], words: str) -> None:
-    place.built["plain"] = images.msgspec.structs.replace(place.built["plain"], **change)
+    place.built["plain"] = msgspec.structs.replace(place.built["plain"], **change)
     write_images(place.root, place.built)
     error = place.smoke("plain")["plain"].error
     assert error is not None
@@ -103,7 +104,7 @@ def test_packed_is_what_was_run_and_only_when_asked_for(place: Place) -> None:
 
 def test_the_plan(place: Place) -> None:
     image = place.catalog.get("torchy")
-    plan = planning.plan(image, "gpu")
+    plan = catalog.plan(image, "gpu")
     assert plan == {
         "schema": 1,
         "image": "torchy",
@@ -114,6 +115,6 @@ def test_the_plan(place: Place) -> None:
         "packages": {"cuda-lib": "1.0", "torch": "2.0"},
         "seconds_per_check": 300,
     }
-    assert json.loads(planning.plan_text(image)) == {**plan, "device": "cpu"}
+    assert json.loads(catalog.plan_text(image)) == {**plan, "device": "cpu"}
     with pytest.raises(UsageError):
-        planning.plan(place.catalog.get("cuda/1.0"))
+        catalog.plan(place.catalog.get("cuda/1.0"))

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from assay import reproduce, rootfs
-from assay.images import Built, Change, Drift, write_images
+from assay.catalog import Built, Change, Drift, write_images
 from tests.unit.cli.ran import Ran
 
 BASE = SimpleNamespace(name="base/trixie")

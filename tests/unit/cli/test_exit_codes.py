@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import build, engine, errors
+from assay.catalog import Images
 from assay.engine import apt
 from assay.errors import (
     AssayError,
@@ -23,7 +24,6 @@ from assay.errors import (
     UsageError,
     VerificationFailed,
 )
-from assay.images import Images
 from tests.unit.cli.ran import Ran, raising
 
 FIND = engine.find

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from assay.catalog import Built
 from assay.cli.progress import BuildView
 from assay.errors import BuildFailed, UsageError
-from assay.images import Built
 
 RECORDING = Path(__file__).parents[1] / "data" / "view" / "cold.jsonl"
 EVENTS: list[dict[str, Any]] = [json.loads(line) for line in RECORDING.read_text().splitlines()]

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import images
+from assay.catalog import Built, Change, Drift, Images, read_images, write_images
 from assay.errors import UsageError
-from assay.images import Built, Change, Drift, read_images, write_images
 
 BUILT = Built("k", None, "sha256:1", "sha256:2", ("a",), (("l", 3),), 1, 2, 3.5, "2026-01-01T00:00:00Z")
 
@@ -34,7 +33,7 @@ def test_a_list_from_before_there_was_drift_and_one_with_it(tmp_path: Path) -> N
 
 
 def test_none_yet(tmp_path: Path) -> None:
-    assert read_images(tmp_path) == images.Images()
+    assert read_images(tmp_path) == Images()
 
 
 def written(tmp_path: Path, data: bytes) -> UsageError:
