@@ -291,9 +291,8 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     if good:
         private = PrivateKey.read(key, _password(confirm=False))
         with engine.find() as found:
-            done, failed = publish.publish(
-                known, found, private, good, registry, plain_http=plain_http, on_step=view.show_step
-            )
+            destination = publish.Destination(registry, plain_http)
+            done, failed = publish.publish(known, found, private, good, destination, view.show_step)
     if as_json:
         click.echo(json.dumps([publish.row(one) for one in done], indent=1))
     else:
@@ -315,8 +314,8 @@ def verify_command(
     reference: str, key: Path, require: str, max_age: int, layers: bool, plain_http: bool, as_json: bool
 ) -> None:
     """Verify a published image from the registry alone; needs no engine and no checkout."""
-    policy = verify.Policy(require, max_age or None, layers, plain_http)
-    found = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), policy)
+    demands = verify.Demands(require, max_age or None, layers, plain_http)
+    found = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), demands)
     if as_json:
         click.echo(json.dumps(verify.row(found), indent=1))
     else:

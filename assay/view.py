@@ -326,7 +326,7 @@ def show_diagnosis(answer: Diagnosis) -> None:
 
 
 def _add_image(made: Table, row: Row) -> None:
-    image, verdict = row.image, row.verdict
+    image, verdict = row.image, row.answer
     word, colour = RUNS[verdict.runs]
     levels = ", ".join(f"{level} ({device})" for device, level in sorted(image.levels.items()))
     cuda = ".".join(map(str, image.cuda)) if image.cuda else "none"
@@ -351,7 +351,7 @@ def show_published(done: Sequence[Published]) -> None:
     out.print(table(("image", "tags", "digest", "attached", "sent", "seconds"), rows, right=("sent", "seconds")))
 
 
-def show_verdict(verdict: verify.Verdict) -> None:
+def show_verdict(verdict: verify.Verification) -> None:
     """What a published image's certificates amount to, and what is wrong."""
     out.print(Text(plain(f"{verdict.reference}  {verdict.digest}"), "bold"))
     for one in verdict.certificates:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import compatibility
-from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, judge
+from assay.doctor import Answer, Certified, Gpu, Machine, cuda, judge, order
+from assay.doctor.cuda import Code, Library
 
 
 def version(text: str) -> tuple[int, ...]:
-    return compatibility.numbers(text)
+    return cuda.numbers(text)
 
 
 def pairs(text: str) -> frozenset[tuple[int, int]]:
@@ -24,10 +24,10 @@ def library(cubin: str, ptx: str = "", name: str = "libframework.so") -> Library
     return Library(name, frozenset(map(Code.parse, cubin.split())), frozenset(map(Code.parse, ptx.split())))
 
 
-def image(cuda: str, *libraries: Library, wholly: str = "", partly: str = "", toolkit: str = "", **more: object):
-    major, minor = version(cuda)
-    built = version(toolkit or cuda)
-    facts = ImageFacts(
+def image(version_of_cuda: str, *libraries: Library, wholly: str = "", partly: str = "", toolkit: str = "", **more: object):
+    major, minor = version(version_of_cuda)
+    built = version(toolkit or version_of_cuda)
+    facts = Certified(
         image="one",
         digest="sha256:" + "d" * 64,
         reference="assay/one",
@@ -114,17 +114,17 @@ def on(driver: str, *capabilities: str, seen: bool = False) -> Machine:
         ("590.44.01", "7.5", TENSORFLOW, "gpu", ""),
     ],
 )
-def test_a_machine_and_an_image(driver: str, capability: str, facts: ImageFacts, runs: str, why: str) -> None:
+def test_a_machine_and_an_image(driver: str, capability: str, facts: Certified, runs: str, why: str) -> None:
     verdict = judge(on(driver, capability), facts)
     assert verdict.runs == runs, verdict
     assert why in verdict.why
 
 
 def test_ptx_of_a_toolkit_that_the_driver_does_not_know_is_of_no_use() -> None:
-    """With the machine code of the same image the driver has no trouble: minor-version compatibility."""
+    """With the machine code of the same image the driver has no trouble: minor-version cuda."""
     facts = dataclasses.replace(CAFFE, toolkit=(11, 8))
     seen = on("515.65.01", "9.0", seen=True)  # as if it knew the GPU
-    assert judge(seen, facts) == Verdict(
+    assert judge(seen, facts) == Answer(
         "cpu",
         "for compute capability 9.0 there is only PTX of CUDA 11.8, which driver 515.65.01 cannot compile; "
         "driver 520.61.05 or later can",
@@ -161,7 +161,7 @@ def test_a_toolkit_between_two_that_are_known_counts_as_the_later() -> None:
     ],
 )
 def test_what_does_without_a_gpu_and_what_does_not_run(
-    machine: Machine, facts: ImageFacts, runs: str, why: str
+    machine: Machine, facts: Certified, runs: str, why: str
 ) -> None:
     verdict = judge(machine, facts)
     assert verdict.runs == runs
@@ -173,7 +173,7 @@ def test_a_cuda_that_is_newer_than_this_table_goes_by_its_certificate() -> None:
     assert judge(on("650.10", "9.0"), facts).runs == "gpu"
     assert "CUDA 14.0 needs driver 650.10 or later" in judge(on("595.45.04", "9.0"), facts).why
     nothing = dataclasses.replace(facts, least_driver=())
-    assert judge(on("650.10", "9.0"), nothing) == Verdict("cpu", "which driver CUDA 14.0 needs is not known")
+    assert judge(on("650.10", "9.0"), nothing) == Answer("cpu", "which driver CUDA 14.0 needs is not known")
 
 
 def test_a_gpu_that_the_driver_lists_is_one_that_it_knows() -> None:
@@ -208,7 +208,7 @@ def test_several_gpus_of_which_one_is_of_use() -> None:
         ),
     ],
 )
-def test_what_else_is_worth_knowing(driver: str, capability: str, facts: ImageFacts, note: str) -> None:
+def test_what_else_is_worth_knowing(driver: str, capability: str, facts: Certified, note: str) -> None:
     verdict = judge(on(driver, capability), facts)
     assert verdict.runs == "gpu"
     assert any(note in one for one in verdict.notes), verdict.notes
@@ -250,16 +250,16 @@ def test_the_suite_in_the_image_has_the_same_rules() -> None:
             for gpu in fatbin.CAPABILITIES:
                 assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
     theirs = {major: version(text) for major, text in static.LEAST_DRIVER.items()}
-    assert dict(compatibility.LEAST_DRIVER) == theirs
+    assert dict(cuda.LEAST_DRIVER) == theirs
 
 
 def test_the_table_of_drivers_is_in_order() -> None:
     """A later toolkit came with a later driver, and a GPU's first toolkit is one that is in the table."""
-    drivers = [driver for _, driver in sorted(compatibility.TOOLKIT_DRIVER.items())]
+    drivers = [driver for _, driver in sorted(cuda.TOOLKIT_DRIVER.items())]
     assert drivers == sorted(drivers)
-    assert set(compatibility.FIRST_TOOLKIT.values()) <= set(compatibility.TOOLKIT_DRIVER)
-    for major, least in compatibility.LEAST_DRIVER.items():
-        assert least[0] == compatibility.TOOLKIT_DRIVER[major, 0][0]
+    assert set(cuda.FIRST_TOOLKIT.values()) <= set(cuda.TOOLKIT_DRIVER)
+    for major, least in cuda.LEAST_DRIVER.items():
+        assert least[0] == cuda.TOOLKIT_DRIVER[major, 0][0]
 
 
 def test_the_newest_that_runs_comes_first() -> None:
@@ -268,9 +268,9 @@ def test_the_newest_that_runs_comes_first() -> None:
     new = dataclasses.replace(TENSORFLOW, image="new", python="3.13")
     broken = dataclasses.replace(TORCH, image="broken", levels={})
     images = [broken, MXNET, old, new, TORCH, dataclasses.replace(TORCH, image="b")]
-    order = sorted(images, key=lambda one: compatibility.order(one, judge(machine, one)))
-    assert [one.image for one in order] == ["b", "one", "new", "old", "one", "broken"]
-    assert order[4] == MXNET
+    found = sorted(images, key=lambda one: order(one, judge(machine, one)))
+    assert [one.image for one in found] == ["b", "one", "new", "old", "one", "broken"]
+    assert found[4] == MXNET
 
 
 @pytest.mark.parametrize("text", ["", "9", "9.", ".0", "9.0x", "9.00", "100.0", "9.0 ", "-9.0", "9,0", "\u0669.0"])
@@ -286,7 +286,7 @@ LIBRARIES = st.builds(
 )
 CUDA = st.none() | st.tuples(st.integers(0, 20), st.integers(0, 20))
 FACTS = st.builds(
-    ImageFacts,
+    Certified,
     image=st.text(),
     digest=st.text(),
     reference=st.text(),
@@ -308,7 +308,7 @@ MACHINES = st.builds(
 
 
 @given(MACHINES, FACTS)
-def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, facts: ImageFacts) -> None:
+def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, facts: Certified) -> None:
     verdict = judge(machine, facts)
     assert verdict.why
     assert (verdict.runs == "no") == (not any(level >= "E2" for level in facts.levels.values()))
@@ -316,17 +316,17 @@ def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, f
         assert machine.driver
         assert facts.cuda
         assert machine.gpus
-    sorted([(facts, verdict)] * 2, key=lambda pair: compatibility.order(*pair))
+    sorted([(facts, verdict)] * 2, key=lambda pair: order(*pair))
 
 
 REAL = st.sampled_from([TORCH, TENSORFLOW, MXNET, CAFFE])
 REAL_GPUS = st.sampled_from([(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3), (12, 0), (12, 1)])
-REAL_DRIVERS = st.sampled_from(sorted(compatibility.TOOLKIT_DRIVER.values()))
+REAL_DRIVERS = st.sampled_from(sorted(cuda.TOOLKIT_DRIVER.values()))
 
 
 @given(REAL, REAL_GPUS, REAL_DRIVERS, REAL_DRIVERS)
 def test_a_newer_driver_loses_nothing_that_it_knows(
-    facts: ImageFacts, gpu: tuple[int, int], one: tuple[int, ...], other: tuple[int, ...]
+    facts: Certified, gpu: tuple[int, int], one: tuple[int, ...], other: tuple[int, ...]
 ) -> None:
     """Drivers are backward compatible: what runs with one runs with every later one that still knows the GPU."""
     older, newer = (

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from assay import certificate, compatibility, doctor, paths, view
-from assay.compatibility import Code, Gpu, ImageFacts, Machine, Verdict
-from assay.doctor import Surroundings, Tools
+from assay import certificate, doctor, paths, view
+from assay.doctor import Answer, Certified, Gpu, Machine, Surroundings, Tools, judge, order
+from assay.doctor.cuda import Code, Library
 from assay.engine import Status
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
 from assay.host.gpus import Listed, Nvidia
@@ -53,7 +53,7 @@ def keep(folder: Path, data: Any, name: str = "one/cpu") -> Path:
     return path
 
 
-def gathered(root: Path) -> tuple[list[ImageFacts], list[tuple[str, str]]]:
+def gathered(root: Path) -> tuple[list[Certified], list[tuple[str, str]]]:
     return doctor.gather(root, reports.SUITES)
 
 
@@ -64,7 +64,7 @@ def test_the_facts_of_a_certificate(tmp_path: Path) -> None:
     keep(tmp_path / "certificates", statement())
     (facts,), unusable = gathered(tmp_path)
     assert not unusable
-    assert facts == ImageFacts(
+    assert facts == Certified(
         image="one",
         digest="sha256:" + "d" * 64,
         reference="REGISTRY/one@sha256:" + "d" * 64,
@@ -75,7 +75,7 @@ def test_the_facts_of_a_certificate(tmp_path: Path) -> None:
         toolkit=(13, 0),
         least_driver=(580,),
         libraries=(
-            compatibility.Library(
+            Library(
                 "libtorch_cuda.so",
                 frozenset({Code((8, 0)), Code((9, 0), "a")}),
                 frozenset({Code((9, 0))}),
@@ -96,7 +96,7 @@ def test_a_level_is_computed_and_never_read(tmp_path: Path) -> None:
     (facts,), _ = gathered(tmp_path)
     assert facts.levels == {"cpu": "E1"}
     assert facts.shortcoming.startswith("P3.")
-    assert compatibility.judge(Machine(), facts).why.startswith("its certificate amounts to E1 only: P3.")
+    assert judge(Machine(), facts).why.startswith("its certificate amounts to E1 only: P3.")
 
 
 def test_what_was_certified_here_comes_before_what_came_with_the_repository(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_certificate_that_is_too_large_or_no_file_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = keep(tmp_path, statement())
-    monkeypatch.setattr(doctor, "LARGEST_CERTIFICATE", 100)
+    monkeypatch.setattr("assay.doctor.facts.LARGEST_REPORT", 100)
     for each in (path, tmp_path):
         with pytest.raises(VerificationFailed, match="no plain file below"):
             doctor.read(each)
@@ -222,13 +222,13 @@ def test_whatever_stands_in_a_certificate_is_facts_or_a_problem(place: str, valu
             holder[place] = value
             break
     try:
-        facts = doctor.facts([certificate.read(data, certificate.Policy(reports.SUITES))], "r")
+        facts = doctor.certified([certificate.read(data, certificate.Policy(reports.SUITES))], "r")
     except VerificationFailed:
         return
-    verdict = compatibility.judge(Machine(driver=(580, 65, 6), gpus=(Gpu("GPU", (9, 0)),)), facts)
+    verdict = judge(Machine(driver=(580, 65, 6), gpus=(Gpu("GPU", (9, 0)),)), facts)
     assert verdict.why
-    assert compatibility.order(facts, verdict)
-    json.dumps(doctor._row(doctor.Row(facts, verdict, None)))
+    assert order(facts, verdict)
+    json.dumps(doctor.as_json(doctor.Diagnosis(Machine(), False, (), (doctor.Row(facts, verdict, None),), ())))
 
 
 def test_the_certificates_of_this_repository_are_of_use() -> None:
@@ -236,7 +236,7 @@ def test_the_certificates_of_this_repository_are_of_use() -> None:
     assert images
     assert not unusable
     for image in images:
-        assert compatibility.judge(Machine(), image).runs == "cpu", image
+        assert judge(Machine(), image).runs == "cpu", image
 
 
 # ---- images in a registry -------------------------------------------------------------------------------
@@ -441,16 +441,16 @@ def test_any_words_are_a_machine_or_a_usage_error(driver: str, capability: str) 
 
 # ---- the commands ---------------------------------------------------------------------------------------
 
-LOCAL = ImageFacts(image="one", digest="sha256:d", reference="assay/one")
-REMOTE = ImageFacts(image="one", digest="sha256:d", reference="ghcr.io/x/one@sha256:d")
-ON_GPU, ON_CPU = Verdict("gpu", "why"), Verdict("cpu", "why")
+LOCAL = Certified(image="one", digest="sha256:d", reference="assay/one")
+REMOTE = Certified(image="one", digest="sha256:d", reference="ghcr.io/x/one@sha256:d")
+ON_GPU, ON_CPU = Answer("gpu", "why"), Answer("cpu", "why")
 EMBEDDED = ("DOCKER_HOST=unix:///run/x", "/cache/docker")
 
 
 @pytest.mark.parametrize(
     ("image", "verdict", "tools", "command"),
     [
-        (LOCAL, Verdict("no", "why"), Tools(("docker",)), None),
+        (LOCAL, Answer("no", "why"), Tools(("docker",)), None),
         (LOCAL, ON_CPU, Tools(("docker",), "cdi"), "docker run -it --rm --shm-size=1g assay/one python"),
         (
             LOCAL,
@@ -491,7 +491,7 @@ EMBEDDED = ("DOCKER_HOST=unix:///run/x", "/cache/docker")
         (REMOTE, ON_GPU, Tools(), "docker run -it --rm --gpus all --shm-size=1g ghcr.io/x/one@sha256:d python"),
     ],
 )
-def test_the_command(image: ImageFacts, verdict: Verdict, tools: Tools, command: str | None) -> None:
+def test_the_command(image: Certified, verdict: Answer, tools: Tools, command: str | None) -> None:
     assert doctor.command(image, verdict, tools) == command
 
 
@@ -522,7 +522,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_answer_for_this_machine(place: Path) -> None:
     answer = doctor.diagnose(gathered(place))
-    assert [(row.image.image, row.verdict.runs) for row in answer.rows] == [("old", "gpu"), ("new", "cpu")]
+    assert [(row.image.image, row.answer.runs) for row in answer.rows] == [("old", "gpu"), ("new", "cpu")]
     assert answer.here
     assert {one.id for one in answer.findings} >= {"driver", "gpu", "engine", "gpu-access", "shm", "disk"}
     doctor.require_usable(answer)
@@ -531,7 +531,7 @@ def test_the_answer_for_this_machine(place: Path) -> None:
 def test_the_answer_for_another_machine_looks_at_nothing_here(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(Surroundings, "here")
     answer = doctor.diagnose(gathered(place), doctor.another("580.65.06", ["9.0"]))
-    assert [(row.image.image, row.verdict.runs) for row in answer.rows] == [("new", "gpu"), ("old", "gpu")]
+    assert [(row.image.image, row.answer.runs) for row in answer.rows] == [("new", "gpu"), ("old", "gpu")]
     assert not answer.findings
     assert not answer.here
     assert "--gpus all" in str(answer.rows[0].command)

@@ -18,8 +18,9 @@ from assay import catalog, planning, publish, scripts
 from assay.certificate import Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
-from assay.images import Built, write_images
-from assay.publish import Candidate
+from assay.images import Built, read_images, write_images
+from assay.publish import Candidate, Destination
+from assay.publish.inventory import LARGEST
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import Image, fresh, image, key, name
 from tests.published import suite as suite_of_it
@@ -120,8 +121,8 @@ def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | No
         cast(Engine, engine or LocalEngine(made)),
         key(),
         good,
-        f"{fake.host}/team",
-        on_step=lambda image, step: None,
+        Destination(f"{fake.host}/team"),
+        lambda image, step: None,
     )
     for error in failed.values():
         raise error
@@ -140,7 +141,7 @@ def test_a_certified_image_may(checkout: Path, made: Image) -> None:
     assert version
     assert good.tags[0].startswith(f"{version.partition('+')[0]}-c")
     assert good.tags[1:] == ("latest",)
-    assert [one.device for one in good.certified] == ["cpu"]
+    assert [one.certificate.device for one in good.proofs] == ["cpu"]
 
 
 def test_one_without_a_certificate_may_not(checkout: Path) -> None:
@@ -234,7 +235,7 @@ def a_link(path: Path) -> None:
     [
         (a_link, "inventory.json cannot be read"),
         (Path.unlink, "left no inventory.json"),
-        (lambda path: os.truncate(path, publish.LARGEST_INVENTORY + 1), "larger than 16 MiB"),
+        (lambda path: os.truncate(path, LARGEST + 1), "larger than 16 MiB"),
         (lambda path: path.write_bytes(b"{"), "says is in it is malformed"),
         (lambda path: path.write_bytes(b"[" * 10**6), "says is in it is malformed"),
     ],
@@ -273,7 +274,7 @@ def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry,
 def test_a_layer_that_another_image_has_is_mounted(checkout: Path, fake: FakeRegistry, made: Image) -> None:
     first = made.manifest.image().layers[0].digest
     other = next(one.name for one in catalog.load(checkout).frameworks() if one.name != name())
-    built = publish.read_images(checkout).images
+    built = read_images(checkout).images
     write_images(checkout, {**built, other: built[name()]})
     fake.blobs[f"team/{other}", first] = made.blobs[first]
     engine = LocalEngine(made)
@@ -288,7 +289,7 @@ def test_a_layer_that_another_image_has_is_mounted(checkout: Path, fake: FakeReg
 def test_what_breaks_off_leaves_no_tag_and_goes_on(
     checkout: Path, fake: FakeRegistry, made: Image, method: str, pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.registry.repository.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("assay.registry.connection.time.sleep", lambda seconds: None)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda seconds: None)
     fake.always(method, pattern, Answer(500))
     with pytest.raises(RegistryFailed):
@@ -333,7 +334,7 @@ def test_an_image_that_fails_is_named_and_the_others_are_published(
 
     engine = cast(Engine, LocalEngine(made))
     both = [dataclasses.replace(good, image=other), good]
-    done, failed = publish.publish(cat, engine, key(), both, f"{fake.host}/team", on_step=on_step)
+    done, failed = publish.publish(cat, engine, key(), both, Destination(f"{fake.host}/team"), on_step)
     assert [one.image for one in done] == [good.image.name]
     assert list(failed) == [other.name]
     assert failed[other.name].what.startswith(f"{other.name}: ")

@@ -19,11 +19,11 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.dockerauth import Credentials, find
 from assay.errors import AssayError, RegistryFailed, UsageError, VerificationFailed
 from assay.registry import (
     OCI_INDEX,
     OCI_MANIFEST,
+    Credentials,
     Descriptor,
     ImageManifest,
     Manifest,
@@ -34,9 +34,11 @@ from assay.registry import (
     decode,
     digest_of,
     fallback_tag,
-    is_loopback,
 )
-from assay.registry import repository as module
+from assay.registry.connection import ATTEMPTS
+from assay.registry.content import Index
+from assay.registry.login import find
+from assay.registry.token import is_its_own
 from tests.fake_registry import Answer, FakeRegistry, serving
 
 DATA = bytes(range(256)) * 4000
@@ -115,10 +117,9 @@ def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
      ("10.0.0.1:5000", False), ("registry.example", False), ("localhost.example:80", False)],
 )  # fmt: skip
 def test_plain_http_is_for_loopback_only(netloc: str, so: bool) -> None:
-    assert is_loopback(netloc) is so
-    if not netloc.startswith("localhost.") and ":" in netloc:
-        there = Repository(Reference.parse(f"{netloc}/app"))
-        assert there._base.startswith("http://" if so else "https://")
+    there = Repository(Reference(netloc, "app"))
+    assert there.home.scheme == ("http" if so else "https")
+    assert Repository(Reference(netloc, "app"), plain_http=True).home.scheme == "http"
 
 
 # ---- reading
@@ -232,7 +233,7 @@ def test_failures_that_stay_end_within_bounds(fake: FakeRegistry, status: int) -
     fake.always("GET", "/manifests/", Answer(status))
     with repository(fake) as there, pytest.raises(RegistryFailed, match=str(status)):
         there.manifest()
-    assert len(fake.log) == module.ATTEMPTS
+    assert len(fake.log) == ATTEMPTS
 
 
 def test_no_registry_at_all() -> None:
@@ -359,8 +360,9 @@ def test_credentials_go_to_no_foreign_token_service(fake: FakeRegistry) -> None:
     ],
 )
 def test_whose_a_token_service_is(host: str, realm: str, so: bool) -> None:
-    there = address.parse(realm)
-    assert (there is not None and Repository(Reference.parse(f"{host}/app"))._is_its_own(there)) is so
+    there, home = address.parse(realm), address.parse(f"https://{host}")
+    assert home is not None
+    assert (there is not None and is_its_own(there, home)) is so
 
 
 @pytest.fixture
@@ -512,7 +514,7 @@ def test_attachments_are_listed(either: FakeRegistry) -> None:
 
 def test_decode_names_what_is_malformed() -> None:
     with pytest.raises(VerificationFailed, match="the list is malformed"):
-        decode(b'{"manifests": [{"digest": "sha256:xyz"}]}', module.Index, "the list")
+        decode(b'{"manifests": [{"digest": "sha256:xyz"}]}', Index, "the list")
 
 
 def test_digests_are_sha256() -> None:

@@ -22,8 +22,8 @@ from assay import attestation, certificate, verify
 from assay.attestation.bundle import BUNDLE_TYPE, to_be_signed
 from assay.certificate import Configuration, Suites
 from assay.errors import RegistryFailed, VerificationFailed
-from assay.registry import OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
-from assay.verify import Policy, Verdict
+from assay.registry import OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of, unpack
+from assay.verify import Demands, Verification
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import CONTENT, NOW, TAG, Image, image, key, name, put, reference, suite, suites
 
@@ -50,13 +50,13 @@ def lasting() -> Iterator[FakeRegistry]:
         yield running
 
 
-def ask(fake: FakeRegistry, tag: str | None = TAG, digest: str | None = None, **policy: Any) -> Verdict:
-    return verify.verify(reference(fake.host, tag, digest), key().public, suites(), Policy(**policy), NOW)
+def ask(fake: FakeRegistry, tag: str | None = TAG, digest: str | None = None, **demands: Any) -> Verification:
+    return verify.verify(reference(fake.host, tag, digest), key().public, suites(), Demands(**demands), NOW)
 
 
-def problems(fake: FakeRegistry, tag: str | None = TAG, digest: str | None = None, **policy: Any) -> str:
+def problems(fake: FakeRegistry, tag: str | None = TAG, digest: str | None = None, **demands: Any) -> str:
     """What is wrong; that something is."""
-    found = ask(fake, tag, digest, **policy)
+    found = ask(fake, tag, digest, **demands)
     assert not found.passed
     with pytest.raises(VerificationFailed):
         verify.require_passed(found)
@@ -113,7 +113,7 @@ def test_a_suite_that_was_released_is_known_and_no_other(fake: FakeRegistry) -> 
     put(fake.host, image())
     later = msgspec.structs.replace(suite(), digests={}, gates_digest="0" * 64, gates={})
     for known, holds in ((Suites(later), False), (Suites(later, (suite(),)), True)):
-        assert verify.verify(reference(fake.host), key().public, known, Policy(), NOW).passed is holds
+        assert verify.verify(reference(fake.host), key().public, known, Demands(), NOW).passed is holds
 
 
 def test_the_newest_certificate_of_a_device_counts(fake: FakeRegistry) -> None:
@@ -135,7 +135,7 @@ def test_more_is_required_than_was_shown(fake: FakeRegistry) -> None:
 
 def test_another_key(fake: FakeRegistry) -> None:
     put(fake.host, image())
-    found = verify.verify(reference(fake.host), key(2).public, suites(), Policy(), NOW)
+    found = verify.verify(reference(fake.host), key(2).public, suites(), Demands(), NOW)
     assert not found.passed
     assert "signed with another key" in found.problems[0]
 
@@ -467,10 +467,10 @@ def test_a_registry_that_fails_is_no_verdict(fake: FakeRegistry) -> None:
 
 
 def test_a_bomb_is_unpacked_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "LARGEST_LAYER", 2**20)
+    monkeypatch.setattr(unpack, "LARGEST_LAYER", 2**20)
     bomb = zstandard.compress(bytes(2**26))
     with pytest.raises(VerificationFailed, match="unpacks to more than"):
-        verify._diff_id(iter([bomb]), "x+zstd")
+        unpack.diff_id(iter([bomb]), "x+zstd")
 
 
 # ---- fuzzed

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay import attestation
+from assay import registry
 
 
 @pytest.mark.parametrize(
@@ -14,4 +14,4 @@ from assay import attestation
     ],
 )
 def test_tags(labels: dict[str, str], tag: str) -> None:
-    assert attestation.tag(labels) == tag
+    assert registry.tag(labels) == tag
