@@ -93,7 +93,11 @@ class PlannedFramework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the suite was asked to do (schema 1)."""
+    """What the suite was asked to do (schema 1).
+
+    ``stderr``: patterns of what the first lines may write there. ``uncalled``: libraries that may crash when
+    they are asked for their version without a driver, each with the reason.
+    """
 
     schema: Annotated[int, msgspec.Meta(ge=SCHEMA, le=SCHEMA)]
     image: Word
@@ -103,6 +107,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str]
     packages: dict[str, str]
     seconds_per_check: int
+    stderr: tuple[str, ...] = ()
+    uncalled: dict[str, str] = {}
 
 
 def read_report(path: Path) -> Report:

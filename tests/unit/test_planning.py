@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
-from assay import planning
+from assay import catalog, planning
+from assay.certificate import Suite
+from assay.certificate.report import Plan
 from assay.errors import UsageError
 from tests.unit.place import (
     Place,
@@ -59,3 +64,13 @@ def test_what_is_put_beside_and_what_may_be_said_reach_the_plan(place: Place) ->
     plan = planning.plan(place.catalog.get("torchy"))
     assert (plan["stderr"], plan["uncalled"]) == (["a .*"], {"libx.so.1": "nothing asks it"})
     assert planning.packages(place.catalog.get("torchy"))["ours"] == "2"
+
+
+def test_the_judge_reads_the_plan_of_every_image_of_this_repository(root: Path) -> None:
+    suite = Suite.read(root)
+    for image in catalog.load(root).frameworks():
+        for device in ("cpu", "gpu"):
+            plan = msgspec.convert(planning.plan(image, device), type=Plan)
+            expansion = suite.expansion(plan)
+            assert expansion is not None, image.name
+            assert {"static.packages", "static.closure"} <= {one.id for one in expansion.results()}, image.name
