@@ -10,61 +10,7 @@ from hypothesis import strategies as st
 
 from assay.doctor import Answer, Certified, Gpu, Machine, cuda, judge, order
 from assay.doctor.cuda import Code, Library
-
-
-def version(text: str) -> tuple[int, ...]:
-    return cuda.numbers(text)
-
-
-def pairs(text: str) -> frozenset[tuple[int, int]]:
-    return frozenset(Code.parse(one).capability for one in text.split())
-
-
-def library(cubin: str, ptx: str = "", name: str = "libframework.so") -> Library:
-    return Library(name, frozenset(map(Code.parse, cubin.split())), frozenset(map(Code.parse, ptx.split())))
-
-
-def image(version_of_cuda: str, *libraries: Library, wholly: str = "", partly: str = "", toolkit: str = "", **more: object):
-    major, minor = version(version_of_cuda)
-    built = version(toolkit or version_of_cuda)
-    facts = Certified(
-        image="one",
-        digest="sha256:" + "d" * 64,
-        reference="assay/one",
-        cuda=(major, minor),
-        toolkit=(built[0], built[1]),
-        libraries=libraries,
-        wholly=pairs(wholly),
-        partly=pairs(partly),
-        levels={"cpu": "E2"},
-    )
-    return dataclasses.replace(facts, **more)
-
-
-# As the images' certificates have them.
-TORCH = image(
-    "13.2",
-    library("7.5 8.0 8.6 8.9 9.0 9.0a 10.0 10.0a 10.3f 12.0 12.0a 12.1a", name="libtorch_cuda.so"),
-    library("7.5 8.0 8.6 9.0 10.0 12.0", name="libtorch_cuda_linalg.so"),
-    wholly="8.0 8.6 8.9 9.0 10.0 10.3 12.0 12.1",
-    partly="7.5",
-)
-TENSORFLOW = image(
-    "12.9",
-    library("6.0 7.0 8.0 8.9 9.0", "9.0", name="libtensorflow_cc.so.2"),
-    library("7.5 8.0 8.6 9.0a 10.0f 12.0f", "12.0f", name="libcudnn_ops.so.9"),
-    library("5.2", name="libcufft.so.11"),
-    wholly="6.0 6.1 7.0 7.5 8.0 8.6 8.9 9.0 10.0 10.3 12.0 12.1",
-    toolkit="12.5",
-)
-MXNET = image("11.8", library("5.0 6.0 7.0 8.0 8.6"), wholly="5.0 5.2 6.0 6.1 7.0 7.5 8.0 8.6 8.9")
-THEANO = image("11.8", library("", "5.0a 8.6a 9.0a", name="libgpuarray.so.3"), wholly="5.0 8.6 9.0")  # by NVRTC
-CAFFE = image("11.8", library("5.0 8.6", "8.6"), wholly="5.0 5.2 8.6 8.9 9.0 10.0 12.0", toolkit="11.2")
-
-
-def on(driver: str, *capabilities: str, seen: bool = False) -> Machine:
-    gpus = tuple(Gpu("GPU", Code.parse(one).capability) for one in capabilities)
-    return Machine(driver=version(driver) or None, gpus=gpus, seen=seen)
+from tests.unit.doctor.images import CAFFE, MXNET, TENSORFLOW, THEANO, TORCH, image, library, on
 
 
 @pytest.mark.parametrize(
@@ -219,49 +165,6 @@ def test_nothing_is_noted_without_a_reason() -> None:
     assert len(judge(on("595.45.04", "9.0"), TENSORFLOW).notes) == 1
 
 
-@pytest.mark.parametrize(
-    ("code", "ptx", "serves", "not_"),
-    [
-        ("9.0", False, "9.0", "8.9 10.0"),
-        ("8.0", False, "8.0 8.6 8.9", "7.5 9.0"),
-        ("9.0a", False, "9.0", "8.9 10.0"),
-        ("10.0f", False, "10.0 10.3", "9.0 12.0"),
-        ("9.0", True, "9.0 10.0 12.1", "8.9"),
-        ("9.0a", True, "9.0", "10.0 12.0"),
-        ("10.0f", True, "10.0 10.3", "9.0 12.0"),
-    ],
-)
-def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
-    parsed = Code.parse(code)
-    assert all(parsed.serves(one, ptx=ptx) for one in pairs(serves))
-    assert not any(parsed.serves(one, ptx=ptx) for one in pairs(not_))
-
-
-def test_the_suite_in_the_image_has_the_same_rules() -> None:
-    """The host cannot import it; the two must not drift apart."""
-    from smoke import fatbin
-    from smoke.checks import static
-
-    codes = [f"{major}.{minor}{only}" for major, minor in fatbin.CAPABILITIES for only in ("", "a", "f")]
-    for text in codes:
-        parsed = Code.parse(text)
-        for ptx in (False, True):
-            other = fatbin.Code(ptx, *parsed.capability, parsed.only)
-            for gpu in fatbin.CAPABILITIES:
-                assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
-    theirs = {major: version(text) for major, text in static.LEAST_DRIVER.items()}
-    assert dict(cuda.LEAST_DRIVER) == theirs
-
-
-def test_the_table_of_drivers_is_in_order() -> None:
-    """A later toolkit came with a later driver, and a GPU's first toolkit is one that is in the table."""
-    drivers = [driver for _, driver in sorted(cuda.TOOLKIT_DRIVER.items())]
-    assert drivers == sorted(drivers)
-    assert set(cuda.FIRST_TOOLKIT.values()) <= set(cuda.TOOLKIT_DRIVER)
-    for major, least in cuda.LEAST_DRIVER.items():
-        assert least[0] == cuda.TOOLKIT_DRIVER[major, 0][0]
-
-
 def test_the_newest_that_runs_comes_first() -> None:
     machine = on("580.65.06", "9.0")
     old = dataclasses.replace(TENSORFLOW, image="old", python="3.9")
@@ -273,18 +176,16 @@ def test_the_newest_that_runs_comes_first() -> None:
     assert found[4] == MXNET
 
 
-@pytest.mark.parametrize("text", ["", "9", "9.", ".0", "9.0x", "9.00", "100.0", "9.0 ", "-9.0", "9,0", "\u0669.0"])
-def test_what_is_no_compute_capability(text: str) -> None:
-    with pytest.raises(ValueError, match="is no compute capability"):
-        Code.parse(text)
-
-
 CAPABILITIES = st.tuples(st.integers(0, 20), st.integers(0, 9))
+
 CODES = st.builds(Code, CAPABILITIES, st.sampled_from(["", "a", "f"]))
+
 LIBRARIES = st.builds(
     Library, st.sampled_from(["libx.so", "libcudnn_ops.so.9"]), st.frozensets(CODES), st.frozensets(CODES)
 )
+
 CUDA = st.none() | st.tuples(st.integers(0, 20), st.integers(0, 20))
+
 FACTS = st.builds(
     Certified,
     image=st.text(),
@@ -298,7 +199,9 @@ FACTS = st.builds(
     partly=st.frozensets(CAPABILITIES),
     levels=st.dictionaries(st.sampled_from(["cpu", "gpu"]), st.sampled_from(["E0", "E1", "E2", "E3", "E4"])),
 )
+
 DRIVERS = st.lists(st.integers(0, 999), min_size=1, max_size=4).map(tuple)
+
 MACHINES = st.builds(
     Machine,
     driver=st.none() | DRIVERS,
@@ -320,7 +223,9 @@ def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, f
 
 
 REAL = st.sampled_from([TORCH, TENSORFLOW, MXNET, CAFFE])
+
 REAL_GPUS = st.sampled_from([(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3), (12, 0), (12, 1)])
+
 REAL_DRIVERS = st.sampled_from(sorted(cuda.TOOLKIT_DRIVER.values()))
 
 
