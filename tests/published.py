@@ -17,10 +17,11 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from assay import attestation, certificate, publish
-from assay.attestation import PrivateKey, naming
+from assay.attestation import PrivateKey
 from assay.attestation.sbom import Inventory, Package, sbom
 from assay.certificate import Policy, Suite, Suites, plan_digest
-from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
+from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of, tag
+from assay.registry.reference import VERSION_LABEL
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -55,7 +56,7 @@ def plan() -> dict[str, Any]:
 def labels(version: str) -> dict[str, str]:
     """The labels that its image has."""
     return {
-        naming.VERSION_LABEL: version,
+        VERSION_LABEL: version,
         **{f"assay.{name}": value for name, value in plan()["labels"].items()},
         "assay.framework": plan()["framework"]["name"],
         "assay.workloads": ",".join(plan()["workloads"]),
@@ -64,7 +65,7 @@ def labels(version: str) -> dict[str, str]:
     }
 
 
-TAG = naming.tag(labels("2.15.0"))
+TAG = tag(labels("2.15.0"))
 
 
 @cache
@@ -158,5 +159,5 @@ def put(host: str, made: Image, *statements: dict[str, Any], tags: tuple[str, ..
         there.put_manifest(made.manifest.data, OCI_MANIFEST)
         for one in statements or made.statements():
             publish.attach(there, made.manifest, one, key())
-        for tag in tags:
-            there.put_manifest(made.manifest.data, OCI_MANIFEST, tag)
+        for name_of_it in tags:
+            there.put_manifest(made.manifest.data, OCI_MANIFEST, name_of_it)

@@ -1,7 +1,6 @@
 """Signed statements about a published image: keys, bundles, provenance, SBOM."""
 
 from assay.attestation.keys import PASSWORD_VARIABLE, PrivateKey, PublicKey, WrongKey, generate
-from assay.attestation.naming import tag
 from assay.attestation.provenance import provenance, test_result
 from assay.attestation.statement import PROVENANCE, SBOM, TEST_RESULT
 
@@ -15,6 +14,5 @@ __all__ = [
     "WrongKey",
     "generate",
     "provenance",
-    "tag",
     "test_result",
 ]

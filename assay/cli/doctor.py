@@ -96,9 +96,9 @@ def _finding_rows(answer: Diagnosis) -> Iterator[tuple[Styled, ...]]:
 
 
 def _image_rows(row: Row) -> Iterator[tuple[Styled, ...]]:
-    image, verdict = row.image, row.verdict
+    image, answer = row.image, row.answer
     levels = ", ".join(f"{level} ({device})" for device, level in sorted(image.levels.items()))
     cuda = ".".join(map(str, image.cuda)) if image.cuda else "none"
-    yield (image.image, "bold"), RUNS[verdict.runs], image.framework, cuda, levels, verdict.why
-    for note in verdict.notes:
+    yield (image.image, "bold"), RUNS[answer.runs], image.framework, cuda, levels, answer.why
+    for note in answer.notes:
         yield "", "", "", "", "", (note, "dim")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assay.errors import AssayError
     from assay.publish import Published
     from assay.reproduce import Rebuilt
-    from assay.verify import Verdict
+    from assay.verify import Verification
 
 
 # Those of `assay.certificate.LEVELS`, which is not imported for them.
@@ -64,9 +64,8 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     if good:
         private = PrivateKey.read(key, password(confirm=False))
         with engine.find() as found:
-            done, failed = publish.publish(
-                known, found, private, good, registry, plain_http=plain_http, on_step=show_step
-            )
+            destination = publish.Destination(registry, plain_http)
+            done, failed = publish.publish(known, found, private, good, destination, show_step)
     finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)
     if failed:
         raise together(failed)
@@ -102,7 +101,7 @@ def show_published(done: Sequence[Published]) -> None:
 @click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
 @plain_option
 @json_option
-def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **asked: Any) -> None:
+def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **demanded: Any) -> None:
     """Verify a published image from the registry alone; needs no engine and no checkout."""
     from assay import verify
     from assay.attestation import PublicKey
@@ -110,12 +109,12 @@ def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **ask
     from assay.host import paths
     from assay.registry import Reference
 
-    policy = verify.Policy(max_age_days=max_age or None, **asked)
-    verdict = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), policy)
+    demands = verify.Demands(max_age_days=max_age or None, **demanded)
+    verdict = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), demands)
     finish(verdict, as_json, row=verify.row, show=show_verdict, require=verify.require_passed)
 
 
-def show_verdict(verdict: Verdict) -> None:
+def show_verdict(verdict: Verification) -> None:
     """Print what a published image's certificates amount to, and what is wrong."""
     say((f"{verdict.reference}  {verdict.digest}", "bold"))
     for certificate in verdict.certificates:

@@ -1,49 +1,31 @@
-"""A client of OCI registries (distribution specification 1.1), for whoever publishes, verifies or rebuilds.
+"""A client of OCI registries (distribution specification 1.1); it needs no engine and no checkout.
 
-with Repository(Reference.parse("registry.example/team/pytorch:latest")) as there:
-    manifest = there.manifest()            # by the reference's digest, else by its tag
-    config = there.blob(manifest.image().config, LARGEST_CONFIG)
-    attached = there.referrers(manifest.digest)
+`Repository(Reference.parse("registry.example/team/pytorch:latest")).manifest()` reads one image's manifest.
 """
 
-from assay.registry.repository import (
-    LARGEST_ANSWER,
+# fmt: off
+from assay.registry.content import (
     LARGEST_CONFIG,
     LARGEST_MANIFEST,
-    MOST_PAGES,
     OCI_EMPTY,
     OCI_INDEX,
     OCI_MANIFEST,
     Descriptor,
+    ImageConfig,
     ImageManifest,
     Index,
     Manifest,
-    NotThere,
-    Reference,
-    Repository,
     decode,
     digest_of,
-    fallback_tag,
-    is_loopback,
 )
+from assay.registry.login import Credentials
+from assay.registry.reference import Reference, fallback_tag, tag
+from assay.registry.repository import Repository
+from assay.registry.session import NotThere
+from assay.registry.unpack import diff_id, unpacked
 
 __all__ = [
-    "LARGEST_ANSWER",
-    "LARGEST_CONFIG",
-    "LARGEST_MANIFEST",
-    "MOST_PAGES",
-    "OCI_EMPTY",
-    "OCI_INDEX",
-    "OCI_MANIFEST",
-    "Descriptor",
-    "ImageManifest",
-    "Index",
-    "Manifest",
-    "NotThere",
-    "Reference",
-    "Repository",
-    "decode",
-    "digest_of",
-    "fallback_tag",
-    "is_loopback",
+    "LARGEST_CONFIG", "LARGEST_MANIFEST", "OCI_EMPTY", "OCI_INDEX", "OCI_MANIFEST",
+    "Credentials", "Descriptor", "ImageConfig", "ImageManifest", "Index", "Manifest", "NotThere", "Reference",
+    "Repository", "decode", "diff_id", "digest_of", "fallback_tag", "tag", "unpacked",
 ]

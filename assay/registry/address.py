@@ -91,6 +91,17 @@ def joined(base: Address, text: str) -> Address | None:
         return None
 
 
+def resolved(base: str, text: str) -> Address | None:
+    """An absolute address of what may be a relative one, from a text ``base``; None where it is none."""
+    start = parse(base)
+    return joined(start, text) if start else None
+
+
+def shown(there: Address | None) -> str:
+    """An address in a message: no more of it than its origin, since a stranger may have written the rest."""
+    return there.origin if there else "what is no address"
+
+
 def _is_host(host: str) -> bool:
     try:
         if host.startswith("["):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -10,12 +9,11 @@ from typing import IO, Any
 
 import msgspec
 
-from assay import verify
 from assay.catalog import Built
 from assay.engine import Engine
 from assay.errors import VerificationFailed
 from assay.host.tars import Difference, Entry, differences, entries
-from assay.registry import LARGEST_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Repository
+from assay.registry import LARGEST_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Repository, diff_id, unpacked
 
 MOST_NAMED = 100  # of the files that differ
 
@@ -59,10 +57,7 @@ class Comparison:
         return tuple(layers), self._configuration(theirs.config, ours.config), tuple(recompressed)
 
     def _content_of(self, layer: Descriptor) -> str:
-        digest = hashlib.sha256()
-        for piece in verify.unpacked(self.there.stream(layer), layer.media_type):
-            digest.update(piece)
-        return f"sha256:{digest.hexdigest()}"
+        return diff_id(self.there.stream(layer), layer.media_type)
 
     def _configuration(self, theirs: Descriptor, ours: Descriptor) -> tuple[str, ...]:
         if theirs.digest == ours.digest:
@@ -72,11 +67,11 @@ class Comparison:
         return parts or ("how its JSON is written",)
 
     def _layer(self, number: int, one: Descriptor | None, other: Descriptor | None) -> LayerDifference:
-        theirs = entries(verify.unpacked(self.there.stream(one), one.media_type)) if one else {}
+        theirs = entries(unpacked(self.there.stream(one), one.media_type)) if one else {}
         ours: dict[str, Entry] = {}
         if other:
             for _, file in self.engine.content(self.name, [other.digest]):
-                ours = entries(verify.unpacked(_pieces(file), other.media_type))
+                ours = entries(unpacked(_pieces(file), other.media_type))
         files = differences(theirs, ours)
         return LayerDifference(
             number=number,

@@ -13,9 +13,8 @@ import pytest
 
 from assay import doctor
 from assay.catalog.built import tag
-from assay.certificate import Known
-from assay.compatibility import ImageFacts, Verdict
-from assay.doctor import Surroundings
+from assay.certificate import Suites
+from assay.doctor import Answer, Certified, Surroundings
 from smoke.plan import declared
 from tests.conftest import ROOT
 from tests.images.conftest import Subject
@@ -64,10 +63,10 @@ def on_a_terminal(command: str) -> tuple[int, str]:
 
 
 def test_the_command_that_doctor_prints(subject: Subject, root: Path) -> None:
-    images, _ = doctor.gather(root, Known.read(root))
+    images, _ = doctor.gather(root, Suites.read(root))
     (facts,) = [one for one in images if one.image == subject.image.name]
-    local = ImageFacts(facts.image, subject.facts.digest, tag(subject.image.name, "latest"))
-    command = doctor.command(local, Verdict("cpu", "no GPU is asked for"), Surroundings.here().tools())
+    local = Certified(facts.image, subject.facts.digest, tag(subject.image.name, "latest"))
+    command = doctor.command(local, Answer("cpu", "no GPU is asked for"), Surroundings.here().tools())
     assert command is not None
     assert command.endswith(" python")
     code, said = on_a_terminal(f"{command} -c {shlex.quote(first_lines(subject))}")

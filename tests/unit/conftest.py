@@ -13,6 +13,7 @@ import pytest
 from assay import rootfs
 from assay.build import image
 from assay.host import network, process
+from tests.fake_registry import FakeRegistry, serving
 from tests.unit.place import (
     STAGED,
     TOOLS,
@@ -73,3 +74,17 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield event
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    """A registry that can be told to misbehave."""
+    with serving(FakeRegistry()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[FakeRegistry]:
+    """One registry for all examples of a property."""
+    with serving(FakeRegistry()) as running:
+        yield running

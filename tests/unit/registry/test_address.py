@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
-from assay.dockerauth import Credentials
 from assay.errors import RegistryFailed, UsageError
-from assay.registry import Reference, Repository, address
+from assay.registry import Credentials, Reference, Repository, address
 from assay.registry.address import Address
+from assay.registry.token import is_its_own
 from tests.fake_registry import Answer, FakeRegistry, serving
 
 HOME = "registry.example"
@@ -78,12 +80,12 @@ def test_so_is_what_a_location_is_joined_to(text: str) -> None:
 @given(ADDRESSES, st.sampled_from([HOME, f"{HOME}:5000", "127.0.0.1:5000", "[::1]:5000", "localhost", "10.0.0.1"]))
 def test_no_address_of_its_own_leads_to_another_host(text: str, host: str) -> None:
     there = Repository(Reference.parse(f"{host}/team/app"), credentials=Credentials("me", "secret"))
-    home = known(there._base)
+    home = known(f"{there.home.text}/v2/team/app")
     texts = (text, f"http://{host}{text}", f"https://{host}{text}")
     for found in (*map(address.parse, texts), address.joined(home, text)):
-        if found is not None and there._is_home(found):
+        if found is not None and there.is_home(found):
             assert connects_to(found.text) == connects_to(home.text)
-        if found is not None and there._is_its_own(found):
+        if found is not None and is_its_own(found, there.home):
             scheme, name, _ = connects_to(found.text)
             same = str(name).split(".")[-2:] == home.host.split(".")[-2:]
             loopback = home.is_loopback and known(f"http://{name}").is_loopback
@@ -188,5 +190,5 @@ def test_an_address_is_shown_without_what_steers_a_terminal(said: str) -> None:
             Repository(Reference.parse(f"{home.host}/app")) as there,
             pytest.raises(RegistryFailed) as caught,
         ):
-            there._start()
+            there.upload(f"sha256:{'0' * 64}", io.BytesIO(b""), 0)
         assert str(caught.value).replace("\n", "").isprintable()

@@ -8,63 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import compatibility
-from assay.compatibility import Code, Gpu, ImageFacts, Library, Machine, Verdict, judge
-
-
-def version(text: str) -> tuple[int, ...]:
-    return compatibility.numbers(text)
-
-
-def pairs(text: str) -> frozenset[tuple[int, int]]:
-    return frozenset(Code.parse(one).capability for one in text.split())
-
-
-def library(cubin: str, ptx: str = "", name: str = "libframework.so") -> Library:
-    return Library(name, frozenset(map(Code.parse, cubin.split())), frozenset(map(Code.parse, ptx.split())))
-
-
-def image(cuda: str, *libraries: Library, wholly: str = "", partly: str = "", toolkit: str = "", **more: object):
-    major, minor = version(cuda)
-    built = version(toolkit or cuda)
-    facts = ImageFacts(
-        image="one",
-        digest="sha256:" + "d" * 64,
-        reference="assay/one",
-        cuda=(major, minor),
-        toolkit=(built[0], built[1]),
-        libraries=libraries,
-        wholly=pairs(wholly),
-        partly=pairs(partly),
-        levels={"cpu": "E2"},
-    )
-    return dataclasses.replace(facts, **more)
-
-
-# As the images' certificates have them.
-TORCH = image(
-    "13.2",
-    library("7.5 8.0 8.6 8.9 9.0 9.0a 10.0 10.0a 10.3f 12.0 12.0a 12.1a", name="libtorch_cuda.so"),
-    library("7.5 8.0 8.6 9.0 10.0 12.0", name="libtorch_cuda_linalg.so"),
-    wholly="8.0 8.6 8.9 9.0 10.0 10.3 12.0 12.1",
-    partly="7.5",
-)
-TENSORFLOW = image(
-    "12.9",
-    library("6.0 7.0 8.0 8.9 9.0", "9.0", name="libtensorflow_cc.so.2"),
-    library("7.5 8.0 8.6 9.0a 10.0f 12.0f", "12.0f", name="libcudnn_ops.so.9"),
-    library("5.2", name="libcufft.so.11"),
-    wholly="6.0 6.1 7.0 7.5 8.0 8.6 8.9 9.0 10.0 10.3 12.0 12.1",
-    toolkit="12.5",
-)
-MXNET = image("11.8", library("5.0 6.0 7.0 8.0 8.6"), wholly="5.0 5.2 6.0 6.1 7.0 7.5 8.0 8.6 8.9")
-THEANO = image("11.8", library("", "5.0a 8.6a 9.0a", name="libgpuarray.so.3"), wholly="5.0 8.6 9.0")  # by NVRTC
-CAFFE = image("11.8", library("5.0 8.6", "8.6"), wholly="5.0 5.2 8.6 8.9 9.0 10.0 12.0", toolkit="11.2")
-
-
-def on(driver: str, *capabilities: str, seen: bool = False) -> Machine:
-    gpus = tuple(Gpu("GPU", Code.parse(one).capability) for one in capabilities)
-    return Machine(driver=version(driver) or None, gpus=gpus, seen=seen)
+from assay.doctor import Answer, Certified, Gpu, Machine, cuda, judge, order
+from assay.doctor.cuda import Code, Library
+from tests.unit.doctor.images import CAFFE, MXNET, TENSORFLOW, THEANO, TORCH, image, library, on
 
 
 @pytest.mark.parametrize(
@@ -114,17 +60,17 @@ def on(driver: str, *capabilities: str, seen: bool = False) -> Machine:
         ("590.44.01", "7.5", TENSORFLOW, "gpu", ""),
     ],
 )
-def test_a_machine_and_an_image(driver: str, capability: str, facts: ImageFacts, runs: str, why: str) -> None:
+def test_a_machine_and_an_image(driver: str, capability: str, facts: Certified, runs: str, why: str) -> None:
     verdict = judge(on(driver, capability), facts)
     assert verdict.runs == runs, verdict
     assert why in verdict.why
 
 
 def test_ptx_of_a_toolkit_that_the_driver_does_not_know_is_of_no_use() -> None:
-    """With the machine code of the same image the driver has no trouble: minor-version compatibility."""
+    """With the machine code of the same image the driver has no trouble: minor-version cuda."""
     facts = dataclasses.replace(CAFFE, toolkit=(11, 8))
     seen = on("515.65.01", "9.0", seen=True)  # as if it knew the GPU
-    assert judge(seen, facts) == Verdict(
+    assert judge(seen, facts) == Answer(
         "cpu",
         "for compute capability 9.0 there is only PTX of CUDA 11.8, which driver 515.65.01 cannot compile; "
         "driver 520.61.05 or later can",
@@ -161,7 +107,7 @@ def test_a_toolkit_between_two_that_are_known_counts_as_the_later() -> None:
     ],
 )
 def test_what_does_without_a_gpu_and_what_does_not_run(
-    machine: Machine, facts: ImageFacts, runs: str, why: str
+    machine: Machine, facts: Certified, runs: str, why: str
 ) -> None:
     verdict = judge(machine, facts)
     assert verdict.runs == runs
@@ -173,7 +119,7 @@ def test_a_cuda_that_is_newer_than_this_table_goes_by_its_certificate() -> None:
     assert judge(on("650.10", "9.0"), facts).runs == "gpu"
     assert "CUDA 14.0 needs driver 650.10 or later" in judge(on("595.45.04", "9.0"), facts).why
     nothing = dataclasses.replace(facts, least_driver=())
-    assert judge(on("650.10", "9.0"), nothing) == Verdict("cpu", "which driver CUDA 14.0 needs is not known")
+    assert judge(on("650.10", "9.0"), nothing) == Answer("cpu", "which driver CUDA 14.0 needs is not known")
 
 
 def test_a_gpu_that_the_driver_lists_is_one_that_it_knows() -> None:
@@ -208,7 +154,7 @@ def test_several_gpus_of_which_one_is_of_use() -> None:
         ),
     ],
 )
-def test_what_else_is_worth_knowing(driver: str, capability: str, facts: ImageFacts, note: str) -> None:
+def test_what_else_is_worth_knowing(driver: str, capability: str, facts: Certified, note: str) -> None:
     verdict = judge(on(driver, capability), facts)
     assert verdict.runs == "gpu"
     assert any(note in one for one in verdict.notes), verdict.notes
@@ -219,74 +165,29 @@ def test_nothing_is_noted_without_a_reason() -> None:
     assert len(judge(on("595.45.04", "9.0"), TENSORFLOW).notes) == 1
 
 
-@pytest.mark.parametrize(
-    ("code", "ptx", "serves", "not_"),
-    [
-        ("9.0", False, "9.0", "8.9 10.0"),
-        ("8.0", False, "8.0 8.6 8.9", "7.5 9.0"),
-        ("9.0a", False, "9.0", "8.9 10.0"),
-        ("10.0f", False, "10.0 10.3", "9.0 12.0"),
-        ("9.0", True, "9.0 10.0 12.1", "8.9"),
-        ("9.0a", True, "9.0", "10.0 12.0"),
-        ("10.0f", True, "10.0 10.3", "9.0 12.0"),
-    ],
-)
-def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
-    parsed = Code.parse(code)
-    assert all(parsed.serves(one, ptx=ptx) for one in pairs(serves))
-    assert not any(parsed.serves(one, ptx=ptx) for one in pairs(not_))
-
-
-def test_the_suite_in_the_image_has_the_same_rules() -> None:
-    """The host cannot import it; the two must not drift apart."""
-    from smoke import fatbin
-    from smoke.checks import static
-
-    codes = [f"{major}.{minor}{only}" for major, minor in fatbin.CAPABILITIES for only in ("", "a", "f")]
-    for text in codes:
-        parsed = Code.parse(text)
-        for ptx in (False, True):
-            other = fatbin.Code(ptx, *parsed.capability, parsed.only)
-            for gpu in fatbin.CAPABILITIES:
-                assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
-    theirs = {major: version(text) for major, text in static.LEAST_DRIVER.items()}
-    assert dict(compatibility.LEAST_DRIVER) == theirs
-
-
-def test_the_table_of_drivers_is_in_order() -> None:
-    """A later toolkit came with a later driver, and a GPU's first toolkit is one that is in the table."""
-    drivers = [driver for _, driver in sorted(compatibility.TOOLKIT_DRIVER.items())]
-    assert drivers == sorted(drivers)
-    assert set(compatibility.FIRST_TOOLKIT.values()) <= set(compatibility.TOOLKIT_DRIVER)
-    for major, least in compatibility.LEAST_DRIVER.items():
-        assert least[0] == compatibility.TOOLKIT_DRIVER[major, 0][0]
-
-
 def test_the_newest_that_runs_comes_first() -> None:
     machine = on("580.65.06", "9.0")
     old = dataclasses.replace(TENSORFLOW, image="old", python="3.9")
     new = dataclasses.replace(TENSORFLOW, image="new", python="3.13")
     broken = dataclasses.replace(TORCH, image="broken", levels={})
     images = [broken, MXNET, old, new, TORCH, dataclasses.replace(TORCH, image="b")]
-    order = sorted(images, key=lambda one: compatibility.order(one, judge(machine, one)))
-    assert [one.image for one in order] == ["b", "one", "new", "old", "one", "broken"]
-    assert order[4] == MXNET
-
-
-@pytest.mark.parametrize("text", ["", "9", "9.", ".0", "9.0x", "9.00", "100.0", "9.0 ", "-9.0", "9,0", "\u0669.0"])
-def test_what_is_no_compute_capability(text: str) -> None:
-    with pytest.raises(ValueError, match="is no compute capability"):
-        Code.parse(text)
+    found = sorted(images, key=lambda one: order(one, judge(machine, one)))
+    assert [one.image for one in found] == ["b", "one", "new", "old", "one", "broken"]
+    assert found[4] == MXNET
 
 
 CAPABILITIES = st.tuples(st.integers(0, 20), st.integers(0, 9))
+
 CODES = st.builds(Code, CAPABILITIES, st.sampled_from(["", "a", "f"]))
+
 LIBRARIES = st.builds(
     Library, st.sampled_from(["libx.so", "libcudnn_ops.so.9"]), st.frozensets(CODES), st.frozensets(CODES)
 )
+
 CUDA = st.none() | st.tuples(st.integers(0, 20), st.integers(0, 20))
+
 FACTS = st.builds(
-    ImageFacts,
+    Certified,
     image=st.text(),
     digest=st.text(),
     reference=st.text(),
@@ -298,7 +199,9 @@ FACTS = st.builds(
     partly=st.frozensets(CAPABILITIES),
     levels=st.dictionaries(st.sampled_from(["cpu", "gpu"]), st.sampled_from(["E0", "E1", "E2", "E3", "E4"])),
 )
+
 DRIVERS = st.lists(st.integers(0, 999), min_size=1, max_size=4).map(tuple)
+
 MACHINES = st.builds(
     Machine,
     driver=st.none() | DRIVERS,
@@ -308,7 +211,7 @@ MACHINES = st.builds(
 
 
 @given(MACHINES, FACTS)
-def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, facts: ImageFacts) -> None:
+def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, facts: Certified) -> None:
     verdict = judge(machine, facts)
     assert verdict.why
     assert (verdict.runs == "no") == (not any(level >= "E2" for level in facts.levels.values()))
@@ -316,17 +219,19 @@ def test_every_machine_and_image_has_a_verdict_with_a_reason(machine: Machine, f
         assert machine.driver
         assert facts.cuda
         assert machine.gpus
-    sorted([(facts, verdict)] * 2, key=lambda pair: compatibility.order(*pair))
+    sorted([(facts, verdict)] * 2, key=lambda pair: order(*pair))
 
 
 REAL = st.sampled_from([TORCH, TENSORFLOW, MXNET, CAFFE])
+
 REAL_GPUS = st.sampled_from([(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3), (12, 0), (12, 1)])
-REAL_DRIVERS = st.sampled_from(sorted(compatibility.TOOLKIT_DRIVER.values()))
+
+REAL_DRIVERS = st.sampled_from(sorted(cuda.TOOLKIT_DRIVER.values()))
 
 
 @given(REAL, REAL_GPUS, REAL_DRIVERS, REAL_DRIVERS)
 def test_a_newer_driver_loses_nothing_that_it_knows(
-    facts: ImageFacts, gpu: tuple[int, int], one: tuple[int, ...], other: tuple[int, ...]
+    facts: Certified, gpu: tuple[int, int], one: tuple[int, ...], other: tuple[int, ...]
 ) -> None:
     """Drivers are backward compatible: what runs with one runs with every later one that still knows the GPU."""
     older, newer = (

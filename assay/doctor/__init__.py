@@ -1,0 +1,16 @@
+"""Which image runs on this machine, or on one that is described, and why.
+
+`gather` or `published` reads what certificates say of images; `diagnose` answers for a machine.
+"""
+
+from assay.doctor.answer import Diagnosis, Row, as_json, command, diagnose, require_usable
+from assay.doctor.compatibility import Answer, Certified, Gpu, Machine, judge, order
+from assay.doctor.facts import Gathered, certified, gather, published, read
+from assay.doctor.machine import Finding, Surroundings, Tools, another, findings
+
+# fmt: off
+__all__ = [
+    "Answer", "Certified", "Diagnosis", "Finding", "Gathered", "Gpu", "Machine", "Row", "Surroundings", "Tools",
+    "another", "as_json", "certified", "command", "diagnose", "findings", "gather", "judge", "order", "published",
+    "read", "require_usable",
+]

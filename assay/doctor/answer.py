@@ -1,0 +1,124 @@
+"""Which image runs here: the answer to that for each image that has a certificate, and the command that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from assay.catalog.built import PREFIX
+from assay.doctor import cuda
+from assay.doctor.compatibility import Answer, Certified, Machine, judge, order
+from assay.doctor.cuda import dotted
+from assay.doctor.facts import REMEDY, Gathered
+from assay.doctor.machine import Finding, Surroundings, Tools, findings
+from assay.errors import VerificationFailed
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image with its answer, and the command that runs it; None where nothing here can."""
+
+    image: Certified
+    answer: Answer
+    command: str | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The whole answer: for this machine (``here``) or a described one; the row that is best to use comes first.
+
+    ``unusable`` are (certificate, what is wrong) pairs.
+    """
+
+    machine: Machine
+    here: bool
+    findings: tuple[Finding, ...]
+    rows: tuple[Row, ...]
+    unusable: tuple[tuple[str, str], ...]
+
+
+def diagnose(gathered: Gathered, machine: Machine | None = None) -> Diagnosis:
+    """The answer for this machine, or for one that is described."""
+    if machine is None:
+        around = Surroundings.here()
+        rows, unusable = _rows(gathered, around.machine(), around.tools())
+        return Diagnosis(around.machine(), True, tuple(findings(around)), rows, unusable)
+    rows, unusable = _rows(gathered, machine, Tools(docker=("docker",), gpu_access="nvidia-runtime"))
+    return Diagnosis(machine, False, (), rows, unusable)
+
+
+def _rows(gathered: Gathered, machine: Machine, tools: Tools) -> tuple[tuple[Row, ...], tuple[tuple[str, str], ...]]:
+    images, unusable = gathered
+    answers = sorted(((image, judge(machine, image)) for image in images), key=lambda pair: order(*pair))
+    return tuple(Row(image, answer, command(image, answer, tools)) for image, answer in answers), tuple(unusable)
+
+
+def command(image: Certified, answer: Answer, tools: Tools) -> str | None:
+    """The command that starts Python in the image, with what is installed here; None if it does not run."""
+    if answer.runs == "no":
+        return None
+    gpu = answer.runs == "gpu"
+    published = not image.reference.startswith(f"{PREFIX}/")
+    if tools.docker is None and tools.apptainer and published:
+        words = [tools.apptainer.split()[0], "exec", *(["--nv"] if gpu else []), f"docker://{image.reference}"]
+        return " ".join([*words, "python"])
+    if tools.docker is None and tools.podman:
+        program, flag = "podman", "--device nvidia.com/gpu=all"
+    else:
+        program = " ".join(tools.docker or ("docker",))
+        flag = "--device nvidia.com/gpu=all" if tools.gpu_access == "cdi" else "--gpus all"
+    network = ["--network none"] if program not in {"docker", "podman"} else []  # the embedded engine has no bridge
+    return " ".join(
+        [program, "run -it --rm", *network, *([flag] if gpu else []), "--shm-size=1g", image.reference, "python"]
+    )
+
+
+def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The answer as plain data (schema 1)."""
+    machine = diagnosis.machine
+    return {
+        "schema": SCHEMA,
+        "machine": {
+            "here": diagnosis.here,
+            "architecture": machine.architecture,
+            "driver": dotted(machine.driver) if machine.driver else None,
+            "serves": cuda.serves(machine.driver) if machine.driver else None,
+            "gpus": [
+                {"name": gpu.name, "compute_capability": dotted(gpu.capability), "memory_bytes": gpu.memory or None}
+                for gpu in machine.gpus
+            ],
+        },
+        "findings": [asdict(finding) for finding in diagnosis.findings],
+        "images": [_row(row) for row in diagnosis.rows],
+        "unusable": [{"certificate": name, "problem": problem} for name, problem in diagnosis.unusable],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    image = row.image
+    return {
+        "image": image.image,
+        "digest": image.digest,
+        "runs": row.answer.runs,
+        "why": row.answer.why,
+        "notes": list(row.answer.notes),
+        "command": row.command,
+        "framework": image.framework,
+        "python": image.python,
+        "cuda": dotted(image.cuda) if image.cuda else None,
+        "levels": dict(image.levels),
+        "served": {
+            "wholly": [dotted(one) for one in sorted(image.wholly)],
+            "partly": [dotted(one) for one in sorted(image.partly)],
+        },
+    }
+
+
+def require_usable(diagnosis: Diagnosis) -> None:
+    """Raise `VerificationFailed` (exit 5) if a certificate was of no use."""
+    if diagnosis.unusable:
+        name, problem = diagnosis.unusable[0]
+        more = f", and {len(diagnosis.unusable) - 1} more" if len(diagnosis.unusable) > 1 else ""
+        raise VerificationFailed(f"{name} says nothing: {problem}{more}", REMEDY)

@@ -1,0 +1,181 @@
+"""What the certificates say of images: from files here, or from a registry.
+
+A certificate may come from anywhere. It is bounded in size, typed, and not believed in what it says of itself: its
+level is computed anew.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from assay import certificate, verify
+from assay.attestation import PublicKey
+from assay.catalog import read_images
+from assay.catalog.built import PREFIX
+from assay.certificate import LARGEST_REPORT, RANK, Certificate, Policy, Suites
+from assay.doctor.compatibility import Certified
+from assay.doctor.cuda import Code, Library, numbers
+from assay.errors import UsageError, VerificationFailed
+from assay.registry import Reference
+
+REMEDY = "Have the image certified again, or take the certificate from where it is published."
+
+# What the certificates say of images, and (certificate, what is wrong) for each that is of no use.
+Gathered = tuple[list[Certified], list[tuple[str, str]]]
+_CUDA = re.compile(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
+
+_Capability = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,2}\.[0-9][af]?\Z")]
+_Capabilities = Annotated[tuple[_Capability, ...], msgspec.Meta(max_length=64)]
+_Name = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class _Code(msgspec.Struct, frozen=True):
+    cubin: _Capabilities = ()
+    ptx: _Capabilities = ()
+
+
+class _Served(msgspec.Struct, frozen=True):
+    wholly: _Capabilities = ()
+    partly: _Capabilities = ()
+
+
+class _Details(msgspec.Struct, frozen=True):
+    cuda: Any = None
+
+
+class _Stack(msgspec.Struct, frozen=True):
+    """What is read of a report's stack; all else is left alone."""
+
+    framework: _Name = ""
+    cudart: _Name = ""
+    least_driver: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,5}(\.[0-9]{1,5}){0,3})?\Z")] = ""
+    details: _Details = _Details()
+    coverage: Annotated[dict[_Name, _Code], msgspec.Meta(max_length=4096)] = {}
+    served: _Served = _Served()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A certificate's Statement from a file; `VerificationFailed` for anything that is none, or is too large."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise VerificationFailed(f"{path.name} cannot be read: {error.strerror}", REMEDY) from None
+    if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_REPORT:
+        raise VerificationFailed(f"{path.name} is no plain file below {LARGEST_REPORT >> 20} MiB", REMEDY)
+    statement = certificate.read_statement(path)
+    if statement is None:
+        raise VerificationFailed(f"{path.name} is no certificate", REMEDY)
+    return statement
+
+
+def certified(several: Sequence[Certificate], reference: str) -> Certified:
+    """What the certificates of one image digest say of it, one per device."""
+    first = several[0]
+    try:
+        stack = msgspec.convert(first.report.stack, type=_Stack)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise VerificationFailed(f"the certificate of {first.image} is malformed: {error}", REMEDY) from None
+    labels = first.report.plan.get("labels")
+    cuda = _pair(labels.get("cuda") if isinstance(labels, dict) else None) or _pair(stack.cudart)
+    python = labels.get("python", "") if isinstance(labels, dict) else ""
+    return Certified(
+        image=first.image,
+        digest=first.digest,
+        reference=reference,
+        framework=stack.framework,
+        python=python if isinstance(python, str) else "",
+        architecture=first.platform.rpartition("/")[2],
+        cuda=cuda,
+        toolkit=_pair(stack.details.cuda) or cuda,
+        least_driver=numbers(stack.least_driver),
+        libraries=tuple(
+            Library(name, frozenset(map(Code.parse, code.cubin)), frozenset(map(Code.parse, code.ptx)))
+            for name, code in stack.coverage.items()
+        ),
+        wholly=frozenset(Code.parse(one).capability for one in stack.served.wholly),
+        partly=frozenset(Code.parse(one).capability for one in stack.served.partly),
+        levels={one.device: one.verdict.level for one in several},
+        shortcoming=next(filter(None, map(_shortcoming, several)), ""),
+        certified_on=tuple(name for one in several if RANK[one.verdict.level] >= RANK["E3"] for name in _names(one)),
+        created=max(one.created for one in several),
+    )
+
+
+def _shortcoming(one: Certificate) -> str:
+    """The first thing that is wrong with a certificate; empty if nothing is."""
+    name, what = next(iter(one.verdict.problems), ("", ""))
+    return (what if name == "certificate" else f"{name}: {what}" if name else "")[:512]
+
+
+def _names(one: Certificate) -> list[str]:
+    """The GPUs of a GPU certificate, by the name that nvidia-smi's line begins with."""
+    gpus = one.report.host.get("gpu")
+    return [line.split(",")[0][:256] for line in gpus if isinstance(line, str)] if isinstance(gpus, list) else []
+
+
+def _pair(text: object) -> tuple[int, int] | None:
+    """Major and minor of a CUDA version; None for anything else."""
+    found = _CUDA.match(text) if isinstance(text, str) else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def published(
+    references: Iterable[Reference], key: PublicKey, suites: Suites, *, plain_http: bool = False
+) -> Gathered:
+    """What is certified of images in a registry, by the certificates attached there and signed with this key.
+
+    They are held to what `assay verify` holds them to; one that does not hold is of no use. Raises `RegistryFailed`
+    where a registry does not answer.
+    """
+    images, unusable = [], []
+    for reference in references:
+        try:
+            several = verify.certificates(reference, key, suites, plain_http=plain_http)
+            images.append(certified(several, str(reference.at(several[0].digest))))
+        except VerificationFailed as error:
+            unusable.append((str(reference), error.what))
+    return images, unusable
+
+
+def gather(root: Path, suites: Suites) -> Gathered:
+    """What is certified of each image that has certificates below ``root``.
+
+    What was certified here (``build/certificates``) comes before what came with the repository or the package. Raises
+    `UsageError` where there are none at all.
+    """
+    certificates, unusable = _opened(root, suites)
+    built = {name: made.digest for name, made in read_images(root).images.items()}
+    images = []
+    for image in sorted({opened.image for opened in certificates}):
+        of_it = [opened for opened in certificates if opened.image == image]
+        newest = max(of_it, key=lambda opened: opened.created).digest
+        same = [opened for opened in of_it if opened.digest == newest]
+        local = built.get(image) == newest
+        try:
+            images.append(certified(same, f"{PREFIX}/{image}" if local else f"REGISTRY/{image}@{newest}"))
+        except VerificationFailed as error:
+            unusable.append((image, error.what))
+    if not images and not unusable:
+        raise UsageError("there are no certificates here", "Run this in a checkout, or make some: `assay smoke`.")
+    return images, unusable
+
+
+def _opened(root: Path, suites: Suites) -> tuple[list[Certificate], list[tuple[str, str]]]:
+    """The certificate that counts of each image and device, and what is of no use and why."""
+    found: dict[tuple[str, str], Certificate] = {}
+    unusable = []
+    for folder in (root / "certificates", root / "build" / "certificates"):
+        for path in sorted(folder.rglob("*.json")):
+            try:
+                opened = certificate.read(read(path), Policy(suites))
+            except VerificationFailed as error:
+                unusable.append((path.relative_to(root).as_posix(), error.what))
+            else:
+                found[opened.image, opened.device] = opened
+    return list(found.values()), unusable

@@ -1,0 +1,217 @@
+"""What this machine has for images: driver, GPUs, engine, room. What is not enough has a remedy.
+
+Another machine may be described in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from assay import engine
+from assay.doctor import cuda
+from assay.doctor.compatibility import Gpu, Machine
+from assay.doctor.cuda import Code, dotted, numbers
+from assay.engine.embedded import EmbeddedEngine, install_hint
+from assay.errors import UsageError
+from assay.host import gpus, machine
+from assay.host.gpus import Nvidia
+from assay.host.machine import Room
+
+GIB = 2**30
+ROOM_FOR_ONE = 20 * GIB  # an image, compressed and unpacked, while it is pulled
+SHM_FOR_WORKERS = GIB
+ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+State = Literal["ok", "warn", "fail"]
+_DRIVER = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing of this machine: what there is and, where that is not enough, what to do."""
+
+    id: str
+    state: State
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What would run a container here: Docker's way to GPUs, and the words that a docker command begins with."""
+
+    docker: tuple[str, ...] | None = None
+    gpu_access: str | None = None
+    podman: str = ""
+    apptainer: str = ""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """All that is asked of this machine, before anything is judged."""
+
+    nvidia: Nvidia
+    engine: engine.Status
+    architecture: str
+    cdi: bool
+    shm: Room | None
+    disk: Room | None
+    podman: str
+    apptainer: str
+
+    @classmethod
+    def here(cls) -> Surroundings:
+        """Ask. Nothing is started but what answers a question."""
+        status = engine.status()
+        embedded = EmbeddedEngine.here()
+        return cls(
+            nvidia=gpus.nvidia(),
+            engine=status,
+            architecture=machine.architecture(),
+            cdi=machine.cdi_specifications(),
+            shm=machine.room(Path("/dev/shm")),  # noqa: S108 - its size is asked for
+            disk=machine.room(embedded.data if status.used == "embedded" else Path("/var/lib/docker")),
+            podman=machine.version_of("podman"),
+            apptainer=machine.version_of("apptainer", "singularity"),
+        )
+
+    def machine(self) -> Machine:
+        """What an image meets. A GPU whose compute capability the driver does not say is left out."""
+        gpus = (Gpu(one.name, one.capability, one.memory) for one in self.nvidia.gpus if one.capability)
+        return Machine(
+            driver=numbers(self.nvidia.driver) or None,
+            gpus=tuple(gpus) if not self.nvidia.problem else (),
+            seen=True,
+            architecture=_architecture(self.architecture),
+        )
+
+    def tools(self) -> Tools:
+        """What would run a container here."""
+        embedded = EmbeddedEngine.here()
+        own = (f"DOCKER_HOST={embedded.address}", str(embedded.programs / "usr/bin/docker"))
+        commands = {"system": ("docker",), "embedded": own}
+        return Tools(
+            docker=commands.get(self.engine.used or ""),
+            gpu_access=self.engine.gpu_access,
+            podman=self.podman,
+            apptainer=self.apptainer,
+        )
+
+
+def findings(found: Surroundings) -> Iterable[Finding]:
+    """Everything that was looked at, in the order of the table."""
+    yield _driver(found.nvidia)
+    yield from _gpus(found.nvidia)
+    yield _engine(found)
+    if found.nvidia.gpus:
+        yield _gpu_access(found)
+    yield _shared_memory(found.shm)
+    yield _disk(found.disk)
+    yield _program("podman", found.podman)
+    yield _program("apptainer", found.apptainer)
+
+
+def _driver(nvidia: Nvidia) -> Finding:
+    if nvidia.problem:
+        remedy = "Run nvidia-smi; after a driver's update the machine has to be started again."
+        return Finding("driver", "fail", f"the driver does not answer: {nvidia.problem}", remedy)
+    if nvidia.driver:
+        have = numbers(nvidia.driver)
+        newest = cuda.newest_of(have)
+        came = f", came with CUDA {dotted(newest)}" if newest else ""
+        return Finding("driver", "ok", f"{nvidia.driver} serves {cuda.serves(have)}{came}")
+    if nvidia.on_bus:
+        message = f"{nvidia.on_bus} NVIDIA device(s) on the bus, and no driver"
+        return Finding("driver", "fail", message, "Install NVIDIA's driver; the newest runs every image.")
+    return Finding("driver", "ok", "no NVIDIA driver, and no NVIDIA GPU on the bus: images run on the CPU")
+
+
+def _gpus(nvidia: Nvidia) -> Iterable[Finding]:
+    for gpu in nvidia.gpus:
+        memory = f", {gpu.memory / GIB:.0f} GiB" if gpu.memory else ""
+        if gpu.capability is None:
+            remedy = "Say it: --driver VERSION --compute-capability X.Y (developer.nvidia.com/cuda-gpus lists it)."
+            yield Finding("gpu", "warn", f"{gpu.name}{memory}: the driver does not say its capability", remedy)
+        else:
+            yield Finding("gpu", "ok", f"{gpu.name}, compute capability {dotted(gpu.capability)}{memory}")
+
+
+def _engine(found: Surroundings) -> Finding:
+    status = found.engine
+    if status.used == "system":
+        return Finding("engine", "ok", f"Docker {status.system}")
+    if status.used == "embedded":
+        lacks = f" (Docker {status.system} will not do: {'; '.join(status.system_lacks)})" if status.system else ""
+        return Finding("engine", "ok", f"the embedded engine{lacks}")
+    if found.podman or found.apptainer:
+        return Finding("engine", "warn", f"no Docker Engine; images run with {found.podman or found.apptainer}")
+    return Finding("engine", "fail", "no container engine answers", install_hint())
+
+
+def _gpu_access(found: Surroundings) -> Finding:
+    names = {"cdi": "by its CDI specification", "nvidia-runtime": "by the NVIDIA runtime"}
+    access = found.engine.gpu_access or ("cdi" if found.cdi and found.podman else None)
+    if access:
+        return Finding("gpu-access", "ok", f"containers are handed the GPUs {names[access]}")
+    if found.apptainer and found.engine.used is None:
+        return Finding("gpu-access", "ok", f"{found.apptainer} hands over the GPUs with --nv")
+    remedy = (
+        "Install the NVIDIA Container Toolkit, and run: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+        " (Docker before 28 also needs: nvidia-ctk runtime configure --runtime=docker)."
+    )
+    message = "containers cannot be handed the GPUs: no CDI specification and no NVIDIA runtime"
+    return Finding("gpu-access", "fail", message, remedy)
+
+
+def _shared_memory(room: Room | None) -> Finding:
+    if room is None or not room.size:
+        return Finding("shm", "warn", "there is no /dev/shm", "Mount one: mount -t tmpfs tmpfs /dev/shm.")
+    message = f"{room.path} has {_size(room.size)}; a container gets 64 MiB unless told otherwise"
+    if room.size < SHM_FOR_WORKERS:
+        return Finding("shm", "warn", message, "Make it larger: mount -o remount,size=50% /dev/shm.")
+    return Finding("shm", "ok", message)
+
+
+def _disk(room: Room | None) -> Finding:
+    if room is None:
+        return Finding("disk", "warn", "the room for images is not known", "Look at it with df -h.")
+    message = f"{room.path} has {_size(room.free)} free"
+    if room.free < ROOM_FOR_ONE:
+        remedy = "Make room, or move the engine's data: an image takes up to 9 GiB, and as much again while pulled."
+        return Finding("disk", "warn", message, remedy)
+    return Finding("disk", "ok", message)
+
+
+def _program(name: str, version: str) -> Finding:
+    return Finding(name, "ok", version or "not installed")
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:.0f} GiB" if count >= 10 * GIB else f"{count / GIB:.1f} GiB"
+
+
+def _architecture(machine: str) -> str:
+    return ARCHITECTURES.get(machine, machine)
+
+
+def another(driver: str, capabilities: Sequence[str]) -> Machine:
+    """A machine that is described, not looked at. Raises `UsageError` for what is no driver or no capability."""
+    have = numbers(driver)
+    if not _DRIVER.fullmatch(driver) or have < (1,):
+        raise UsageError(
+            f"{driver!r} is no driver version", "Write it as nvidia-smi does, or its branch: 550.54.14, 550."
+        )
+    gpus = []
+    for text in capabilities:
+        try:
+            code = Code.parse(text)
+        except ValueError:
+            code = None
+        if code is None or code.only:
+            raise UsageError(f"{text!r} is no compute capability", "Write major and minor, such as 9.0.")
+        gpus.append(Gpu("GPU", code.capability))
+    return Machine(driver=have, gpus=tuple(gpus))

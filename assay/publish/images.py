@@ -1,0 +1,147 @@
+"""Publish images one after the other. The tags of each come last, so that none points to what is not whole.
+
+Signatures and statements are deterministic, so publishing again asks what is there and sends nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay import attestation
+from assay.attestation import PrivateKey
+from assay.attestation.sbom import sbom
+from assay.catalog import Catalog, read_images
+from assay.catalog.built import tag as local_name
+from assay.engine import Engine
+from assay.errors import AssayError, UsageError, of_image
+from assay.host import process
+from assay.publish.candidates import Candidate, Proof
+from assay.publish.inventory import inventory_of
+from assay.publish.push import attach, homes_of_layers, push
+from assay.registry import Reference, Repository
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where images go: IMAGE to ``registry``/IMAGE, a host with or without a path."""
+
+    registry: str
+    plain_http: bool = False
+
+    def reference(self, name: str) -> Reference:
+        """An image's name there; `UsageError` where that is no reference to a registry."""
+        return Reference.parse(f"{self.registry.rstrip('/')}/{name}")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of one image. ``sent`` is in bytes; 0 where all of it was there."""
+
+    image: str
+    reference: str
+    tags: tuple[str, ...]
+    attached: int
+    sent: int
+    seconds: float
+
+
+def publish(
+    cat: Catalog,
+    engine: Engine,
+    key: PrivateKey,
+    good: Iterable[Candidate],
+    destination: Destination,
+    on_step: Callable[[str, str], None],
+) -> tuple[list[Published], dict[str, AssayError]]:
+    """Publish images one after the other; ``on_step`` is told the image and the step that begins.
+
+    Returns what was published, and by its name what failed; one that fails leaves the others alone.
+    """
+    path = destination.reference("any").path.rpartition("/")[0]
+    publisher = _Publisher(
+        cat, engine, key, destination, on_step, source_commit(cat.root), homes_of_layers(cat, path)
+    )
+    done: list[Published] = []
+    failed: dict[str, AssayError] = {}
+    for candidate in good:
+        try:
+            done.append(publisher.publish(candidate))
+        except Exception as error:
+            failed[candidate.image.name] = of_image(candidate.image.name, error)
+    return done, failed
+
+
+def row(published: Published) -> dict[str, object]:
+    """What was published, for programs."""
+    return {
+        "image": published.image,
+        "reference": published.reference,
+        "tags": list(published.tags),
+        "attached": published.attached,
+        "bytes_sent": published.sent,
+        "seconds": round(published.seconds, 1),
+    }
+
+
+def source_commit(root: Path) -> str | None:
+    """The commit that the images were made from; None outside git, and where the sources differ from it."""
+    git = ["git", "-C", str(root)]
+    head = process.run([*git, "rev-parse", "--verify", "HEAD"])
+    changed = process.run([*git, "status", "--porcelain", "--", "images", "smoke", "assay"])
+    if head.returncode != 0 or changed.returncode != 0 or changed.stdout.strip():
+        return None
+    return head.stdout.strip()
+
+
+@dataclass(frozen=True)
+class _Publisher:
+    """All that one image after the other is published with."""
+
+    catalog: Catalog
+    engine: Engine
+    key: PrivateKey
+    destination: Destination
+    on_step: Callable[[str, str], None]
+    commit: str | None
+    homes: Mapping[str, list[str]]
+
+    def publish(self, candidate: Candidate) -> Published:
+        name, digest = candidate.image.name, candidate.built.digest
+        reference = self.destination.reference(name)
+        if self.engine.digest(local_name(name, "latest")) != digest:
+            raise UsageError(f"the engine has no {name} of the certified digest", f"Run `assay build {name}` first.")
+        started = time.monotonic()
+        with Repository(reference, plain_http=self.destination.plain_http) as there:
+            self.on_step(name, "image")
+            manifest = push(self.engine, candidate, there, self.homes)
+            self.on_step(name, "certificates")
+            statements = self._statements(candidate)
+            attached = sum(attach(there, manifest, statement, self.key) for statement in statements)
+            self.on_step(name, "tags")
+            for tag in candidate.tags:
+                if there.digest(tag) != manifest.digest:
+                    there.put_manifest(manifest.data, manifest.media_type, tag)
+            seconds = time.monotonic() - started
+            return Published(name, str(reference.at(manifest.digest)), candidate.tags, attached, there.sent, seconds)
+
+    def _statements(self, candidate: Candidate) -> list[dict[str, Any]]:
+        image, built, proofs = candidate.image, candidate.built, candidate.proofs
+        all_built = read_images(self.catalog.root).images
+        below = self.catalog.ancestors(image)
+        parents = {parent.name: all_built[parent.name].digest for parent in below if parent.name in all_built}
+        suite = next((parent.suite for parent in below if parent.suite), None)
+        inventory = inventory_of(self.catalog.root, self.engine, image.name, built.digest)
+        return [
+            *(proof.statement for proof in proofs),
+            *(_test_result(proof) for proof in proofs),
+            attestation.provenance(proofs[0].statement, built.built, parents, self.commit),
+            sbom(image.name, built.digest, built.built, suite, inventory),
+        ]
+
+
+def _test_result(proof: Proof) -> dict[str, Any]:
+    return attestation.test_result(proof.statement, proof.certificate.report, proof.certificate.verdict)

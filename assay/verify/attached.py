@@ -1,0 +1,128 @@
+"""The statements that are attached to an image and signed with the publisher's key.
+
+A statement that is signed with another key, or edited, or about another image, is no evidence: it is named, and
+ignored beside one that holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from assay import certificate
+from assay.attestation import PublicKey
+from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
+from assay.certificate.statement import STATEMENT_TYPE
+from assay.errors import VerificationFailed
+from assay.registry import LARGEST_MANIFEST, OCI_EMPTY, Descriptor, NotThere, Reference, Repository, decode
+
+MOST_ATTACHED = 128
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    digest: dict[str, str]
+    name: str = ""
+
+
+class _Statement(msgspec.Struct, frozen=True, rename={"type": "_type", "predicate_type": "predicateType"}):
+    type: str
+    predicate_type: str
+    subject: tuple[_Subject, ...]
+    predicate: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A signed statement about an image: its type, and all that it says."""
+
+    predicate_type: str
+    data: dict[str, Any]
+
+    @property
+    def predicate(self) -> dict[str, Any]:
+        """What it says about the image."""
+        found = self.data["predicate"]
+        assert isinstance(found, dict)  # noqa: S101 - it was decoded as one
+        return found
+
+
+def evidence(
+    reference: Reference, key: PublicKey, predicate_type: str, *, plain_http: bool = False
+) -> tuple[str, list[dict[str, Any]]]:
+    """The digest that a reference names, and the Statements of one type about it that are signed with this key.
+
+    They are not judged; what was attached last comes first. Raises `VerificationFailed` where there is none.
+    """
+    ignored: list[str] = []
+    with Repository(reference, plain_http=plain_http) as there:
+        digest = there.manifest().digest
+        statements = [
+            statement.data
+            for statement in signed(there, digest, key, ignored)
+            if statement.predicate_type == predicate_type
+        ]
+    if not statements:
+        why = why_nothing(ignored)
+        raise VerificationFailed(
+            f"{reference} has nothing of the type {predicate_type} that is signed with this key{why}",
+            "Use the publisher's key; `assay verify` says more.",
+        )
+    return digest, statements[::-1]
+
+
+def signed(there: Repository, digest: str, key: PublicKey, ignored: list[str]) -> Iterator[Attached]:
+    """The statements about an image's digest that are signed with this key.
+
+    What else is attached is added to ``ignored``. Raises `VerificationFailed` where more is attached than is read.
+    """
+    attached = [listed for listed in there.referrers(digest) if _may_be_bundle(listed)]
+    if len(attached) > MOST_ATTACHED:
+        raise VerificationFailed(
+            f"{len(attached)} bundles are attached, and at most {MOST_ATTACHED} are read", "Ask whoever runs it."
+        )
+    for listed in attached:
+        try:
+            yield _opened(there, listed, digest, key)
+        except (VerificationFailed, NotThere) as error:
+            ignored.append(f"{listed.digest[7:19]}: {error.what}")
+
+
+def why_nothing(ignored: list[str]) -> str:
+    """Why there is no evidence: what is attached was ignored, or nothing at all is attached."""
+    return f": {ignored[0]}" if ignored else ", and nothing at all is attached"
+
+
+def _may_be_bundle(listed: Descriptor) -> bool:
+    """Whether the list calls it a bundle, or does not tell: some registries give its config's type for its own."""
+    return listed.artifact_type in {None, "", OCI_EMPTY} or bool(BUNDLE_TYPES.fullmatch(listed.artifact_type or ""))
+
+
+def _opened(there: Repository, listed: Descriptor, digest: str, key: PublicKey) -> Attached:
+    artifact = there.manifest(listed.digest, LARGEST_MANIFEST).image()
+    if artifact.subject is None or artifact.subject.digest != digest:
+        raise VerificationFailed("it is attached to another image", "Do not use it.")
+    kind = artifact.artifact_type or artifact.config.media_type
+    if not BUNDLE_TYPES.fullmatch(kind):
+        raise VerificationFailed(f"it is no bundle of a signature but {kind[:60]!r}", "Do not use it.")
+    if len(artifact.layers) != 1:
+        raise VerificationFailed(f"it has {len(artifact.layers)} layers in place of one bundle", "Do not use it.")
+    return _about(digest, key.open(there.blob(artifact.layers[0], LARGEST_BUNDLE)))
+
+
+def _about(digest: str, payload: bytes) -> Attached:
+    """A signed payload, if it is a Statement about this image and no other."""
+    statement = decode(payload, _Statement, "the signed statement")
+    if statement.type != STATEMENT_TYPE:
+        raise VerificationFailed(f"it is no in-toto Statement v1 but {statement.type[:60]!r}", "Do not use it.")
+    subjects = [subject.digest for subject in statement.subject]
+    if subjects != [{"sha256": digest.removeprefix("sha256:")}]:
+        other = next((subject["sha256"] for subject in subjects if subject.get("sha256")), "nothing")
+        more = f"{len(subjects)} images at once, " if len(subjects) > 1 else ""
+        raise VerificationFailed(
+            f"it is signed, and about {more}another image (sha256:{other[:12]}): a certificate put here from there",
+            "Do not use it.",
+        )
+    return Attached(statement.predicate_type, certificate.parse_statement(payload))

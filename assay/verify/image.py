@@ -1,0 +1,171 @@
+"""One image in a registry, held against its certificates: its name, its configuration and its layers.
+
+The level is computed from the evidence that the certificates hold, by the gates of this installation; what they say
+of themselves counts for nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from assay.attestation import PublicKey
+from assay.certificate import LONGEST_LIFE, Certificate, Configuration, Policy, Suites
+from assay.errors import RegistryFailed, VerificationFailed
+from assay.registry import (
+    LARGEST_CONFIG,
+    Descriptor,
+    ImageConfig,
+    ImageManifest,
+    Reference,
+    Repository,
+    decode,
+    diff_id,
+    tag,
+)
+from assay.verify.attached import signed, why_nothing
+from assay.verify.verdict import USUAL, Demands, Verification, assess, hear, judged, sum_up
+
+
+def verify(
+    reference: Reference,
+    key: PublicKey,
+    suites: Suites,
+    demands: Demands = USUAL,
+    now: datetime.datetime | None = None,
+) -> Verification:
+    """Verify what a reference names.
+
+    Raises `RegistryFailed` (exit 6) where the registry does not answer; everything else is in the verification.
+    """
+    found = Verification(str(reference))
+    policy = Policy(suites, max_age_days=demands.max_age_days, now=now)
+    with Repository(reference, plain_http=demands.plain_http) as there:
+        try:
+            _verify(there, found, key, policy, demands)
+        except VerificationFailed as error:
+            found.problems.append(error.what)
+    return found
+
+
+def certificates(
+    reference: Reference,
+    key: PublicKey,
+    suites: Suites,
+    *,
+    plain_http: bool = False,
+    now: datetime.datetime | None = None,
+) -> list[Certificate]:
+    """The certificates of a published image, of each device the one that counts, judged as `verify` judges them.
+
+    Raises `VerificationFailed` where there is none that is signed with this key, or one is malformed.
+    """
+    found = Verification(str(reference))
+    policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
+    with Repository(reference, plain_http=plain_http) as there:
+        content, config = _image(there, found)
+        statements = list(signed(there, found.digest, key, found.ignored))
+        several = judged(statements, found, policy_for(policy, found.digest, content, config))
+    if not several:
+        nothing = f"no certificate of it is signed with this key{why_nothing(found.ignored)}"
+        problem = found.problems[0] if found.problems else nothing
+        raise VerificationFailed(f"{reference}: {problem}", "Use the publisher's key; `assay verify` says more.")
+    _check_name(there.reference, found)
+    found.problems += [opened.origin for opened in several if opened.origin]
+    if found.problems:
+        raise VerificationFailed(f"{reference}: {found.problems[0]}", "Do not use this image.")
+    return several
+
+
+def require_passed(found: Verification) -> None:
+    """Raise `VerificationFailed` (exit 5) unless all held."""
+    if not found.passed:
+        raise VerificationFailed(f"{found.reference}: {found.problems[0]}", "Do not use this image.")
+
+
+def row(found: Verification) -> dict[str, object]:
+    """A verification for programs."""
+    return {
+        "reference": found.reference,
+        "digest": found.digest,
+        "image": found.image,
+        "passed": found.passed,
+        "level": found.level or None,
+        "certificates": [vars(assessment) for assessment in found.certificates],
+        "statements": found.statements,
+        "problems": found.problems,
+        "ignored": found.ignored,
+    }
+
+
+def policy_for(policy: Policy, digest: str, content: ImageManifest, config: ImageConfig) -> Policy:
+    """The policy for one image: its certificates are of its digest, its configuration and its layers."""
+    about = Configuration(
+        content.config.digest, config.rootfs.diff_ids, f"{config.os}/{config.architecture}", config.config.labels
+    )
+    return dataclasses.replace(policy, digest=digest, configuration=about)
+
+
+def _verify(there: Repository, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
+    content, config = _image(there, found)
+    statements = list(signed(there, found.digest, key, found.ignored))
+    hear(statements, found)
+    assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
+    if len(config.rootfs.diff_ids) != len(content.layers):
+        found.problems.append("the manifest has more or fewer layers than the image's configuration")
+    sum_up(found, demands.require)
+    _check_tag(there.reference, found, config)
+    if demands.layers:
+        _check_content(there, found, content.layers, config.rootfs.diff_ids)
+    else:
+        _check_sizes(there, found, content.layers)
+
+
+def _image(there: Repository, found: Verification) -> tuple[ImageManifest, ImageConfig]:
+    manifest = there.manifest()
+    found.digest = manifest.digest
+    content = manifest.image()
+    return content, decode(there.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
+
+
+def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -> None:
+    """A tag says which version it is; one that was moved to another image, certified as that may be, is named."""
+    _check_name(reference, found)
+    if reference.digest or reference.wanted == "latest":
+        return
+    wanted = tag(config.config.labels)
+    if reference.tag != wanted:
+        found.problems.append(
+            f"the tag {reference.tag} points to {found.image or 'an image'} {wanted}: it was moved, or is not ours; "
+            f"name the digest if that is what you want"
+        )
+
+
+def _check_name(reference: Reference, found: Verification) -> None:
+    """The repository is the image's: a certificate of one image of ours is none of another."""
+    if found.image and reference.path.rpartition("/")[2] != found.image.rpartition("/")[2]:
+        found.problems.append(f"the repository is {reference.path}, and the certificate is of {found.image}")
+
+
+def _check_sizes(there: Repository, found: Verification, layers: tuple[Descriptor, ...]) -> None:
+    """Every layer is there with its size."""
+    for layer in layers:
+        size = there.size(layer.digest)
+        if size is None:
+            found.problems.append(f"the layer {layer.digest[:19]} is not in the registry")
+        elif size != layer.size:
+            found.problems.append(f"the layer {layer.digest[:19]} has {size} of {layer.size} bytes")
+
+
+def _check_content(
+    there: Repository, found: Verification, layers: tuple[Descriptor, ...], diff_ids: tuple[str, ...]
+) -> None:
+    """Every layer, read whole, has its digest, and its tar the digest that was certified."""
+    for number, layer in enumerate(layers):
+        try:
+            unpacks_to = diff_id(there.stream(layer), layer.media_type)
+        except (VerificationFailed, RegistryFailed) as error:
+            found.problems.append(error.what)
+            continue
+        if number >= len(diff_ids) or unpacks_to != diff_ids[number]:
+            found.problems.append(f"the layer {layer.digest[:19]} unpacks to other content than certified")

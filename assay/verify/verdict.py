@@ -1,0 +1,117 @@
+"""What verification asks for, what it found, and whether that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from assay import attestation, certificate
+from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Certificate, Policy
+from assay.errors import VerificationFailed
+from assay.verify.attached import Attached, why_nothing
+
+# The statements that every published image has beside its certificates, and what none of each kind may lack.
+_PARTS = {
+    attestation.PROVENANCE: ("buildDefinition", "runDetails"),
+    attestation.SBOM: ("bomFormat", "components"),
+    attestation.TEST_RESULT: ("result", "passedTests"),
+}
+NEEDED = tuple(_PARTS)
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What is asked for: the least level, the greatest age in days (None: any), and every layer's content too."""
+
+    require: str = "E2"
+    max_age_days: int | None = LONGEST_LIFE
+    layers: bool = False
+    plain_http: bool = False
+
+
+USUAL = Demands()
+
+
+@dataclass
+class Assessment:
+    """One certificate that is signed and about this image, and what it amounts to."""
+
+    device: str
+    level: str
+    created: str
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Verification:
+    """What was found. ``problems`` empty: all held. ``ignored``: attached, but no evidence, and why."""
+
+    reference: str
+    digest: str = ""
+    image: str = ""
+    level: str = ""
+    certificates: list[Assessment] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the image is what its certificates say, and they say enough."""
+        return not self.problems
+
+
+def judged(statements: Iterable[Attached], found: Verification, policy: Policy) -> list[Certificate]:
+    """The certificates among the statements, of each device the one that counts. What is malformed is a problem."""
+    several = []
+    for statement in statements:
+        if statement.predicate_type == PREDICATE_TYPE:
+            try:
+                several.append(certificate.read(statement.data, policy))
+            except VerificationFailed as error:
+                found.problems.append(f"a signed certificate is of no use: {error.what}")
+    found.image = several[0].image if several else ""
+    return certificate.worst_of_newest(several)
+
+
+def assess(several: Iterable[Certificate], found: Verification) -> None:
+    """Write down what each certificate amounts to."""
+    for opened in several:
+        problems = [what if name == "certificate" else f"{name}: {what}" for name, what in opened.verdict.problems]
+        found.certificates.append(Assessment(opened.device, opened.verdict.level, opened.created, problems))
+
+
+def hear(statements: Iterable[Attached], found: Verification) -> None:
+    """Write down which kinds of statements say something, and what is wrong with the others."""
+    heard = set()
+    for statement in statements:
+        problem = _says_nothing(statement)
+        if problem:
+            found.problems.append(problem)
+        else:
+            heard.add(statement.predicate_type)
+    found.statements = sorted(heard)
+
+
+def sum_up(found: Verification, require: str) -> None:
+    """The level that the certificates amount to, and every problem that keeps the image from ``require``."""
+    for opened in found.certificates:
+        found.problems += [f"certificate ({opened.device}): {problem}" for problem in opened.problems]
+    if not found.certificates:
+        found.problems.append(f"no certificate of this image is signed with this key{why_nothing(found.ignored)}")
+    for absent in (kind for kind in NEEDED if kind not in found.statements):
+        found.problems.append(f"no signed statement of the type {absent} is attached")
+    good = (opened.level for opened in found.certificates if not opened.problems)
+    found.level = max(good, key=RANK.__getitem__, default="E0")
+    if RANK[found.level] < RANK[require]:
+        found.problems.append(f"the evidence amounts to {found.level}, and {require} is required")
+
+
+def _says_nothing(statement: Attached) -> str:
+    """Why a statement that must be attached does not do: it is empty, or it says that a test failed."""
+    absent = [name for name in _PARTS.get(statement.predicate_type, ()) if not statement.predicate.get(name)]
+    if absent:
+        return f"the signed statement of the type {statement.predicate_type} has no {absent[0]}"
+    if statement.predicate_type == attestation.TEST_RESULT and statement.predicate["result"] != "PASSED":
+        return f"a signed test result says {str(statement.predicate['result'])[:20]!r}"
+    return ""

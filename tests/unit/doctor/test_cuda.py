@@ -1,0 +1,58 @@
+"""NVIDIA's tables, and which code serves which GPU."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.doctor import cuda
+from assay.doctor.cuda import Code
+from tests.unit.doctor.images import pairs, version
+
+
+@pytest.mark.parametrize(
+    ("code", "ptx", "serves", "not_"),
+    [
+        ("9.0", False, "9.0", "8.9 10.0"),
+        ("8.0", False, "8.0 8.6 8.9", "7.5 9.0"),
+        ("9.0a", False, "9.0", "8.9 10.0"),
+        ("10.0f", False, "10.0 10.3", "9.0 12.0"),
+        ("9.0", True, "9.0 10.0 12.1", "8.9"),
+        ("9.0a", True, "9.0", "10.0 12.0"),
+        ("10.0f", True, "10.0 10.3", "9.0 12.0"),
+    ],
+)
+def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
+    parsed = Code.parse(code)
+    assert all(parsed.serves(one, ptx=ptx) for one in pairs(serves))
+    assert not any(parsed.serves(one, ptx=ptx) for one in pairs(not_))
+
+
+def test_the_suite_in_the_image_has_the_same_rules() -> None:
+    """The host cannot import it; the two must not drift apart."""
+    from smoke import fatbin
+    from smoke.checks import static
+
+    codes = [f"{major}.{minor}{only}" for major, minor in fatbin.CAPABILITIES for only in ("", "a", "f")]
+    for text in codes:
+        parsed = Code.parse(text)
+        for ptx in (False, True):
+            other = fatbin.Code(ptx, *parsed.capability, parsed.only)
+            for gpu in fatbin.CAPABILITIES:
+                assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
+    theirs = {major: version(text) for major, text in static.LEAST_DRIVER.items()}
+    assert dict(cuda.LEAST_DRIVER) == theirs
+
+
+def test_the_table_of_drivers_is_in_order() -> None:
+    """A later toolkit came with a later driver, and a GPU's first toolkit is one that is in the table."""
+    drivers = [driver for _, driver in sorted(cuda.TOOLKIT_DRIVER.items())]
+    assert drivers == sorted(drivers)
+    assert set(cuda.FIRST_TOOLKIT.values()) <= set(cuda.TOOLKIT_DRIVER)
+    for major, least in cuda.LEAST_DRIVER.items():
+        assert least[0] == cuda.TOOLKIT_DRIVER[major, 0][0]
+
+
+@pytest.mark.parametrize("text", ["", "9", "9.", ".0", "9.0x", "9.00", "100.0", "9.0 ", "-9.0", "9,0", "\u0669.0"])
+def test_what_is_no_compute_capability(text: str) -> None:
+    with pytest.raises(ValueError, match="is no compute capability"):
+        Code.parse(text)

@@ -1,0 +1,85 @@
+"""How the tests of publishing publish, and the engine that they do it with."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pytest
+
+from assay import catalog, publish, scripts
+from assay.certificate import Suites
+from assay.engine import Engine, RunRequest, RunResult
+from assay.errors import VerificationFailed
+from assay.publish import Candidate, Destination
+from tests.fake_registry import FakeRegistry
+from tests.published import Image, key, name
+from tests.published import suite as suite_of_it
+
+HOME = f"team/{name()}"
+
+
+class LocalEngine:
+    """What publishing asks of an engine, answered from memory."""
+
+    def __init__(self, made: Image) -> None:
+        self.made = made
+        self.handed_over: list[str] = []
+        self.runs: list[RunRequest] = []
+        self.on_run: Callable[[Path], object] = lambda path: None
+        self.ended = RunResult(0, False, False, "", 1.0)
+
+    def digest(self, reference: str) -> str | None:
+        return self.made.digest
+
+    def content(self, reference: str, digests: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+        for digest in digests:
+            self.handed_over.append(digest)
+            yield digest, io.BytesIO({**self.made.blobs, self.made.digest: self.made.manifest.data}[digest])
+
+    def run(self, request: RunRequest) -> RunResult:
+        self.runs.append(request)
+        (shared,) = request.mounts
+        assert request.command == ("python", "/run/assay/inventory.py", "/run/assay/inventory.json")
+        assert (shared / "inventory.py").read_bytes() == scripts.INVENTORY.read_bytes()
+        packages = [{"name": "bash", "version": "5", "licences": ["GPL-3.0-or-later"], "architecture": "amd64"}]
+        (shared / "inventory.json").write_text(json.dumps({"schema": 1, "debian": packages, "python": []}))
+        self.on_run(shared / "inventory.json")
+        return self.ended
+
+
+def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
+    path = checkout / "build/certificates" / name() / f"{device}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+
+
+def chosen(checkout: Path, suite: Suites | None = None) -> tuple[list[Candidate], list[publish.Refused]]:
+    return publish.candidates(catalog.load(checkout), suite or Suites(suite_of_it()), [name()])
+
+
+def refused(checkout: Path, suite: Suites | None = None) -> str:
+    good, bad = chosen(checkout, suite)
+    assert not good
+    with pytest.raises(VerificationFailed, match="was not published"):
+        publish.require_none_refused(bad)
+    return bad[0].why
+
+
+def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | None = None) -> publish.Published:
+    good, _ = chosen(checkout)
+    done, failed = publish.publish(
+        catalog.load(checkout),
+        cast(Engine, engine or LocalEngine(made)),
+        key(),
+        good,
+        Destination(f"{fake.host}/team"),
+        lambda image, step: None,
+    )
+    for error in failed.values():
+        raise error
+    (one,) = done
+    return one

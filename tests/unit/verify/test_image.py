@@ -1,0 +1,161 @@
+"""An image in a registry, and every way in which the registry may get another one past verification."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay import verify
+from assay.errors import RegistryFailed
+from assay.registry import OCI_MANIFEST, Descriptor, Manifest, digest_of
+from tests.fake_registry import Answer, FakeRegistry
+from tests.published import TAG, Image, image, name, put
+from tests.unit.verify.known import JSON, REPOSITORY, ask, edited, problems
+
+
+def test_a_published_image_holds(either: FakeRegistry) -> None:
+    put(either.host, image())
+    for tag, digest in ((TAG, None), ("latest", None), (None, image().digest)):
+        found = ask(either, tag, digest, layers=True)
+        assert found.passed, found.problems
+        assert (found.level, found.image, found.digest) == ("E2", name(), image().digest)
+        assert [one.device for one in found.certificates] == ["cpu"]
+        assert len(found.statements) == 4
+    assert json.loads(json.dumps(verify.row(found)))["passed"]
+
+
+def test_an_old_certificate_for_a_moved_tag(fake: FakeRegistry) -> None:
+    """The tag is moved to an image of ours with a valid certificate: of an older version."""
+    put(fake.host, image())
+    put(fake.host, image("2.14.0"), tags=(TAG,))
+    assert f"the tag {TAG} points to {name()} {TAG.replace('2.15', '2.14')}: it was moved" in problems(fake)
+    assert ask(fake, None, image("2.14.0").digest).passed
+
+
+def test_a_certificate_of_another_image_of_ours(fake: FakeRegistry) -> None:
+    def change(one: Any) -> None:
+        one["predicate"]["plan"]["image"] = one["subject"][0]["name"] = "another"
+
+    put(fake.host, edited(change))
+    assert f"the repository is {REPOSITORY}, and the certificate is of another" in problems(fake)
+    put(fake.host, edited(lambda one: one["predicate"]["plan"].update(image="another")))
+    assert f"it is about {name()!r}, and its report is of 'another'" in problems(fake)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"manifests": []}, "is an image and an index at once"),
+        ({"Manifests": []}, "is an image and an index at once"),
+        ({"Layers": []}, "writes layers as 'Layers'"),
+        ({"schemaVersion": 1}, "has schemaVersion 1"),
+        ({"mediaType": "application/vnd.oci.image.index.v1+json"}, "calls itself 'application/vnd.oci.image.index"),
+    ],
+)
+def test_a_manifest_that_could_be_taken_for_another(fake: FakeRegistry, change: dict[str, Any], said: str) -> None:
+    made = image()
+    put(fake.host, made)
+    fake.manifests[REPOSITORY, TAG] = (
+        OCI_MANIFEST,
+        json.dumps({**json.loads(made.manifest.data), **change}).encode(),
+    )
+    assert said in problems(fake)
+
+
+def test_a_manifest_with_a_key_twice(fake: FakeRegistry) -> None:
+    put(fake.host, image())
+    text = image().manifest.data.replace(b'"layers":', b'"layers":[],"layers":', 1)
+    fake.manifests[REPOSITORY, TAG] = (OCI_MANIFEST, text)
+    assert "the key 'layers' stands in it twice" in problems(fake)
+
+
+def layer_of(made: Image) -> Descriptor:
+    return made.manifest.image().layers[1]
+
+
+def test_a_layer_that_is_gone(fake: FakeRegistry) -> None:
+    put(fake.host, image())
+    del fake.blobs[REPOSITORY, layer_of(image()).digest]
+    assert "is not in the registry" in problems(fake)
+
+
+def test_a_truncated_layer(fake: FakeRegistry) -> None:
+    put(fake.host, image())
+    layer = layer_of(image())
+    fake.blobs[REPOSITORY, layer.digest] = fake.blobs[REPOSITORY, layer.digest][:-1]
+    assert f"of {layer.size} bytes" in problems(fake)
+    assert "truncated or changed" in problems(fake, layers=True)
+
+
+def test_a_changed_layer(fake: FakeRegistry) -> None:
+    put(fake.host, image())
+    layer = layer_of(image())
+    fake.blobs[REPOSITORY, layer.digest] = zstandard.compress(b"b second layer" * 2000)[: layer.size].ljust(
+        layer.size
+    )
+    assert "truncated or changed" in problems(fake, layers=True)
+
+
+def test_a_layer_that_unpacks_to_something_else(fake: FakeRegistry) -> None:
+    """The manifest and the configuration do not fit each other."""
+    made = image()
+    data = zstandard.compress(b"another layer altogether")
+    manifest = made.manifest.image()
+    changed = msgspec.structs.replace(
+        manifest, layers=(manifest.layers[0], Descriptor(manifest.layers[1].media_type, digest_of(data), len(data)))
+    )
+    other = Manifest(msgspec.json.encode(changed), OCI_MANIFEST)
+    made.certificate["subject"][0]["digest"]["sha256"] = other.digest[7:]
+    put(fake.host, Image(other, made.blobs | {digest_of(data): data}, made.certificate))
+    assert "unpacks to other content than certified" in problems(fake, layers=True)
+
+
+def test_a_changed_configuration(fake: FakeRegistry) -> None:
+    put(fake.host, image())
+    config = image().manifest.image().config
+    fake.blobs[REPOSITORY, config.digest] = b"{}".ljust(config.size)
+    assert "truncated or changed" in problems(fake)
+
+
+@pytest.mark.parametrize("body", [b"[" * 2_000_000, b" " * (5 * 2**20), b'{"config": 1}', b"", b"\xff"])
+def test_a_hostile_manifest(fake: FakeRegistry, body: bytes) -> None:
+    put(fake.host, image())
+    fake.manifests[REPOSITORY, TAG] = (OCI_MANIFEST, body)
+    assert any(word in problems(fake) for word in ("malformed", "more than"))
+
+
+def test_a_registry_that_fails_is_no_verdict(fake: FakeRegistry) -> None:
+    with pytest.raises(RegistryFailed):
+        ask(fake)
+    put(fake.host, image())
+    fake.always("GET", "/manifests/", Answer(302, {"Location": "https://evil.example/"}))
+    with pytest.raises(RegistryFailed, match="elsewhere"):
+        ask(fake)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.data())
+def test_no_registry_makes_a_traceback(lasting: FakeRegistry, seed: st.DataObject) -> None:
+    """Any answer is replaced by something else, one kind of request at a time."""
+    lasting.hook = lambda method, path: None
+    if not lasting.manifests:  # verification writes nothing
+        put(lasting.host, image())
+    kind = seed.draw(st.sampled_from(["/manifests/2", "/manifests/sha", "/blobs/", "/referrers/"]))
+    answer = Answer(
+        seed.draw(st.sampled_from([200, 201, 204, 206, 301, 401, 403, 404, 410, 418, 501])),
+        seed.draw(st.dictionaries(
+            st.sampled_from(["Content-Type", "Location", "Link", "WWW-Authenticate", "Docker-Content-Digest"]),
+            st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40), max_size=3,
+        )),
+        seed.draw(st.binary(max_size=200) | JSON.map(lambda one: json.dumps(one).encode())),
+    )  # fmt: skip
+    lasting.hook = lambda method, path: answer if kind in path else None
+    with contextlib.suppress(RegistryFailed):
+        assert not ask(lasting, layers=True).passed
