@@ -221,8 +221,8 @@ def main() -> int:
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if options.json:
-        said = {"image": image, "stages": start.stages, "silence": start.longest_silence, "compared": rows}
-        options.json.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        told: dict[str, Any] = {"image": image, "stages": start.stages, "silence": start.longest_silence, "compared": rows}
+        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 1 if problems else 0
 
 
