@@ -221,7 +221,12 @@ def main() -> int:
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if options.json:
-        told: dict[str, Any] = {"image": image, "stages": start.stages, "silence": start.longest_silence, "compared": rows}
+        told: dict[str, Any] = {
+            "image": image,
+            "stages": start.stages,
+            "silence": start.longest_silence,
+            "compared": rows,
+        }
         options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 1 if problems else 0
 

@@ -91,7 +91,7 @@ def _certify(
 
 
 def _kept(path: Path, policy: Policy) -> Outcome | None:
-    """An unchanged image is not certified twice: the certificate that it has still holds, and passed."""
+    """Return the outcome of the certificate that the image has, if that still holds and passed; else None."""
     statement = certificate.read_statement(path)
     if statement is None:
         return None

@@ -39,4 +39,4 @@ def junit(outcomes: Iterable[Outcome]) -> bytes:
 
 def _xml(text: str) -> str:
     """Text without the characters that XML 1.0 cannot hold."""
-    return "".join(one for one in text if one in "\t\n" or (one >= " " and one not in "\ufffe\uffff"))
+    return "".join(each for each in text if each in "\t\n" or (each >= " " and each not in "\ufffe\uffff"))

@@ -51,11 +51,11 @@ def rows(folder: Path, suites: Suites, until: Mapping[str, str | None] | None = 
     ``until`` is the last month of support of each image's suite.
     Raises `VerificationFailed` for a certificate that is malformed.
     """
-    found: dict[str, list[Certificate]] = {}
+    certificates: dict[str, list[Certificate]] = {}
     for path in sorted(folder.rglob("*.json")):
         opened = certificate.read(_exact(path), Policy(suites))
-        found.setdefault(opened.image, []).append(opened)
-    return [_row(image, several, (until or {}).get(image) or "-") for image, several in sorted(found.items())]
+        certificates.setdefault(opened.image, []).append(opened)
+    return [_row(image, of_it, (until or {}).get(image) or "-") for image, of_it in sorted(certificates.items())]
 
 
 def keep(root: Path) -> None:
@@ -104,8 +104,8 @@ def inserted(readme: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}{END}{after}"
 
 
-def _row(image: str, several: list[Certificate], until: str) -> Row:
-    report = several[0].report
+def _row(image: str, certificates: list[Certificate], until: str) -> Row:
+    report = certificates[0].report
     stack = report.stack
     labels = report.plan.get("labels", {})
     return Row(
@@ -116,15 +116,15 @@ def _row(image: str, several: list[Certificate], until: str) -> Row:
         cuda=str(labels.get("cuda", "none")),
         driver=str(stack.get("least_driver", "none")),
         served=_served(stack) or "CPU only",
-        levels=", ".join(f"{one.verdict.level} ({one.device})" for one in several),
+        levels=", ".join(f"{each.verdict.level} ({each.device})" for each in certificates),
     )
 
 
 def _served(stack: Mapping[str, Any]) -> str:
-    """The compute capabilities that all of the machine code serves, with a star those that only a part does; and
-    from which one on there is no code at all.
+    """Return the compute capabilities that all of the machine code serves; those that only a part of it serves have a
+    star. Then, from which one on there is no code at all.
     """
     served = stack.get("served") or {}
-    marked = [str(one) for one in served.get("wholly", ())] + [f"{one}*" for one in served.get("partly", ())]
+    marked = [*map(str, served.get("wholly", ())), *(f"{capability}*" for capability in served.get("partly", ()))]
     ordered = sorted(marked, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
-    return "; ".join(one for one in (", ".join(ordered), str(served.get("unserved", ""))) if one)
+    return "; ".join(filter(None, (", ".join(ordered), str(served.get("unserved", "")))))

@@ -30,16 +30,16 @@ def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh
     from assay.catalog import drifts
     from assay.cli.progress import BuildView
 
-    known = catalog.load(checkout())
-    known.order(images)
+    cat = catalog.load(checkout())
+    cat.order(images)
     options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
     with (
         BuildView() as view,
-        build.Ahead(known, images, view, options) as ahead,
+        build.Ahead(cat, images, view, options) as ahead,
         engine_watched(view, ahead.begin) as engine,
     ):
-        built = build.build(known, engine, images, view, options, ahead).images
-    asked = {image.name: built[image.name] for image in known.order(images) if image.name in built}
+        built = build.build(cat, engine, images, view, options, ahead).images
+    asked = {image.name: built[image.name] for image in cat.order(images) if image.name in built}
     for name, drift in drifts(asked).items():
         note(f"{name} has drifted: {drift}")
 
@@ -54,12 +54,12 @@ def reproduce_command(images: tuple[str, ...], smallest: bool, as_json: bool) ->
     from assay.catalog.built import smallest as smallest_built
     from assay.cli.progress import BuildView
 
-    known = catalog.load(checkout())
-    known.order(images)
+    cat = catalog.load(checkout())
+    cat.order(images)
     if smallest:
-        images = (smallest_built(known),)
+        images = (smallest_built(cat),)
     with BuildView() as view, engine_watched(view) as engine:
-        rows = reproduce.reproduce(known, engine, images, view)
+        rows = reproduce.reproduce(cat, engine, images, view)
     finish(
         rows,
         as_json,
@@ -93,9 +93,9 @@ def lock_command(images: tuple[str, ...], upgrade: bool, check: bool) -> None:
     """Resolve requirements into hashed locks (all images, unless named)."""
     from assay import catalog, lock
 
-    known = catalog.load(checkout(), locked=False)
-    chosen = lock.choose(known, images)
-    results = lock.check(known, chosen) if check else lock.lock(known, chosen, upgrade=upgrade, on_step=note)
+    cat = catalog.load(checkout(), locked=False)
+    chosen = lock.choose(cat, images)
+    results = lock.check(cat, chosen) if check else lock.lock(cat, chosen, upgrade=upgrade, on_step=note)
     for result in results:
         unchanged = "agrees" if check else "unchanged"
         changes = ", ".join(result.changes) or "written"
@@ -110,25 +110,25 @@ def images_command(as_json: bool) -> None:
     from assay.catalog import read_images
 
     root = checkout()
-    known, built = catalog.load(root), read_images(root).images
+    cat, built = catalog.load(root), read_images(root).images
     finish(
-        known,
+        cat,
         as_json,
-        row=lambda known: [_image_row(image, built.get(image.name)) for image in known.images.values()],
-        show=lambda known: show_images(known, built),
+        row=lambda cat: [_image_row(image, built.get(image.name)) for image in cat.images.values()],
+        show=lambda cat: show_images(cat, built),
     )
 
 
-def show_images(known: Catalog, built: dict[str, Built]) -> None:
+def show_images(cat: Catalog, built: dict[str, Built]) -> None:
     """Print a row per image, what drifted, and what sharing layers saves in a registry."""
     from assay.catalog import drifts
     from assay.catalog.built import registry_bytes
 
-    rows = (_image_cells(image, built.get(image.name)) for image in known.images.values())
+    rows = (_image_cells(image, built.get(image.name)) for image in cat.images.values())
     say_table(COLUMNS, rows, right=("compressed", "on disk"))
     for name, drift in drifts(built).items():
         say(f"{name} has drifted: {drift}")
-    frameworks = [built[image.name] for image in known.frameworks() if image.name in built]
+    frameworks = [built[image.name] for image in cat.frameworks() if image.name in built]
     if len(frameworks) > 1:
         together, alone = registry_bytes(frameworks)
         say(

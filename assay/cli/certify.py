@@ -40,24 +40,24 @@ def smoke_command(
     """Train in the built images (all, unless named) and write their certificates."""
     from assay import catalog, certify, engine
 
-    known = catalog.load(checkout())
+    cat = catalog.load(checkout())
     for name in images:
-        known.get(name)
+        cat.get(name)
     if junit and not junit.absolute().parent.is_dir():
         raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
     how = certify.Options(memory_bytes=None if memory is None else engine.parse_size(memory), **options)
     view = SmokeView(quiet=as_json)
     with engine.find() as found, view:
-        outcomes = certify.certify(known, found, images, how, view.start, view.done)
-    if junit:
-        junit.write_bytes(certify.junit(outcomes))
+        outcomes = certify.certify(cat, found, images, how, view.start, view.done)
     finish(
         outcomes,
         as_json,
         row=lambda outcomes: [certify.row(outcome) for outcome in outcomes],
         show=lambda _: None,  # each was shown when it was done
-        require=certify.require_passed,
     )
+    if junit:
+        junit.write_bytes(certify.junit(outcomes))
+    certify.require_passed(outcomes)
 
 
 class SmokeView:

@@ -50,12 +50,12 @@ def engine_watched(view: BuildView, meanwhile: Callable[[], None] = lambda: None
 
 
 def password(*, confirm: bool) -> str:
-    """Return the key's, from the environment, else asked for; never from the command line, which others can see."""
+    """Return the key's password from the environment, else ask for it; others can see a command line."""
     from assay.attestation import PASSWORD_VARIABLE
 
-    told = os.environ.pop(PASSWORD_VARIABLE, None)  # no process that is started later inherits it
-    if told is not None:
-        return told
+    given = os.environ.pop(PASSWORD_VARIABLE, None)  # no process that is started later inherits it
+    if given is not None:
+        return given
     if not sys.stdin.isatty():
         raise UsageError(
             "the key's password is wanted, and this is no terminal", f"Set {PASSWORD_VARIABLE}, or use one."

@@ -1,4 +1,4 @@
-"""The progress of a build: one line per image while it is built, and none of long silence in a log."""
+"""The progress of a build: a live table in a terminal, lines in a log, with no long silence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEAT = 30
 
 
 class _Row:
-    """What is known of one image: since when it is in which phase, and when something was last said of it."""
+    """One image: its phase and since when, and when a line about it was last printed. Times are in seconds."""
 
     def __init__(self, now: float) -> None:
         self.started = self.phase_started = self.said = now
@@ -32,9 +32,10 @@ class _Row:
 
 
 class BuildView:
-    """The progress of a build: a live table in a terminal, elsewhere a line per event, and one while nothing happens.
+    """Shows a build: a live table in a terminal; elsewhere a line per event, and one now and then while none comes.
 
-    ``clock`` gives seconds. Outside a terminal `beat` is called once a second.
+    It is told by the functions of `assay.build.View`. ``clock`` gives seconds. Outside a terminal a thread calls
+    `beat` once a second.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,7 +104,7 @@ class BuildView:
         self._finish(name, styled((error.what if error else "not built: its parent was not", "red")))
 
     def beat(self) -> None:
-        """Say in a log what has gone on for so long that whoever reads it may think that it hangs."""
+        """Print again what has gone on for BEAT seconds without a line, so that nobody thinks that it hangs."""
         with self._lock:
             now = self._clock()
             for name, row in self._rows.items():

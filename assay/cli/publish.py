@@ -55,8 +55,8 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     from assay.certificate import Suites
     from assay.errors import together
 
-    known = catalog.load(checkout())
-    good, refused = publish.candidates(known, Suites.read(known.root), images)
+    cat = catalog.load(checkout())
+    good, refused = publish.candidates(cat, Suites.read(cat.root), images)
     for each in refused:
         note(f"{each.image}: refused: {each.why}")
     done: list[Published] = []
@@ -65,7 +65,7 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
         private = PrivateKey.read(key, password(confirm=False))
         with engine.find() as found:
             destination = publish.Destination(registry, plain_http)
-            done, failed = publish.publish(known, found, private, good, destination, show_step)
+            done, failed = publish.publish(cat, found, private, good, destination, show_step)
     finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)
     if failed:
         raise together(failed)
