@@ -27,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The whole answer: for this machine (``here``) or a described one; the row that is best to use comes first.
+    """The whole answer, for this machine (``here``) or a described one. The image that is best to use comes first.
 
     ``unusable`` are (certificate, what is wrong) pairs.
     """
@@ -40,7 +40,7 @@ class Diagnosis:
 
 
 def diagnose(gathered: Gathered, machine: Machine | None = None) -> Diagnosis:
-    """The answer for this machine, or for one that is described."""
+    """The answer for ``machine``; without one, for this machine, which is then looked at."""
     if machine is None:
         around = Surroundings.here()
         rows, unusable = _rows(gathered, around.machine(), around.tools())
@@ -110,8 +110,8 @@ def _row(row: Row) -> dict[str, Any]:
         "cuda": dotted(image.cuda) if image.cuda else None,
         "levels": dict(image.levels),
         "served": {
-            "wholly": [dotted(one) for one in sorted(image.wholly)],
-            "partly": [dotted(one) for one in sorted(image.partly)],
+            "wholly": [dotted(gpu) for gpu in sorted(image.wholly)],
+            "partly": [dotted(gpu) for gpu in sorted(image.partly)],
         },
     }
 

@@ -98,24 +98,26 @@ def certified(several: Sequence[Certificate], reference: str) -> Certified:
             Library(name, frozenset(map(Code.parse, code.cubin)), frozenset(map(Code.parse, code.ptx)))
             for name, code in stack.coverage.items()
         ),
-        wholly=frozenset(Code.parse(one).capability for one in stack.served.wholly),
-        partly=frozenset(Code.parse(one).capability for one in stack.served.partly),
-        levels={one.device: one.verdict.level for one in several},
+        wholly=frozenset(Code.parse(text).capability for text in stack.served.wholly),
+        partly=frozenset(Code.parse(text).capability for text in stack.served.partly),
+        levels={opened.device: opened.verdict.level for opened in several},
         shortcoming=next(filter(None, map(_shortcoming, several)), ""),
-        certified_on=tuple(name for one in several if RANK[one.verdict.level] >= RANK["E3"] for name in _names(one)),
-        created=max(one.created for one in several),
+        certified_on=tuple(
+            name for opened in several if RANK[opened.verdict.level] >= RANK["E3"] for name in _gpu_names(opened)
+        ),
+        created=max(opened.created for opened in several),
     )
 
 
-def _shortcoming(one: Certificate) -> str:
+def _shortcoming(opened: Certificate) -> str:
     """The first thing that is wrong with a certificate; empty if nothing is."""
-    name, what = next(iter(one.verdict.problems), ("", ""))
+    name, what = next(iter(opened.verdict.problems), ("", ""))
     return (what if name == "certificate" else f"{name}: {what}" if name else "")[:512]
 
 
-def _names(one: Certificate) -> list[str]:
+def _gpu_names(opened: Certificate) -> list[str]:
     """The GPUs of a GPU certificate, by the name that nvidia-smi's line begins with."""
-    gpus = one.report.host.get("gpu")
+    gpus = opened.report.host.get("gpu")
     return [line.split(",")[0][:256] for line in gpus if isinstance(line, str)] if isinstance(gpus, list) else []
 
 

@@ -81,7 +81,7 @@ class Surroundings:
 
     def machine(self) -> Machine:
         """What an image meets. A GPU whose compute capability the driver does not say is left out."""
-        gpus = (Gpu(one.name, one.capability, one.memory) for one in self.nvidia.gpus if one.capability)
+        gpus = (Gpu(gpu.name, gpu.capability, gpu.memory) for gpu in self.nvidia.gpus if gpu.capability)
         return Machine(
             driver=numbers(self.nvidia.driver) or None,
             gpus=tuple(gpus) if not self.nvidia.problem else (),

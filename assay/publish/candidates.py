@@ -17,7 +17,7 @@ from assay.registry import tag
 
 @dataclass(frozen=True)
 class Proof:
-    """A certificate of one device that holds: its Statement, and what that was opened to."""
+    """A certificate that holds: its Statement, and what it says."""
 
     statement: dict[str, Any]
     certificate: Certificate
@@ -33,7 +33,7 @@ class Candidate:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags, the one that moves last."""
+        """The tags: that of the version first, and the one that moves (``latest``) last."""
         return (tag(catalog.labels(self.image)), "latest")
 
 

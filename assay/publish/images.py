@@ -1,4 +1,4 @@
-"""Publish images one after the other. The tags of each come last, so that none points to what is not whole.
+"""Publish images one after the other. Each image's tags come last, so that no tag points to a part of an image.
 
 Signatures and statements are deterministic, so publishing again asks what is there and sends nothing.
 """
@@ -99,7 +99,7 @@ def source_commit(root: Path) -> str | None:
 
 @dataclass(frozen=True)
 class _Publisher:
-    """All that one image after the other is published with."""
+    """What every image is published with."""
 
     catalog: Catalog
     engine: Engine

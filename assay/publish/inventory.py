@@ -11,6 +11,7 @@ from assay.attestation.sbom import Inventory
 from assay.catalog.built import tag as local_name
 from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
 from assay.errors import VerificationFailed
+from assay.host import files
 
 SECONDS = 300
 LARGEST = 16 * 2**20
@@ -23,10 +24,7 @@ def inventory_of(root: Path, engine: Engine, name: str, digest: str) -> Inventor
         return _parsed(kept.read_bytes(), kept.name, f"Delete {kept} and publish again.")
     data = _taken(engine, name)
     inventory = _parsed(data, f"what {name} says is in it", "Look into the image.")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.replace(kept)
+    files.replace(kept, data)
     return inventory
 
 

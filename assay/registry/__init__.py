@@ -4,20 +4,9 @@
 """
 
 # fmt: off
-from assay.registry.content import (
-    LARGEST_CONFIG,
-    LARGEST_MANIFEST,
-    OCI_EMPTY,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Descriptor,
-    ImageConfig,
-    ImageManifest,
-    Index,
-    Manifest,
-    decode,
-    digest_of,
-)
+# isort: off
+from assay.registry.content import LARGEST_CONFIG, LARGEST_MANIFEST, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
+from assay.registry.content import Descriptor, ImageConfig, ImageManifest, Index, Manifest, decode, digest_of
 from assay.registry.login import Credentials
 from assay.registry.reference import Reference, fallback_tag, tag
 from assay.registry.repository import Repository

@@ -1,8 +1,8 @@
 """An address that a registry gave: judged by the parser that also connects, or refused.
 
-Two parsers that read one address differently would let a hostile registry pass a foreign host for its own. So what
-urllib3 reads is what is judged, and whatever another parser could read otherwise is no address: backslashes, spaces,
-control characters, user information, and hosts that look like one thing and are another (127.1, %31, a Unicode dot).
+If two parsers read one address differently, a hostile registry could pass a foreign host for its own. So what urllib3
+reads is judged, and whatever another parser could read otherwise is refused: backslashes, spaces, control characters,
+user information, and hosts that look like one thing and are another (127.1, %31, a Unicode dot).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Address:
 
     @property
     def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-        """The IP address that the host is, if it is none by name; of one that maps IPv4, the IPv4 address."""
+        """The host's IP address, None where it is a name; an IPv6 address that maps an IPv4 one is that one."""
         try:
             found = ipaddress.ip_address(self.host.strip("[]"))
         except ValueError:
@@ -82,7 +82,7 @@ def parse(text: str) -> Address | None:
 
 
 def joined(base: Address, text: str) -> Address | None:
-    """An address that may be a relative one."""
+    """The address that a text means, seen from ``base``: an absolute or a relative one; None where it is none."""
     if len(text) > LONGEST or not _TEXT.fullmatch(text):
         return None
     try:
@@ -92,7 +92,7 @@ def joined(base: Address, text: str) -> Address | None:
 
 
 def resolved(base: str, text: str) -> Address | None:
-    """An absolute address of what may be a relative one, from a text ``base``; None where it is none."""
+    """As `joined`, where ``base`` is a text too."""
     start = parse(base)
     return joined(start, text) if start else None
 

@@ -25,8 +25,8 @@ from urllib3.poolmanager import PoolManager
 
 from assay.errors import RegistryFailed, VerificationFailed
 
-SECONDS = 120.0  # for an answer; one that is content of any size gets more as it comes
-SLOWEST = 2**14  # bytes per second, on the whole: content that comes more slowly is given up
+SECONDS = 120.0  # for an answer; content of any size gets more time as it comes
+SLOWEST = 2**14  # bytes per second, on average; content that comes more slowly is given up
 OVERHEAD = 2**20  # bytes around a body: headers, the framing of chunks, answers that are asked again
 LONGEST_LINE = 2**16
 
@@ -108,7 +108,7 @@ class _Counted(io.RawIOBase):
 
 
 class _Lines(io.BufferedReader):
-    """Whoever asks for a whole line gets no more than a part of an endless one."""
+    """A reader that returns a part of a line that is too long."""
 
     def readline(self, size: int | None = -1) -> bytes:
         return super().readline(LONGEST_LINE if size is None or size < 0 else min(size, LONGEST_LINE + 1))
@@ -156,7 +156,7 @@ def _counting(manager: PoolManager) -> PoolManager:
 
 
 class BoundedSession(requests.Session):
-    """A session that looks at no redirect by itself: requests reads the whole body of one to find the next."""
+    """A session that follows no redirect: to find where one leads, requests would read its whole body."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         """None: where to go on is judged by whoever asks."""

@@ -49,7 +49,7 @@ class Session(Connection):
     ) -> requests.Response:
         """Make one request, authorised as the registry asks for it. ``follow``: blobs may lie elsewhere.
 
-        All of it, redirects and what is asked again too, is bounded by one meter.
+        One meter bounds all of it, with redirects and repeated requests.
         """
         with metered(meter or self.meter()):
             response = self.once(method, url, self._authorization, options)

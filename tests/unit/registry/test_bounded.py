@@ -93,6 +93,16 @@ def dripping(before: bytes, drop: bytes) -> Peer:
     return peer
 
 
+def halting(before: bytes) -> Peer:
+    """Begins an answer, and says no more."""
+
+    def peer(connection: socket.socket) -> None:
+        connection.sendall(before)
+        connection.recv(1)
+
+    return peer
+
+
 def flooding(before: bytes, piece: bytes = b"x" * 2**16) -> Peer:
     def peer(connection: socket.socket) -> None:
         connection.sendall(before)
@@ -197,10 +207,12 @@ def test_an_answer_that_drips_ends(drip: str, asked: str) -> None:
         assert time.monotonic() - began < 4 * SECONDS
 
 
-def test_what_is_said_of_it() -> None:
-    with served(DRIPS["body"]) as server, repository(server) as there:
+@pytest.mark.parametrize("peer", [DRIPS["body"], halting(OK + b"Content-Length: 9\r\n\r\nx")], ids=["drips", "halts"])
+def test_what_is_said_of_it(peer: Peer) -> None:
+    with served(peer) as server, repository(server) as there:
         with pytest.raises(RegistryFailed, match=r"was not done with its answer after \d+ s"):
             there.manifest()
+        time.sleep(0.2)  # so that a second request would have come
         assert server.requests == 1, "there is no time to ask again"
 
 
