@@ -20,12 +20,16 @@ from assay.certificate.report import Plan, Report, Word
 from assay.certificate.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from assay.certificate.suite import Suite, Suites
 from assay.certificate.verdict import Verdict
+from assay.errors import VerificationFailed
 
 LEEWAY = datetime.timedelta(hours=1)  # by which clocks may differ
 LABEL = "assay."
+TODO = "Have the image certified again, or take the certificate from where it is published."
 
 # As images are named in a repository, and their digests written.
 _NAME = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", re.ASCII)
+# Python reads more: weeks, any character in place of the T, a zone that is left out.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _Short = Annotated[str, msgspec.Meta(max_length=256)]
 
@@ -110,13 +114,20 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def moment_of(text: str) -> datetime.datetime | None:
-    """A time with its zone; None for anything else."""
+def about_of(statement: Mapping[str, Any]) -> About:
+    """What a Statement says around its report. Raises `VerificationFailed` for what is malformed."""
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        return msgspec.convert(statement, type=About)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise VerificationFailed(f"the certificate is malformed: {error}", TODO) from None
+
+
+def moment_of(text: str) -> datetime.datetime | None:
+    """A time with its zone, as RFC 3339 writes it; None for anything else."""
+    try:
+        return datetime.datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
 
 
 def is_a_certificate(opened: Opened) -> Iterator[str]:
@@ -196,7 +207,7 @@ def of_the_promises(opened: Opened) -> Iterator[str]:
         if name not in suite.levels.promises:
             # An image that says more is of a later suite. The one before asks less: it cannot certify it.
             if there:
-                yield f"the image's label promises its {name}, and an earlier suite, which does not look, certified it"
+                yield f"the image's label promises its {name}, and it is of an earlier suite, which does not look"
         elif there != told[name]:
             yield f"its plan has {name} {told[name][:60]!r}, and the image's label has {there[:60]!r}"
     if "labels" in suite.levels.promises:

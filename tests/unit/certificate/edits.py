@@ -301,10 +301,19 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
     for schema in (0, 2, "1", None, True):
         yield one("another schema", ("predicate", "schema"), value(schema))
     yield one("a part of the plan", ("predicate", "complete"), value(False))
-    for moment in ("2099-01-01T00:00:00Z", "2001-01-01T00:00:00Z", "2026-01-01T00:00:00", "", "yesterday"):
-        yield one("another time", ("predicate", "timeCreated"), value(moment))
+    yield from _of_its_time(base, one)
     for name in ("results", "faults", "host", "plan", "suite", "image"):
         yield one("a part left out", ("predicate",), without(name))
+
+
+def _of_its_time(base: Base, one: Callable[..., Edit]) -> Iterator[Edit]:
+    """Of when it was made: too long ago, in the future, or in words that only some readers take for a time."""
+    for moment in ("2099-01-01T00:00:00Z", "2001-01-01T00:00:00Z", "2026-01-01T00:00:00", "", "yesterday"):
+        yield one("another time", ("predicate", "timeCreated"), value(moment))
+    day = base.predicate["timeCreated"][:10]
+    clocks = (" 12:00:00Z", "\n12:00:00Z", "\x1b12:00:00Z", "T12:00Z", "T12:00:60Z", "T24:00:00Z", "T120000Z", "")
+    for odd in (*(day + clock for clock in clocks), "2026-W48-4T12:00:00Z", day.replace("-", "") + "T12:00:00Z"):
+        yield one("no time", ("predicate", "timeCreated"), value(odd))
 
 
 def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
@@ -341,21 +350,6 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
         return _edit(base, policy, f"plan: {kind}", ".".join(map(str, path[2:])), path, change)
 
     other = "gpu" if plan["device"] == "cpu" else "cpu"
-    for name in (
-        "p\u0443torch",
-        "X",
-        "a b",
-        "a\nb",
-        "$(x)",
-        "a;b",
-        "../a",
-        "-a",
-        "a/",
-        "\x1b[2J",
-    ):  # with a Cyrillic y
-        renamed = changed(base.statement, ("subject", 0, "name"), value(name))
-        renamed = changed(renamed, (*where, "image"), value(name))
-        yield Edit("plan: no image's name, everywhere", name, renamed, base.alone)
     for policy in (base.alone, base.published):
         yield one("another device", (*where, "device"), value(other), policy)
         yield one("no device", (*where, "device"), value("tpu"), policy)
@@ -378,9 +372,7 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
             yield one("a workload less", (*where, "workloads"), without(at), policy)
         yield one("a workload twice", (*where, "workloads"), repeated(0), policy)
         yield one("an unknown workload", (*where, "workloads"), lambda several: [*several, "another"], policy)
-    for word in ("an,other", "j\u0430x", "a b", "1"):  # with a Cyrillic a
-        odd = {"framework": {**plan["framework"], "backends": [word]}}
-        yield one("no backend's name, with its evidence", (), _smaller(base, suite, **odd), base.alone)
+    yield from _of_the_names(base, suite, one)
     yield from _of_the_labels(base, suite, one)
     yield from _with_all_evidence(base, suite, one)
     for policy in (base.of_the_checkout, *((base.published,) if "plan" in suite.levels.promises else ())):
@@ -389,6 +381,18 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
             yield one("another version", (*where, "packages", name), value("0"), policy)
         yield one("less time", (*where, "seconds_per_check"), value(1), policy)
         yield one("another module", (*where, "framework", "module"), value("math"), policy)
+
+
+def _of_the_names(base: Base, suite: Suite, one: Callable[..., Edit]) -> Iterator[Edit]:
+    """Of names that are none, or read as another's, wherever they stand and with all evidence to fit."""
+    plan, where = base.plan, ("predicate", "plan")
+    for name in ("p\u0443torch", "X", "a b", "a\nb", "$(x)", "a;b", "../a", "-a", "a/", "\x1b[2J"):  # a Cyrillic y
+        renamed = changed(base.statement, ("subject", 0, "name"), value(name))
+        renamed = changed(renamed, (*where, "image"), value(name))
+        yield Edit("plan: no image's name, everywhere", name, renamed, base.alone)
+    for word in ("an,other", "j\u0430x", "a b", "1"):  # a Cyrillic a
+        odd = {"framework": {**plan["framework"], "backends": [word]}}
+        yield one("no backend's name, with its evidence", (), _smaller(base, suite, **odd), base.alone)
 
 
 def _of_the_labels(base: Base, suite: Suite, one: Callable[..., Edit]) -> Iterator[Edit]:
