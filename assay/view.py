@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -24,8 +25,10 @@ from assay.reproduce import Rebuilt, Reproduced, Sameness
 from assay.smoke import Outcome
 
 # Where nobody looks (a pipe, a log) lines are as long as they need to be.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 240)
+# No text is markup: most comes from an image or a certificate, which may be anybody's.
+_LOOK: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
+out = Console(**_LOOK, width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, **_LOOK, width=None if sys.stderr.isatty() else 240)
 
 # Seconds without a line about something that goes on, after which a log says so again.
 BEAT = 30
