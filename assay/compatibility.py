@@ -324,8 +324,8 @@ def _older(have: Version, needed: Version) -> bool:
 
 
 def numbers(text: str) -> Version:
-    """A version as numbers, to be compared."""
-    return tuple(int(one) for one in re.findall(r"\d+", text))
+    """A version as numbers, to be compared. One of thousands of digits, of which Python makes no number, is cut."""
+    return tuple(int(one) for one in re.findall(r"\d{1,18}", text))
 
 
 def dotted(version: Iterable[int]) -> str:

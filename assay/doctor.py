@@ -327,7 +327,7 @@ def facts(several: Sequence[Certificate], reference: str) -> ImageFacts:
         levels={one.device: one.verdict.level for one in several},
         shortcoming=next(filter(None, map(_shortcoming, several)), ""),
         certified_on=tuple(name for one in several if RANK[one.verdict.level] >= RANK["E3"] for name in _names(one)),
-        created=max(one.created for one in several),
+        created=max(several, key=lambda one: one.age_key).created,
     )
 
 
@@ -388,7 +388,7 @@ def gather(root: Path, suites: Suites) -> Gathered:
     images = []
     for image in sorted({name for name, _ in found}):
         of_it = [one for (name, _), one in found.items() if name == image]
-        newest = max(of_it, key=lambda one: one.created).digest
+        newest = max(of_it, key=lambda one: one.age_key).digest
         same = [one for one in of_it if one.digest == newest]
         local = built.get(image) == newest
         try:

@@ -262,6 +262,11 @@ def test_the_table_of_drivers_is_in_order() -> None:
         assert least[0] == compatibility.TOOLKIT_DRIVER[major, 0][0]
 
 
+def test_a_number_of_any_length_is_a_version() -> None:
+    assert compatibility.numbers("580.65.06") == (580, 65, 6)
+    assert compatibility.numbers("9" * 5000)[0] == int("9" * 18)
+
+
 def test_the_newest_that_runs_comes_first() -> None:
     machine = on("580.65.06", "9.0")
     old = dataclasses.replace(TENSORFLOW, image="old", python="3.9")

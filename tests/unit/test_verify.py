@@ -167,8 +167,17 @@ def test_a_certificate_of_another_image_of_ours(fake: FakeRegistry) -> None:
 
     put(fake.host, edited(change))
     assert f"the repository is {REPOSITORY}, and the certificate is of another" in problems(fake)
+
     put(fake.host, edited(lambda one: one["predicate"]["plan"].update(image="another")))
     assert f"it is about {name()!r}, and its report is of 'another'" in problems(fake)
+
+
+def test_of_two_images_that_end_in_one_word_each_is_only_itself(fake: FakeRegistry) -> None:
+    def change(one: Any) -> None:
+        one["predicate"]["plan"]["image"] = one["subject"][0]["name"] = f"another/{name()}"
+
+    put(fake.host, edited(change))
+    assert f"the repository is {REPOSITORY}, and the certificate is of another/{name()}" in problems(fake)
 
 
 def test_an_edited_payload(fake: FakeRegistry) -> None:

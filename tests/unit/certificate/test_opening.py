@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from assay import certificate
-from assay.certificate import LARGEST_REPORT, Policy, Suite, Suites, worst_of_newest
+from assay.certificate import LARGEST_REPORT, Configuration, Policy, Suite, Suites, worst_of_newest
 from assay.certificate.suite import RELEASED
 from assay.errors import VerificationFailed
 from tests.conftest import ROOT
@@ -237,6 +237,20 @@ def test_a_change_to_one_frameworks_file_leaves_the_others_certificates_good(tmp
         one = certificate.read(statement, Policy(Suites(changed)))
         assert one.verdict.passed is (name != victim)
         assert certificate.read(statement, Policy(Suites(changed, (before,)))).verdict.passed
+
+
+@pytest.mark.parametrize("promise", ["framework", "backends", "workloads", "plan"])
+def test_todays_image_is_not_certified_by_yesterdays_suite(promise: str) -> None:
+    """The suite before looked at less of what an image promises. Its certificates are good for images of its time."""
+    statement = stated(written(a_plan()))
+    facts = statement["predicate"]["image"]
+    labels = {f"assay.{name}": value for name, value in statement["predicate"]["plan"]["labels"].items()}
+    before = msgspec.structs.replace(SUITE, levels=msgspec.structs.replace(SUITE.levels, promises=("labels",)))
+    for more, level in (({}, "E2"), ({f"assay.{promise}": "much"}, "E0")):
+        config = Configuration(facts["configDigest"], tuple(facts["diffIDs"]), facts["platform"], {**labels, **more})
+        one = certificate.read(statement, Policy(Suites(before), configuration=config))
+        assert one.verdict.level == level
+        assert (promise in one.origin) is bool(more)
 
 
 def test_every_kept_certificate_is_of_a_suite_that_is_known() -> None:
