@@ -244,7 +244,7 @@ def test_nothing_stays_where_the_run_ends_early(error: BaseException) -> None:
 
 @pytest.mark.parametrize("how", ["a folder", "a link"])
 def test_what_is_put_in_the_folders_place_is_neither_read_nor_emptied(place: Path, how: str) -> None:
-    """Where TMPDIR lacks /tmp's sticky bit, whoever may write there can move ours away, though nobody gets into it."""
+    """Where TMPDIR lacks the sticky bit of /tmp, whoever may write there can move ours away."""
     theirs = place / "theirs"
     (theirs / "shared").mkdir(parents=True)
     (theirs / "shared/report.json").write_bytes(b"planted")
