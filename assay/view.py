@@ -187,7 +187,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Itera
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(plain, row))
     return made
 
 
@@ -402,5 +402,5 @@ def show_rebuilt(found: Rebuilt) -> None:
 
 def show_error(error: AssayError) -> None:
     """Two lines: what is wrong; what to do."""
-    err.print(Text(f"error: {error.what}", "bold red"))
-    err.print(Text(f"  {error.todo}"))
+    err.print(Text(plain(f"error: {error.what}"), "bold red"))
+    err.print(Text(plain(f"  {error.todo}")))

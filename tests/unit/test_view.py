@@ -162,6 +162,17 @@ def test_what_would_steer_the_terminal_is_taken_out() -> None:
     assert view.plain("\x1b[2J\x07wiped\u009b31m\nnext") == "[2Jwiped31m\nnext"
 
 
+def test_what_a_certificate_says_is_text_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a table too: no markup, no link, no picture by its name, nothing that steers the terminal."""
+    foreign = "[/x][bold]a[link=http://b]c :warning: \x1b[2J\u009b31m"
+    shown = "[/x][bold]a[link=http://b]c :warning: [2J31m"
+    view.out.print(view.table(("one",), [(foreign,)]))
+    view.show_error(UsageError(foreign, foreign))
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1].rstrip() == shown
+    assert said.err == f"error: {shown}\n  {shown}\n"
+
+
 def test_a_log_says_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     target = io.StringIO()
     monkeypatch.setattr(view, "err", Console(file=target, width=200))
