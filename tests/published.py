@@ -55,17 +55,17 @@ def plan() -> dict[str, Any]:
 
 def labels(version: str) -> dict[str, str]:
     """The labels that its image has."""
+    told = {
+        "framework": plan()["framework"]["name"],
+        "workloads": ",".join(plan()["workloads"]),
+        "backends": ",".join(plan()["framework"].get("backends", ())),
+        "plan": plan_digest(plan()),
+    }
+    promised = {name: told[name] for name in suite().levels.promises if name in told}
     return {
         VERSION_LABEL: version,
-        **{f"assay.{name}": value for name, value in plan()["labels"].items()},
-        "assay.framework": plan()["framework"]["name"],
-        "assay.workloads": ",".join(plan()["workloads"]),
-        "assay.backends": ",".join(plan()["framework"].get("backends", ())),
-        "assay.plan": plan_digest(plan()),
+        **{f"assay.{name}": value for name, value in {**plan()["labels"], **promised}.items()},
     }
-
-
-TAG = tag(labels("2.15.0"))
 
 
 @cache
@@ -80,6 +80,9 @@ def suite() -> Suite:
     found = certificate.read(evidence(), Policy(suites())).suite
     assert found is not None
     return found
+
+
+TAG = tag(labels("2.15.0"))
 
 
 @dataclass

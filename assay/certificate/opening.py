@@ -14,16 +14,14 @@ from typing import Any
 import msgspec
 
 from assay.certificate.levels import RANK
-from assay.certificate.origin import ORIGIN, About, Opened, OriginRule, Policy, moment_of
+from assay.certificate.origin import ORIGIN, Opened, OriginRule, Policy, about_of, moment_of
 from assay.certificate.report import Plan, Report
 from assay.certificate.rules import RULES, Rule
 from assay.certificate.statement import report_of
 from assay.certificate.suite import Suite
 from assay.certificate.verdict import Verdict, judge, merged
-from assay.errors import VerificationFailed
 
 LONGEST_LIFE = 365  # days after which a published certificate says too little of the drivers of today
-TODO = "Have the image certified again, or take the certificate from where it is published."
 
 
 @dataclass(frozen=True)
@@ -81,10 +79,7 @@ def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -
 def open_up(statement: Mapping[str, Any], policy: Policy, rules: tuple[Rule, ...] = RULES) -> Opened:
     """A Statement's parts, and what its evidence amounts to by its own suite; raises as `read` does."""
     report = report_of(statement)
-    try:
-        about = msgspec.convert(statement, type=About)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise VerificationFailed(f"the certificate is malformed: {error}", TODO) from None
+    about = about_of(statement)
     plan = _plan(report)
     suite = policy.suites.of(report, plan.framework.name) if plan else None
     # Without its suite nothing tells what its numbers had to be: it is not judged at all.

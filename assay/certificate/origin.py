@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -19,10 +20,17 @@ from assay.certificate.report import Plan, Report, Word
 from assay.certificate.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from assay.certificate.suite import Suite, Suites
 from assay.certificate.verdict import Verdict
+from assay.errors import VerificationFailed
 
 LEEWAY = datetime.timedelta(hours=1)  # by which clocks may differ
 LABEL = "assay."
+TODO = "Have the image certified again, or take the certificate from where it is published."
 
+# As images are named in a repository, and their digests written.
+_NAME = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", re.ASCII)
+# Python reads more: weeks, any character in place of the T, a zone that is left out.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _Short = Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -71,6 +79,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     image: _Image
     time_created: _Short = ""
     achieved: _Short = ""
+    marks: Annotated[tuple[_Short, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class About(msgspec.Struct, frozen=True, rename={"type": "_type", "predicate_type": "predicateType"}):
@@ -105,13 +114,20 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def moment_of(text: str) -> datetime.datetime | None:
-    """A time with its zone; None for anything else."""
+def about_of(statement: Mapping[str, Any]) -> About:
+    """What a Statement says around its report. Raises `VerificationFailed` for what is malformed."""
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        return msgspec.convert(statement, type=About)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise VerificationFailed(f"the certificate is malformed: {error}", TODO) from None
+
+
+def moment_of(text: str) -> datetime.datetime | None:
+    """A time with its zone, as RFC 3339 writes it; None for anything else."""
+    try:
+        return datetime.datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
 
 
 def is_a_certificate(opened: Opened) -> Iterator[str]:
@@ -126,12 +142,14 @@ def of_one_image(opened: Opened) -> Iterator[str]:
     """It is about one image, by one digest."""
     if len(opened.about.subject) != 1:
         yield f"it is about {len(opened.about.subject)} images at once"
-    if list(opened.subject.digest) != ["sha256"]:
+    if list(opened.subject.digest) != ["sha256"] or not _HEX.fullmatch(opened.subject.digest["sha256"]):
         yield "it names its image by more, or less, than one SHA-256"
 
 
 def of_the_name(opened: Opened) -> Iterator[str]:
     """The image that it is about is the one that its plan is of."""
+    if not _NAME.fullmatch(opened.subject.name):  # it is shown, and stands in commands
+        yield f"it is about {opened.subject.name[:60]!r}, and no image has such a name"
     if opened.subject.name != opened.report.image:
         yield f"it is about {opened.subject.name[:60]!r}, and its report is of {opened.report.image[:60]!r}"
 
@@ -148,6 +166,8 @@ def claims_no_more(opened: Opened) -> Iterator[str]:
     claimed, evidence = opened.about.predicate.achieved, opened.evidence
     if opened.suite and evidence.passed and RANK.get(claimed, len(RANK)) > RANK[evidence.level]:
         yield f"it claims {claimed[:20] or 'no level'}, and its evidence amounts to {evidence.level}"
+    for mark in opened.about.predicate.marks if evidence.passed else ():
+        yield f"it bears the mark {mark[:20]!r}, and nothing in it shows that"
 
 
 def of_its_time(opened: Opened) -> Iterator[str]:
@@ -182,9 +202,13 @@ def of_the_promises(opened: Opened) -> Iterator[str]:
     if plan is None or suite is None or config is None:
         return
     told = _told(plan, opened.report.plan)
-    for name in (one for one in told if one in suite.levels.promises):
+    for name in told:
         there = config.labels.get(LABEL + name, "")
-        if there != told[name]:
+        if name not in suite.levels.promises:
+            # An image that says more is of a later suite. The one before asks less: it cannot certify it.
+            if there:
+                yield f"the image's label promises its {name}, and it is of an earlier suite, which does not look"
+        elif there != told[name]:
             yield f"its plan has {name} {told[name][:60]!r}, and the image's label has {there[:60]!r}"
     if "labels" in suite.levels.promises:
         labels = {

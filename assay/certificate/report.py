@@ -17,14 +17,21 @@ LARGEST_REPORT = 16 * 2**20
 State = Literal["pass", "fail", "error", "not-run"]
 Relation = Literal["<=", "<", ">=", "=="]
 Decimal = Annotated[str, msgspec.Meta(max_length=64)]
+Name = Annotated[str, msgspec.Meta(max_length=256)]
+Text = Annotated[str, msgspec.Meta(max_length=2**20)]  # what a framework said, among others
 Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+def _most(count: int) -> msgspec.Meta:
+    """How many there may be of something: far more than there are, and few enough to be judged and shown."""
+    return msgspec.Meta(max_length=count)
 
 
 class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One number and its gate, as decimal strings; no gate: taken down only."""
 
-    name: str
+    name: Name
     value: Decimal
     gate: Decimal | None = None
     relation: Relation = "<="
@@ -33,32 +40,32 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one check found. ``switches`` are what the suite set that a user does not."""
 
-    id: str
-    family: str
+    id: Name
+    family: Name
     state: State
-    reason: str
-    remedy: str
-    requested: str
-    observed: str
-    metrics: tuple[Metric, ...]
+    reason: Text
+    remedy: Text
+    requested: Text
+    observed: Text
+    metrics: Annotated[tuple[Metric, ...], _most(64)]
     seconds: Decimal
-    switches: tuple[str, ...] = ()
+    switches: Annotated[tuple[Text, ...], _most(64)] = ()
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a check made of a fault put in on purpose; ``fail`` means caught."""
 
-    id: str
-    check: str
+    id: Name
+    check: Name
     state: State
-    metrics: tuple[Metric, ...]
-    reason: str
+    metrics: Annotated[tuple[Metric, ...], _most(64)]
+    reason: Text
 
 
 class SuiteVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which suite it was."""
 
-    version: str
+    version: Name
     sha256: Hex
 
 
@@ -75,12 +82,12 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suite: SuiteVersion
     gates: Digest
     reference: Digest
-    image: str
+    image: Name
     plan: dict[str, Any]
     host: dict[str, Any]
     stack: dict[str, Any]
-    results: tuple[Result, ...]
-    faults: tuple[Fault, ...]
+    results: Annotated[tuple[Result, ...], _most(2048)]
+    faults: Annotated[tuple[Fault, ...], _most(512)]
     complete: bool
 
 
@@ -89,7 +96,7 @@ class PlannedFramework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Word
     module: Word
-    backends: tuple[Word, ...] = ()
+    backends: Annotated[tuple[Word, ...], _most(16)] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,12 +110,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: Word
     device: Literal["cpu", "gpu"]
     framework: PlannedFramework
-    workloads: tuple[Word, ...]
-    labels: dict[str, str]
-    packages: dict[str, str]
+    workloads: Annotated[tuple[Word, ...], _most(64)]
+    labels: Annotated[dict[Name, Name], _most(64)]
+    packages: Annotated[dict[Name, Name], _most(4096)]
     seconds_per_check: int
-    stderr: tuple[str, ...] = ()
-    uncalled: dict[str, str] = {}
+    stderr: Annotated[tuple[Text, ...], _most(256)] = ()
+    uncalled: Annotated[dict[Name, Text], _most(256)] = {}
 
 
 def read_report(path: Path) -> Report:

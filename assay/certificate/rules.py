@@ -84,7 +84,8 @@ def plain_names(case: Case) -> Found:
         if len(set(names)) != len(names):
             yield "plan", "it names something twice"
     for name in case.plan.framework.backends:
-        if not name.isidentifier():  # "a,b" would read as two backends on a label, and be one here
+        # "a,b" would read as two backends on a label, and be one here; other scripts' letters read as ours.
+        if not (name.isascii() and name.isidentifier()):
             yield "plan", f"{name[:40]!r} is no backend"
 
 
@@ -94,7 +95,8 @@ def gpu_of_the_host(case: Case) -> Found:
         if step.device == case.plan.device:
             for name in step.host:
                 fact = case.report.host.get(name)
-                if not fact or not isinstance(fact, str | list):
+                told = fact if isinstance(fact, list) else [fact]
+                if not told or not all(isinstance(one, str) and one.strip() for one in told):
                     yield "host", f"{step.level} was asked for, and the host shows no {name}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,9 +118,13 @@ def parse_statement(data: bytes) -> dict[str, Any]:
 def read_statement(path: Path) -> dict[str, Any] | None:
     """A certificate's Statement, or None where there is none that can be read."""
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_REPORT + 1)
-        return parse_statement(data) if len(data) <= LARGEST_REPORT else None
+        # A pipe would never open: whatever is no plain file is none.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_REPORT:
+                return None
+            return parse_statement(file.read(LARGEST_REPORT))
     except (OSError, VerificationFailed):
         return None
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from assay import certificate
 from assay.catalog.drift import DRIFT_INPUT
 from assay.certificate import Certificate, Policy, Suite, Suites
-from assay.errors import UsageError
+from assay.certificate.origin import TODO, about_of
+from assay.errors import UsageError, VerificationFailed
 
 BEGIN = "<!-- certificates: made by `assay table --write` -->"
 END = "<!-- end of certificates -->"
@@ -25,6 +29,29 @@ COLUMNS = (
     "compute capabilities",
     "certified",
 )
+
+
+_Cell = Annotated[str, msgspec.Meta(max_length=256)]
+_Capability = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,2}\.[0-9][af]?\Z")]
+_Capabilities = Annotated[tuple[_Capability, ...], msgspec.Meta(max_length=64)]
+
+
+class _Served(msgspec.Struct, frozen=True):
+    wholly: _Capabilities = ()
+    partly: _Capabilities = ()
+    unserved: _Cell = ""
+
+
+class _Stack(msgspec.Struct, frozen=True):
+    """What is shown of a report's stack; all else is left alone."""
+
+    framework: _Cell = "?"
+    least_driver: _Cell = "none"
+    served: _Served = _Served()
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    labels: dict[str, _Cell] = {}
 
 
 @dataclass(frozen=True)
@@ -79,7 +106,7 @@ def _exact(path: Path) -> dict[str, Any]:
     statement = certificate.read_statement(path)
     if statement is None:
         raise UsageError(f"{path} is no certificate", "Delete it, or make it anew with `assay smoke`.")
-    inputs = statement.get("predicate", {}).get("image", {}).get("inputs", {})
+    inputs = about_of(statement).predicate.image.inputs
     drifted = sorted(name for name in inputs if name.startswith(DRIFT_INPUT))
     if drifted:
         raise UsageError(
@@ -92,7 +119,12 @@ def _exact(path: Path) -> dict[str, Any]:
 def markdown(table: list[Row]) -> str:
     """The table as Markdown."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
-    return "\n".join([*lines, *("| " + " | ".join(row.cells()) + " |" for row in table)]) + "\n"
+    return "\n".join([*lines, *("| " + " | ".join(map(_cell, row.cells())) + " |" for row in table)]) + "\n"
+
+
+def _cell(text: str) -> str:
+    """A text of a certificate as one cell: no line, no cell and no HTML of its own."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
 def inserted(readme: str, table: str) -> str:
@@ -104,27 +136,31 @@ def inserted(readme: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}{END}{after}"
 
 
-def _row(image: str, certificates: list[Certificate], until: str) -> Row:
-    report = certificates[0].report
-    stack = report.stack
-    labels = report.plan.get("labels", {})
+def _row(image: str, several: list[Certificate], until: str) -> Row:
+    # A certificate of an earlier build says nothing of the image that the others are of.
+    newest = max(several, key=lambda one: one.age_key).digest
+    several = certificate.worst_of_newest([one for one in several if one.digest == newest])
+    try:
+        stack = msgspec.convert(several[0].report.stack, type=_Stack)
+        labels = msgspec.convert(several[0].report.plan, type=_Plan).labels
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise VerificationFailed(f"the certificate of {image} is malformed: {error}", TODO) from None
     return Row(
         image=f"`{image}`",
-        framework=str(stack.get("framework", "?")),
-        python=str(labels.get("python", "?")),
+        framework=stack.framework,
+        python=labels.get("python", "?"),
         until=until,
-        cuda=str(labels.get("cuda", "none")),
-        driver=str(stack.get("least_driver", "none")),
-        served=_served(stack) or "CPU only",
-        levels=", ".join(f"{each.verdict.level} ({each.device})" for each in certificates),
+        cuda=labels.get("cuda", "none"),
+        driver=stack.least_driver,
+        served=_served(stack.served) or "CPU only",
+        levels=", ".join(f"{one.verdict.level} ({one.device})" for one in several),
     )
 
 
-def _served(stack: Mapping[str, Any]) -> str:
-    """Return the compute capabilities that all of the machine code serves; those that only a part of it serves have a
-    star. Then, from which one on there is no code at all.
+def _served(served: _Served) -> str:
+    """The compute capabilities that all of the machine code serves, with a star those that only a part does; and
+    from which one on there is no code at all.
     """
-    served = stack.get("served") or {}
-    marked = [*map(str, served.get("wholly", ())), *(f"{capability}*" for capability in served.get("partly", ()))]
+    marked = [*served.wholly, *(f"{one}*" for one in served.partly)]
     ordered = sorted(marked, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
-    return "; ".join(filter(None, (", ".join(ordered), str(served.get("unserved", "")))))
+    return "; ".join(one for one in (", ".join(ordered), served.unserved) if one)

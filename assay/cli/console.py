@@ -42,7 +42,9 @@ def _console(*, stderr: bool) -> Console:
 
     # Where nobody looks (a pipe, a log) lines are as long as they need to be.
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 240)
+    # No text is markup: most comes from an image or a certificate, which may be anybody's.
+    width = None if stream.isatty() else 240
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
 
 def plain(text: str) -> str:

@@ -124,8 +124,11 @@ def assumed(have: Version) -> Version | None:
 
 
 def numbers(text: str) -> Version:
-    """A version as numbers, to be compared."""
-    return tuple(int(digits) for digits in re.findall(r"\d+", text))
+    """Return a version as numbers, to be compared; a number of more than 18 digits is cut.
+
+    Python refuses to make a number of thousands of digits, and a certificate may hold such a text.
+    """
+    return tuple(int(digits) for digits in re.findall(r"\d{1,18}", text))
 
 
 def dotted(version: Iterable[int]) -> str:

@@ -105,7 +105,7 @@ def certified(several: Sequence[Certificate], reference: str) -> Certified:
         certified_on=tuple(
             name for opened in several if RANK[opened.verdict.level] >= RANK["E3"] for name in _gpu_names(opened)
         ),
-        created=max(opened.created for opened in several),
+        created=max(several, key=lambda opened: opened.age_key).created,
     )
 
 
@@ -156,7 +156,7 @@ def gather(root: Path, suites: Suites) -> Gathered:
     images = []
     for image in sorted({opened.image for opened in certificates}):
         of_it = [opened for opened in certificates if opened.image == image]
-        newest = max(of_it, key=lambda opened: opened.created).digest
+        newest = max(of_it, key=lambda opened: opened.age_key).digest
         same = [opened for opened in of_it if opened.digest == newest]
         local = built.get(image) == newest
         try:

@@ -19,6 +19,8 @@ from assay.engine.docker import Engine
 from assay.errors import VerificationFailed
 
 MOUNT = "/run/assay"
+SHARED = "shared"
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TODO = "Look at what the image does there; one that does not come from you is not to be trusted."
 
 
@@ -31,36 +33,53 @@ def run_with_folder(
     file; else what is wrong, to be raised once it is known how the container ended. Raises what `Engine.run` raises.
     """
     top = Path(tempfile.mkdtemp(prefix="assay-run-"))  # of mode 0700: nobody else gets in
+    held = _held(top)
     try:
-        folder = _filled(top / "shared", given)
-        ran = engine.run(dataclasses.replace(request, mounts={**request.mounts, folder: MOUNT}))
-        left = _read(folder / wanted, limit)
+        shared = _filled(held, given)
+        try:
+            ran = engine.run(dataclasses.replace(request, mounts={**request.mounts, top / SHARED: MOUNT}))
+            left = _read(shared, wanted, limit)
+        finally:
+            os.close(shared)
     finally:
-        stays = _remove(top)
+        stays = _remove(held, top)
+        os.close(held)
     return ran, stays or left
 
 
-def _filled(folder: Path, given: Mapping[str, bytes]) -> Path:
-    folder.mkdir()
+def _held(top: Path) -> int:
+    """The folder itself, whatever is put in its place: where TMPDIR is not as /tmp is, others can rename in it."""
+    held = os.open(top, FOLDER)
+    facts = os.fstat(held)
+    if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) != 0o700:
+        os.close(held)
+        raise VerificationFailed(f"{top} was put in place of a folder of ours", "Set TMPDIR to one that is yours.")
+    return held
+
+
+def _filled(top: int, given: Mapping[str, bytes]) -> int:
+    os.mkdir(SHARED, dir_fd=top)
+    shared = os.open(SHARED, FOLDER, dir_fd=top)
     for name, data in given.items():
-        (folder / name).write_bytes(data)
-        (folder / name).chmod(0o644)
-    folder.chmod(0o777)  # the container's user is none of this machine's
-    return folder
+        with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=shared), "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o644)
+    os.fchmod(shared, 0o777)  # the container's user is none of this machine's
+    return shared
 
 
-def _read(path: Path, limit: int) -> bytes | VerificationFailed:
+def _read(folder: int, name: str, limit: int) -> bytes | VerificationFailed:
     try:
         # A link would lead elsewhere, and a pipe would never open.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         try:
-            return _plain(descriptor, path.name, limit)
+            return _plain(descriptor, name, limit)
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        return VerificationFailed(f"the container left no {path.name}", "Read its last output, and run it again.")
+        return VerificationFailed(f"the container left no {name}", "Read its last output, and run it again.")
     except OSError as error:
-        return VerificationFailed(f"what the container left as {path.name} cannot be read: {error.strerror}", _TODO)
+        return VerificationFailed(f"what the container left as {name} cannot be read: {error.strerror}", _TODO)
 
 
 def _plain(descriptor: int, name: str, limit: int) -> bytes | VerificationFailed:
@@ -73,17 +92,13 @@ def _plain(descriptor: int, name: str, limit: int) -> bytes | VerificationFailed
         return file.read(limit)  # no one else has it open: the container has ended
 
 
-def _remove(top: Path) -> VerificationFailed | None:
+def _remove(held: int, top: Path) -> VerificationFailed | None:
     """Remove a folder with all that is in it, however deeply it is nested; says so where that cannot be done.
 
     No path grows, no folder stays open and nothing recurs: each folder inside is first moved up to the top.
     """
     try:
-        descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            _empty(descriptor)
-        finally:
-            os.close(descriptor)
+        _empty(held)
         top.rmdir()
     except OSError as error:
         return VerificationFailed(
@@ -97,7 +112,7 @@ def _empty(top: int) -> None:
     waiting = os.listdir(top)
     while waiting:
         name = waiting.pop()
-        folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+        folder = os.open(name, FOLDER, dir_fd=top)
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:

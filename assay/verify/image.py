@@ -143,7 +143,7 @@ def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -
 
 def _check_name(reference: Reference, found: Verification) -> None:
     """The repository is the image's: a certificate of one image of ours is none of another."""
-    if found.image and reference.path.rpartition("/")[2] != found.image.rpartition("/")[2]:
+    if found.image and not f"/{reference.path}".endswith(f"/{found.image}"):
         found.problems.append(f"the repository is {reference.path}, and the certificate is of {found.image}")
 
 

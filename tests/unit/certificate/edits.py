@@ -67,13 +67,15 @@ class Base:
     def published(self) -> Policy:
         """As a published image's is: with the image's digest and its configuration."""
         facts, plan = self.predicate["image"], self.plan
-        labels = {
-            **{f"assay.{name}": value for name, value in plan["labels"].items()},
-            "assay.framework": plan["framework"]["name"],
-            "assay.backends": ",".join(plan["framework"].get("backends", ())),
-            "assay.workloads": ",".join(plan["workloads"]),
-            "assay.plan": plan_digest(plan),
+        assert self.opened.suite is not None
+        told = {
+            "framework": plan["framework"]["name"],
+            "backends": ",".join(plan["framework"].get("backends", ())),
+            "workloads": ",".join(plan["workloads"]),
+            "plan": plan_digest(plan),
         }
+        promised = {name: told[name] for name in self.opened.suite.levels.promises if name in told}
+        labels = {f"assay.{name}": value for name, value in {**plan["labels"], **promised}.items()}
         config = Configuration(facts["configDigest"], tuple(facts["diffIDs"]), facts["platform"], labels)
         digest = "sha256:" + self.statement["subject"][0]["digest"]["sha256"]
         return replace(self.alone, digest=digest, configuration=config, max_age_days=365)
@@ -281,6 +283,9 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
     yield one("two images", ("subject",), lambda several: [*several, {**several[0], "name": "another"}])
     yield one("two images", ("subject",), lambda several: [*several, *several])
     yield one("no image", ("subject",), value([]))
+    for digest in ("", zeros[1:], zeros + "0", "x" * 64, "A" * 64, zeros + "\n", "\u0661" * 64):
+        yield one("no digest", ("subject", 0, "digest", "sha256"), value(digest), base.alone)
+    yield one("a mark", ("predicate", "marks"), added("R"))
     yield one("two digests", ("subject", 0, "digest"), lambda digest: {**digest, "sha512": zeros * 2})
     name = base.plan["framework"]["name"]
     for field, digests in (
@@ -296,10 +301,19 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
     for schema in (0, 2, "1", None, True):
         yield one("another schema", ("predicate", "schema"), value(schema))
     yield one("a part of the plan", ("predicate", "complete"), value(False))
-    for moment in ("2099-01-01T00:00:00Z", "2001-01-01T00:00:00Z", "2026-01-01T00:00:00", "", "yesterday"):
-        yield one("another time", ("predicate", "timeCreated"), value(moment))
+    yield from _of_its_time(base, one)
     for name in ("results", "faults", "host", "plan", "suite", "image"):
         yield one("a part left out", ("predicate",), without(name))
+
+
+def _of_its_time(base: Base, one: Callable[..., Edit]) -> Iterator[Edit]:
+    """Of when it was made: too long ago, in the future, or in words that only some readers take for a time."""
+    for moment in ("2099-01-01T00:00:00Z", "2001-01-01T00:00:00Z", "2026-01-01T00:00:00", "", "yesterday"):
+        yield one("another time", ("predicate", "timeCreated"), value(moment))
+    day = base.predicate["timeCreated"][:10]
+    clocks = (" 12:00:00Z", "\n12:00:00Z", "\x1b12:00:00Z", "T12:00Z", "T12:00:60Z", "T24:00:00Z", "T120000Z", "")
+    for odd in (*(day + clock for clock in clocks), "2026-W48-4T12:00:00Z", day.replace("-", "") + "T12:00:00Z"):
+        yield one("no time", ("predicate", "timeCreated"), value(odd))
 
 
 def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
@@ -310,7 +324,8 @@ def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
         return _edit(base, policy, f"certificate: {kind}", ".".join(map(str, where[1:])), where, change)
 
     if base.plan["device"] != "cpu":
-        for name, empty in (("gpu", []), ("driver", None), ("driver", "")):
+        nothing: tuple[Any, ...] = ([], [""], [" \t"], [None], [[]], ["", "x"], "", " ", {"x": 1}, 1, True)
+        for name, empty in [*(("gpu", one) for one in nothing), *(("driver", one) for one in (None, "", " ", [""]))]:
             yield one("no GPU in the host", ("predicate", "host", name), value(empty))
         yield one("no GPU in the host", ("predicate", "host"), without("gpu"))
     yield one("another configuration", (*facts, "configDigest"), value("sha256:" + zeros))
@@ -318,6 +333,11 @@ def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
     yield one("a layer less", (*facts, "diffIDs"), lambda ids: ids[:-1])
     yield one("another platform", (*facts, "platform"), value("linux/arm64"))
     yield one("other inputs", (*facts, "inputs"), updated(**{"images/x": zeros}), base.of_the_checkout)
+    for promise in {"framework", "backends", "workloads", "plan"} - set(suite.levels.promises):
+        assert base.published.configuration is not None
+        labels = {**base.published.configuration.labels, f"assay.{promise}": "all"}
+        newer = replace(base.published, configuration=replace(base.published.configuration, labels=labels))
+        yield Edit("certificate: of a later suite's image", promise, base.statement, newer)
     later = replace(base.of_the_checkout, suites=Suites(msgspec.structs.replace(suite, digests={}), (suite,)))
     yield Edit("certificate: of an earlier suite", "suite", base.statement, later)
 
@@ -352,8 +372,7 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
             yield one("a workload less", (*where, "workloads"), without(at), policy)
         yield one("a workload twice", (*where, "workloads"), repeated(0), policy)
         yield one("an unknown workload", (*where, "workloads"), lambda several: [*several, "another"], policy)
-    odd = {"framework": {**plan["framework"], "backends": ["an,other"]}}
-    yield one("two backends in one, with its evidence", (), _smaller(base, suite, **odd), base.alone)
+    yield from _of_the_names(base, suite, one)
     yield from _of_the_labels(base, suite, one)
     yield from _with_all_evidence(base, suite, one)
     for policy in (base.of_the_checkout, *((base.published,) if "plan" in suite.levels.promises else ())):
@@ -362,6 +381,18 @@ def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:
             yield one("another version", (*where, "packages", name), value("0"), policy)
         yield one("less time", (*where, "seconds_per_check"), value(1), policy)
         yield one("another module", (*where, "framework", "module"), value("math"), policy)
+
+
+def _of_the_names(base: Base, suite: Suite, one: Callable[..., Edit]) -> Iterator[Edit]:
+    """Of names that are none, or read as another's, wherever they stand and with all evidence to fit."""
+    plan, where = base.plan, ("predicate", "plan")
+    for name in ("p\u0443torch", "X", "a b", "a\nb", "$(x)", "a;b", "../a", "-a", "a/", "\x1b[2J"):  # a Cyrillic y
+        renamed = changed(base.statement, ("subject", 0, "name"), value(name))
+        renamed = changed(renamed, (*where, "image"), value(name))
+        yield Edit("plan: no image's name, everywhere", name, renamed, base.alone)
+    for word in ("an,other", "j\u0430x", "a b", "1"):  # a Cyrillic a
+        odd = {"framework": {**plan["framework"], "backends": [word]}}
+        yield one("no backend's name, with its evidence", (), _smaller(base, suite, **odd), base.alone)
 
 
 def _of_the_labels(base: Base, suite: Suite, one: Callable[..., Edit]) -> Iterator[Edit]:

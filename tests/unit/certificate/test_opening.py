@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import datetime
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import msgspec
 import pytest
 
 from assay import certificate
-from assay.certificate import Policy, Suite, Suites, worst_of_newest
+from assay.certificate import LARGEST_REPORT, Configuration, Policy, Suite, Suites, worst_of_newest
 from assay.certificate.suite import RELEASED
 from assay.errors import VerificationFailed
 from tests.conftest import ROOT
@@ -79,6 +81,47 @@ def test_a_certificate_that_cannot_be_read_is_none(tmp_path: Path, data: bytes |
     if data is not None:
         (tmp_path / "c.json").write_bytes(data)
     assert certificate.read_statement(tmp_path / "c.json") is None
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to nothing", "link to a device", "folder", "too large"])
+def test_what_is_no_plain_file_is_no_certificate(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "cpu.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "too large":
+        path.touch()
+        os.truncate(path, LARGEST_REPORT + 1)
+    else:
+        path.symlink_to("/dev/zero" if kind == "link to a device" else "nothing")
+    found: list[Any] = ["it hangs"]
+
+    def reading() -> None:
+        found[0] = certificate.read_statement(path)
+
+    reader = threading.Thread(target=reading, daemon=True)
+    reader.start()
+    reader.join(10)
+    assert found == [None]
+
+
+@pytest.mark.parametrize(
+    ("field", "several"),
+    [
+        ("framework", {"name": "newcomer", "module": "x", "backends": [f"b{number}" for number in range(100_000)]}),
+        ("workloads", [f"w{number}" for number in range(100_000)]),
+        ("labels", {f"x{number}": "" for number in range(100_000)}),
+        ("packages", {f"x{number}": "" for number in range(100_000)}),
+        ("stderr", ["x"] * 100_000),
+        ("uncalled", {f"x{number}": "" for number in range(100_000)}),
+    ],
+)
+def test_a_plan_that_asks_for_too_much_is_malformed(field: str, several: Any) -> None:
+    """What it asks for is multiplied by the rows of the levels: backends alone would fill the memory."""
+    statement = stated(whole())
+    statement["predicate"]["plan"][field] = several
+    assert opened(statement).origin == "its plan is malformed"
 
 
 def test_a_certificate_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -194,6 +237,20 @@ def test_a_change_to_one_frameworks_file_leaves_the_others_certificates_good(tmp
         one = certificate.read(statement, Policy(Suites(changed)))
         assert one.verdict.passed is (name != victim)
         assert certificate.read(statement, Policy(Suites(changed, (before,)))).verdict.passed
+
+
+@pytest.mark.parametrize("promise", ["framework", "backends", "workloads", "plan"])
+def test_todays_image_is_not_certified_by_yesterdays_suite(promise: str) -> None:
+    """The suite before looked at less of what an image promises. Its certificates are good for images of its time."""
+    statement = stated(written(a_plan()))
+    facts = statement["predicate"]["image"]
+    labels = {f"assay.{name}": value for name, value in statement["predicate"]["plan"]["labels"].items()}
+    before = msgspec.structs.replace(SUITE, levels=msgspec.structs.replace(SUITE.levels, promises=("labels",)))
+    for more, level in (({}, "E2"), ({f"assay.{promise}": "much"}, "E0")):
+        config = Configuration(facts["configDigest"], tuple(facts["diffIDs"]), facts["platform"], {**labels, **more})
+        one = certificate.read(statement, Policy(Suites(before), configuration=config))
+        assert one.verdict.level == level
+        assert (promise in one.origin) is bool(more)
 
 
 def test_every_kept_certificate_is_of_a_suite_that_is_known() -> None:

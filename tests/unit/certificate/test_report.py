@@ -54,6 +54,12 @@ def test_another_schema(schema: Any) -> None:
         ("results", [{**PACKAGES, "metrics": [{"name": "x", "value": 0}]}]),
         ("results", [{**PACKAGES, "metrics": [{"name": "x", "value": "0", "relation": ">"}]}]),
         ("results", [{**PACKAGES, "metrics": [{"name": "x", "value": "0" * 65}]}]),
+        ("results", [PACKAGES] * 2049),
+        ("results", [{**PACKAGES, "id": "x" * 257}]),
+        ("results", [{**PACKAGES, "reason": "x" * (2**20 + 1)}]),
+        ("results", [{**PACKAGES, "switches": ["x"] * 65}]),
+        ("results", [{**PACKAGES, "metrics": [{"name": "x", "value": "0"}] * 65}]),
+        ("faults", [REAL["faults"][0]] * 513),
     ],
 )
 def test_a_malformed_report(field: str, value: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 from assay import catalog, certificate
 from assay.certificate import Suite, Suites
 from assay.certify import table
-from assay.errors import UsageError, VerificationFailed
+from assay.cli import console
+from assay.errors import AssayError, UsageError, VerificationFailed
 from tests.conftest import ROOT
 from tests.unit.certificate import reports
 from tests.unit.repository import LITERALS, repository
@@ -108,6 +111,61 @@ def test_what_is_no_certificate_is_said(tmp_path: Path) -> None:
     kept(tmp_path, "one").write_text(json.dumps({"predicate": {}}))
     with pytest.raises(VerificationFailed):
         table.rows(tmp_path, reports.SUITES)
+
+
+PATHS = (
+    ("predicate",),
+    *(("predicate", name) for name in ("image", "plan", "host", "stack", "results", "faults", "suite")),
+    *(("predicate", "image", name) for name in ("inputs", "diffIDs", "platform")),
+    *(("predicate", "plan", name) for name in ("labels", "framework", "workloads")),
+    ("predicate", "plan", "labels", "cuda"),
+    *(("predicate", "stack", name) for name in ("framework", "least_driver", "served")),
+    *(("predicate", "stack", "served", name) for name in ("wholly", "partly", "unserved")),
+    ("subject", 0, "name"),
+)
+JUNK = (None, 1, "x", "[/x]", "9" * 5000, "\ud800", "a\n| b |\n<b>", [], [None], ["9" * 5000], ["[/x]"], {"a": None})
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_whatever_a_certificate_holds_it_is_a_row_or_two_lines(
+    tmp_path: Path, path: tuple[Any, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = kept(tmp_path, "one", stack={"framework": "torch 1", "least_driver": "580", "served": {"wholly": []}})
+    text = one.read_text()
+    for junk in JUNK:
+        data = inner = json.loads(text)
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = junk
+        one.write_text(json.dumps(data))
+        try:
+            made = table.rows(tmp_path, reports.SUITES)
+        except AssayError:  # which is two lines
+            continue
+        lines = table.markdown(made).splitlines()
+        assert len(lines) == 3
+        assert len(re.findall(r"(?<!\\)\|", lines[2])) == len(table.COLUMNS) + 1
+        assert "<b>" not in lines[2]
+        capsys.readouterr()
+        console.say_table(table.COLUMNS, (row.cells() for row in made))
+        assert ("[/x]" in capsys.readouterr().out) == any("[/x]" in cell for cell in made[0].cells())
+
+
+def test_a_pipe_among_the_certificates_is_said(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cpu.json")
+    with pytest.raises(UsageError, match="no certificate"):
+        table.rows(tmp_path, reports.SUITES)
+
+
+def test_a_certificate_of_an_earlier_build_is_none_of_todays(tmp_path: Path) -> None:
+    """The image of today was trained on the CPU only; one of before, on a GPU too."""
+    kept(tmp_path, "one", timeCreated="2026-01-02T00:00:00Z")
+    path = kept(tmp_path, "one", "gpu", timeCreated="2026-01-02T00:30:00+01:00")
+    data = json.loads(path.read_text())
+    data["subject"][0]["digest"]["sha256"] = "e" * 64
+    path.write_text(json.dumps(data))
+    (row,) = table.rows(tmp_path, reports.SUITES)
+    assert row.levels == "E2 (cpu)"
 
 
 def test_it_goes_between_its_marks_and_again_changes_nothing() -> None:

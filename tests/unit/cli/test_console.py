@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assay.cli import console
-from assay.errors import BuildFailed
+from assay.errors import BuildFailed, UsageError
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,14 @@ def test_nothing_that_is_printed_steers_the_terminal(capsys: pytest.CaptureFixtu
     said = capsys.readouterr()
     assert said.err == "error: [2Ja\n  b\n"
     assert said.out.split() == ["[31mcd", "e", "f"]
+
+
+def test_what_a_certificate_says_is_text_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a table too: no markup, no link, no picture by its name, nothing that steers the terminal."""
+    foreign = "[/x][bold]a[link=http://b]c :warning: \x1b[2J\u009b31m"
+    shown = "[/x][bold]a[link=http://b]c :warning: [2J31m"
+    console.say_table(("one",), [(foreign,)])
+    console.show_error(UsageError(foreign, foreign))
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1].rstrip() == shown
+    assert said.err == f"error: {shown}\n  {shown}\n"

@@ -9,6 +9,11 @@ from assay.doctor.cuda import Code
 from tests.unit.doctor.images import pairs, version
 
 
+def test_a_number_of_any_length_is_a_version() -> None:
+    assert cuda.numbers("580.65.06") == (580, 65, 6)
+    assert cuda.numbers("9" * 5000)[0] == int("9" * 18)
+
+
 @pytest.mark.parametrize(
     ("code", "ptx", "serves", "not_"),
     [

@@ -87,6 +87,15 @@ def test_certificates_of_one_digest_are_read_together_and_others_are_left(tmp_pa
     assert facts.levels == {"gpu": "E3"}
 
 
+def test_the_newest_is_so_by_its_time_and_not_by_its_letters(tmp_path: Path) -> None:
+    for digest, device, created in (("a", "cpu", "2026-01-02T00:30:00+01:00"), ("b", "gpu", "2026-01-02T00:00:00Z")):
+        data = statement(device=device, digest=digest)
+        data["predicate"]["timeCreated"] = created
+        keep(tmp_path / "certificates", data, f"one/{device}")
+    (facts,), _ = gathered(tmp_path)
+    assert (facts.digest[-1], facts.created) == ("b", "2026-01-02T00:00:00Z")
+
+
 def test_the_image_that_is_built_here_goes_by_its_local_name(tmp_path: Path) -> None:
     keep(tmp_path / "certificates", statement())
     (tmp_path / "build").mkdir()

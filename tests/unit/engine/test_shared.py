@@ -240,3 +240,32 @@ def test_nothing_stays_where_the_run_ends_early(error: BaseException) -> None:
 
     with pytest.raises(type(error)):
         run(does)
+
+
+@pytest.mark.parametrize("how", ["a folder", "a link"])
+def test_what_is_put_in_the_folders_place_is_neither_read_nor_emptied(place: Path, how: str) -> None:
+    """Where TMPDIR lacks the sticky bit of /tmp, whoever may write there can move ours away."""
+    theirs = place / "theirs"
+    (theirs / "shared").mkdir(parents=True)
+    (theirs / "shared/report.json").write_bytes(b"planted")
+
+    def swap(folder: Path) -> None:
+        folder.parent.rename(place / "ours")
+        if how == "a folder":
+            theirs.rename(folder.parent)
+        else:
+            folder.parent.symlink_to(theirs)
+
+    engine = cast(Engine, Container(swap))
+    _, left = run_with_folder(engine, RunRequest("image", ("smoke",)), {}, "report.json", LIMIT)
+    assert "planted" not in repr(left)
+    assert said(left)
+    (planted,) = [one for one in place.rglob("report.json") if not one.is_symlink()]
+    assert planted.read_bytes() == b"planted"
+
+
+def test_a_folder_that_is_not_ours_is_not_used(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "assay-run-open").mkdir(mode=0o755)
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: str(place / "assay-run-open"))
+    with pytest.raises(VerificationFailed, match="was put in place of a folder of ours"):
+        run_with_folder(cast(Engine, Container(print)), RunRequest("image", ("smoke",)), {}, "report.json", LIMIT)

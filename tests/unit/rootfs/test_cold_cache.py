@@ -17,7 +17,7 @@ from tests.unit.rootfs.fake_host import CONTENT, SHA256, FakeHost
 
 SIDE_BY_SIDE = 4
 START = """
-import sys
+import os, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from assay import catalog, rootfs
@@ -53,6 +53,10 @@ places = {
     "uv": lambda: uv_folder(tell) / "uv",
     "layout": layout,
 }
+# However busy the machine is, nobody begins before all four commands are there.
+Path(sys.argv[3], f"ready-{os.getpid()}").touch()
+while len(list(Path(sys.argv[3]).glob("ready-*"))) < 4:
+    time.sleep(0.01)
 with ThreadPoolExecutor(int(sys.argv[2])) as pool:
     for made in [pool.submit(places[sys.argv[1]]) for _ in range(int(sys.argv[2]))]:
         place = made.result()

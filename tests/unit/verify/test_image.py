@@ -49,6 +49,14 @@ def test_a_certificate_of_another_image_of_ours(fake: FakeRegistry) -> None:
     assert f"it is about {name()!r}, and its report is of 'another'" in problems(fake)
 
 
+def test_of_two_images_that_end_in_one_word_each_is_only_itself(fake: FakeRegistry) -> None:
+    def change(one: Any) -> None:
+        one["predicate"]["plan"]["image"] = one["subject"][0]["name"] = f"another/{name()}"
+
+    put(fake.host, edited(change))
+    assert f"the repository is {REPOSITORY}, and the certificate is of another/{name()}" in problems(fake)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
