@@ -29,8 +29,9 @@ $(READY): pyproject.toml requirements-dev.lock
 	@index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(PIP) config get global.index-url 2>/dev/null)}}"; \
 	  export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$($(PIP) config get global.cert 2>/dev/null)}"; \
 	  test -n "$$SSL_CERT_FILE" || unset SSL_CERT_FILE; \
+	  test -z "$$index" || export UV_DEFAULT_INDEX="$$index"; \
 	  UV_HTTP_TIMEOUT=20 UV_HTTP_RETRIES=1 $(VENV)/bin/uv pip install --quiet --no-config --python $(VENV)/bin/python \
-	    $${index:+--default-index "$$index"} --require-hashes --requirement requirements-dev.lock 2>/dev/null || \
+	    --require-hashes --requirement requirements-dev.lock 2>/dev/null || \
 	  $(PIP) install -qq --require-hashes --requirement requirements-dev.lock
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@

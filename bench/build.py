@@ -20,11 +20,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay import build, catalog, engine, rootfs, view
-from assay.catalog import Catalog, Image
+from assay import build, catalog, engine, rootfs
+from assay.catalog import Catalog, Image, drifts, read_images
+from assay.catalog.built import repository, tag
+from assay.cli.console import say_table, size
+from assay.cli.progress import BuildView
 from assay.engine import Engine
 from assay.host import network
-from assay.images import drifts, read_images, repository, tag
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 # What most people would write, on the same base and lock; the mounts only hand over this host's index and CA.
@@ -76,9 +78,9 @@ def run(root: Path, *arguments: str) -> None:
     subprocess.run([ASSAY, *arguments], cwd=root, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def cold(root: Path, known: Catalog, found: Engine, rows: list[tuple[str, str]]) -> None:
+def cold(root: Path, cat: Catalog, found: Engine, rows: list[tuple[str, str]]) -> None:
     """Everything from nothing: no image, no build cache, no kept base."""
-    for image in known.images.values():
+    for image in cat.images.values():
         for name in found.tags(repository(image.name)):
             found.remove(name)
     found.prune_build_cache()
@@ -86,7 +88,7 @@ def cold(root: Path, known: Catalog, found: Engine, rows: list[tuple[str, str]])
     (root / "build/images.json").unlink(missing_ok=True)
     with Peak(found.data_root()) as peak, timed(rows, "cold build of every image"):
         run(root, "build", "--pack")
-    rows.append(("disk at its peak, above what it was", view.size(peak.most)))
+    rows.append(("disk at its peak, above what it was", size(peak.most)))
 
 
 def changed_pin(root: Path, image: Image, rows: list[tuple[str, str]]) -> None:
@@ -102,14 +104,14 @@ def changed_pin(root: Path, image: Image, rows: list[tuple[str, str]]) -> None:
     run(root, "build", image.name)
 
 
-def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[str, str]]) -> None:
+def against_plain(cat: Catalog, found: Engine, image: Image, rows: list[tuple[str, str]]) -> None:
     """The image and its stack without any cache, then the obvious Dockerfile on the same base."""
-    bottom = known.ancestors(image)[-1]
+    bottom = cat.ancestors(image)[-1]
     parent = tag(bottom.name, "latest")
-    with view.BuildView() as watching, timed(rows, f"{image.name} and its stack, no cache"):
+    with BuildView() as watching, timed(rows, f"{image.name} and its stack, no cache"):
         options = build.Options(no_cache=True, suffix="-bench", keep_base=True)
-        build.build(known, found, [image.name], watching, options)
-    for other in (image, *known.ancestors(image)):
+        build.build(cat, found, [image.name], watching, options)
+    for other in (image, *cat.ancestors(image)):
         for name in found.tags(repository(other.name, "-bench")):
             found.remove(name)
     with tempfile.TemporaryDirectory() as name:
@@ -135,7 +137,7 @@ def against_plain(known: Catalog, found: Engine, image: Image, rows: list[tuple[
             subprocess.run([*argv, str(folder)], env=found.environment, check=True, capture_output=True)
     facts = found.image("assay-bench/plain:latest")
     if facts:
-        rows.append((f"{image.name}, plain: compressed", view.size(facts.compressed_bytes)))
+        rows.append((f"{image.name}, plain: compressed", size(facts.compressed_bytes)))
     found.remove("assay-bench/plain:latest")
 
 
@@ -147,24 +149,24 @@ def main() -> None:
     parser.add_argument("--image", help="the image to hold against a plain build (default: the first)")
     options = parser.parse_args()
     root = Path.cwd()
-    known = catalog.load(root)
-    image = known.get(options.image) if options.image else known.frameworks()[0]
+    cat = catalog.load(root)
+    image = cat.get(options.image) if options.image else cat.frameworks()[0]
     rows: list[tuple[str, str]] = []
     with engine.find() as found:
         if options.cold:
-            cold(root, known, found, rows)
+            cold(root, cat, found, rows)
         run(root, "build", "--pack")
         with timed(rows, "nothing changed"):
             run(root, "build", "--pack")
         if not options.short:
-            against_plain(known, found, image, rows)
-            changed_pin(root, known.frameworks()[-1], rows)
+            against_plain(cat, found, image, rows)
+            changed_pin(root, cat.frameworks()[-1], rows)
     for name, built in read_images(root).images.items():
-        sizes = f"{view.size(built.compressed_bytes)} compressed, {view.size(built.uncompressed_bytes)} on disk"
+        sizes = f"{size(built.compressed_bytes)} compressed, {size(built.uncompressed_bytes)} on disk"
         rows.append((name, f"{sizes}, {built.seconds:.0f} s"))
     drifted = drifts(read_images(root).images)
     rows += [(f"{name}, drifted", str(drift)) for name, drift in drifted.items()] or [("drifted", "nothing")]
-    view.out.print(view.table(("what", "measured"), rows))
+    say_table(("what", "measured"), rows)
 
 
 if __name__ == "__main__":

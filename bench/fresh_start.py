@@ -28,8 +28,9 @@ from types import FrameType
 from typing import Any
 
 from assay import catalog
+from assay.catalog import Built, drifts, read_images
+from assay.catalog.built import smallest
 from assay.engine.embedded import EmbeddedEngine
-from assay.images import Built, drifts, read_images, smallest
 from assay.reproduce import sameness_of
 
 # What would bring something of this machine's user into the fresh one.
@@ -220,8 +221,13 @@ def main() -> int:
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if options.json:
-        said = {"image": image, "stages": start.stages, "silence": start.longest_silence, "compared": rows}
-        options.json.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        told: dict[str, Any] = {
+            "image": image,
+            "stages": start.stages,
+            "silence": start.longest_silence,
+            "compared": rows,
+        }
+        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 1 if problems else 0
 
 

@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from assay import catalog
-from assay.images import read_images
+from assay.catalog import read_images
 from tests import registries
 from tests.registries import Registry
 

@@ -14,16 +14,17 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from assay import build, catalog, engine, view
+from assay import build, catalog, engine
+from assay.catalog import Built
+from assay.cli.progress import BuildView
 from assay.errors import AssayError
-from assay.images import Built
 
 
 class Recorder:
     """A view that shows a build as ever, and writes down each call."""
 
     def __init__(self, out: Path) -> None:
-        self._shown = view.BuildView()
+        self._shown = BuildView()
         self._out = out.open("w", encoding="utf-8")
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -77,10 +78,10 @@ class Recorder:
 def main() -> None:
     """Build the named images (none: all), as `make build-all` does."""
     out, names = Path(sys.argv[1]), sys.argv[2:]
-    known = catalog.load(Path.cwd())
+    cat = catalog.load(Path.cwd())
     with Recorder(out) as seen, engine.find(lambda text: seen.phase("engine", text)) as found:
         seen.phase("engine", "")
-        build.build(known, found, names, seen, build.Options(pack=True))
+        build.build(cat, found, names, seen, build.Options(pack=True))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from assay import paths
 from assay.engine import apt
+from assay.host import paths
 
 PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"), apt.Wanted("oras"))
 GO = tuple(apt.Wanted(f"golang-{name}") for name in ("1.24-go", "1.24-src", "github-google-go-containerregistry-dev"))

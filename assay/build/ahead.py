@@ -9,9 +9,8 @@ from types import TracebackType
 
 from assay import rootfs
 from assay.build.watching import Options, View, tell_rootfs
-from assay.catalog import Catalog, Image
+from assay.catalog import Catalog, Image, read_images
 from assay.host import process
-from assay.images import read_images
 from assay.rootfs import Rootfs
 
 

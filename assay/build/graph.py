@@ -17,11 +17,10 @@ from assay.build.image import Run, build_image, log_of
 from assay.build.limits import check_room
 from assay.build.turns import checkout_turn, tidy
 from assay.build.watching import Options, View
-from assay.catalog import Catalog, Image
+from assay.catalog import Built, Catalog, Image, Images, read_images
 from assay.engine import Engine
 from assay.errors import AssayError, of_image, together
 from assay.host import process
-from assay.images import Built, Images, read_images
 
 SIDE_BY_SIDE = 2
 # What a view is told that is about no image.
@@ -48,9 +47,9 @@ def build(
         run.stop = ahead.stop
     with checkout_turn(cat.root, lambda text: view.phase(ALL, text)):
         view.phase(ALL, "")
-        known = read_images(cat.root).images if not options.suffix else {}
-        run.built.update(known)
-        check_room(engine, order, known, pack=options.pack)
+        before = read_images(cat.root).images if not options.suffix else {}
+        run.built.update(before)
+        check_room(engine, order, before, pack=options.pack)
         try:
             _graph(run, order)
         finally:

@@ -16,20 +16,21 @@ from pathlib import Path
 
 import uv
 
-from assay import paths, planning, rootfs
+from assay import catalog, rootfs
 from assay.build.ahead import Ahead
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import engine_turn
 from assay.build.watching import Options, View, phase_of, tell_rootfs
-from assay.catalog import Catalog, Image
+from assay.catalog import Built, Catalog, Drift, Image, write_images
+from assay.catalog.built import repository, short, tag
+from assay.catalog.drift import drift_label, drift_of
+from assay.catalog.inputs import ENVIRONMENT, has_environment, last_dockerfile
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import files, network
+from assay.host import files, network, paths
 from assay.host.holders import Holder
-from assay.images import Built, Drift, drift_label, drift_of, repository, short, tag, write_images
-from assay.planning import ENVIRONMENT
 
 # Until BuildKit has read what the first step needs.
 PREPARING = "handing over"
@@ -60,17 +61,17 @@ def build_image(run: Run, image: Image) -> Built:
     parent = run.built[image.parent] if image.parent else None
     key = input_key(run.catalog, image, parent.digest if parent else None)
     name = tag(image.name, "latest", run.options.suffix)
-    known = run.built.get(image.name)
-    stale = bool(known and known.drift) and (run.options.locked or run.options.refresh)
+    before = run.built.get(image.name)
+    stale = bool(before and before.drift) and (run.options.locked or run.options.refresh)
     if (
-        known
+        before
         and not stale
-        and known.key == key
+        and before.key == key
         and not run.options.suffix
-        and run.engine.digest(name) == known.digest
+        and run.engine.digest(name) == before.digest
     ):
-        run.view.done(image.name, known, fresh=False)
-        return known
+        run.view.done(image.name, before, fresh=False)
+        return before
     run.view.start(image.name)
     started = time.monotonic()
     suite = suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
@@ -123,10 +124,10 @@ def _build(run: Run, image: Image, parent: Built | None, name: str) -> str:
                     run.view.phase(image.name, phase)
                 run.view.step(image.name, step.line or step.name)
 
-            if planning.has_environment(image):
+            if has_environment(image):
                 environment = _environment(run, image, parent, request, on_step)
                 contexts = {**request.contexts, ENVIRONMENT: f"docker-image://{environment}"}
-                dockerfile = planning.last_dockerfile(run.catalog, image)
+                dockerfile = last_dockerfile(run.catalog, image)
                 request = dataclasses.replace(request, dockerfile=dockerfile, contexts=contexts)
             with run.building(image.name):
                 run.view.phase(image.name, PREPARING)
@@ -181,7 +182,7 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
     if image.sources:
         args["SOURCES"] = " ".join(image.sources)
     if image.framework:
-        args["PLAN"] = planning.plan_text(image)
+        args["PLAN"] = catalog.plan_text(image)
     made = _rootfs(run, image, image.name) if image.suite else None
     drift = {image.name: made.drift} if made and made.drift else {}
     return BuildRequest(
@@ -195,7 +196,7 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
             "uv": str(uv_folder(lambda text: run.view.phase(image.name, text))),
         },
         secrets=network.secrets(temporary),
-        labels={**planning.labels(image), **drift_label(drift)},
+        labels={**catalog.labels(image), **drift_label(drift)},
         no_cache=run.options.no_cache,
     )
 

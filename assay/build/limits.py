@@ -6,10 +6,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from assay.catalog import Image
+from assay.catalog import Built, Image
 from assay.engine import Engine
 from assay.errors import BuildFailed
-from assay.images import Built
 
 # Content and snapshot of an image, against its uncompressed size: measured 1.55 for PyTorch.
 ROOM_FACTOR = 1.6
@@ -17,7 +16,7 @@ ROOM_FACTOR = 1.6
 PACKED_FACTOR = 0.6
 
 
-def check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Built], *, pack: bool) -> None:
+def check_room(engine: Engine, order: Iterable[Image], built: Mapping[str, Built], *, pack: bool) -> None:
     """Refuse to begin what the disk cannot hold; what an image has from its parent is counted there."""
     root = engine.data_root()
     if not root.is_dir():
@@ -25,7 +24,7 @@ def check_room(engine: Engine, order: Iterable[Image], known: Mapping[str, Built
     limits = {image.name: image.size_gb or 0.0 for image in order}
     needed = 0.0
     for image in order:
-        if image.name not in known:
+        if image.name not in built:
             own = limits[image.name] - limits.get(image.parent or "", 0.0)
             needed += max(own, 0.0) * (PACKED_FACTOR if pack and image.framework else ROOM_FACTOR) * 1e9
     free = shutil.disk_usage(root).free

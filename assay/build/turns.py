@@ -10,9 +10,8 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import IO
 
-from assay import paths
 from assay.engine import Engine
-from assay.host import files, holders
+from assay.host import files, holders, paths
 from assay.host.files import Tell
 from assay.host.holders import Holder
 

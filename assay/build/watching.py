@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from assay.catalog import Image
+from assay.catalog import Built, Image
 from assay.engine import Step
 from assay.errors import AssayError
 from assay.host.files import Tell
-from assay.images import Built
 
 # What a step of BuildKit's is to a person, by how its name begins: a stage in brackets, or what the exporter does.
 _PHASES = (

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from assay import strict
 from assay.errors import VerificationFailed
+from assay.host import strict
 
 SCHEMA = 1
 LARGEST_REPORT = 16 * 2**20

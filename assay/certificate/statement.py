@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from assay import strict
 from assay.certificate.report import LARGEST_REPORT, SCHEMA, Report
 from assay.certificate.verdict import Verdict
 from assay.errors import VerificationFailed
+from assay.host import strict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:assay:environment-certificate:v1"

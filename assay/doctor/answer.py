@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from assay.catalog.built import PREFIX
 from assay.doctor import cuda
 from assay.doctor.compatibility import Answer, Certified, Machine, judge, order
 from assay.doctor.cuda import dotted
 from assay.doctor.facts import REMEDY, Gathered
 from assay.doctor.machine import Finding, Surroundings, Tools, findings
 from assay.errors import VerificationFailed
-from assay.images import PREFIX
 
 SCHEMA = 1
 

@@ -16,11 +16,12 @@ import msgspec
 
 from assay import certificate, verify
 from assay.attestation import PublicKey
+from assay.catalog import read_images
+from assay.catalog.built import PREFIX
 from assay.certificate import LARGEST_REPORT, RANK, Certificate, Policy, Suites
 from assay.doctor.compatibility import Certified
 from assay.doctor.cuda import Code, Library, numbers
 from assay.errors import UsageError, VerificationFailed
-from assay.images import PREFIX, read_images
 from assay.registry import Reference
 
 REMEDY = "Have the image certified again, or take the certificate from where it is published."

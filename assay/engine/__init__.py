@@ -2,24 +2,15 @@
 
 from assay.engine.builds import BuildRequest
 from assay.engine.choose import Status, find, status
-from assay.engine.containers import RunRequest, RunResult
+from assay.engine.containers import RunRequest, RunResult, parse_size
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
 from assay.engine.shared import MOUNT, run_with_folder
 
+# fmt: off
 __all__ = [
     "MOUNT",
-    "BuildRequest",
-    "EmbeddedEngine",
-    "Engine",
-    "ImageFacts",
-    "RunRequest",
-    "RunResult",
-    "Status",
-    "Step",
-    "find",
-    "install_hint",
-    "run_with_folder",
-    "status",
+    "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "RunRequest", "RunResult", "Status", "Step",
+    "find", "install_hint", "parse_size", "run_with_folder", "status",
 ]

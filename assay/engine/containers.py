@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ import docker
 import docker.errors
 import requests
 from docker.models.containers import Container
+from docker.utils import parse_bytes
 
 from assay.engine.connection import Connection
 from assay.errors import AssayError, EngineMissing, UsageError
 
 LOG_BYTES = 4096
+# parse_bytes takes more than docker does: nothing, fractions, no number at all.
+_SIZE = re.compile(r"(?=.*[1-9])[0-9]{1,15}[kmg]?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ class RunResult:
     timed_out: bool
     output: str
     seconds: float
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size as docker writes it, such as 512m or 8g. Raises `UsageError` for anything else."""
+    if not _SIZE.fullmatch(text):
+        raise UsageError(f"{text!r} is no size", "Write a number with k, m or g behind it, such as 8g.")
+    return int(parse_bytes(text))
 
 
 class Containers(Connection):

@@ -15,10 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay import paths
 from assay.engine import apt
 from assay.errors import EngineMissing
-from assay.host import files, process
+from assay.host import files, paths, process
 
 PACKAGES = (
     apt.Wanted("docker.io"),

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from packaging.utils import canonicalize_name
 
-from assay import catalog as cat
 from assay import rootfs
-from assay.catalog import Catalog, Image, Pin
+from assay.catalog import Catalog, Image, Pin, check_contains
+from assay.catalog.files import IMAGES
+from assay.catalog.pins import read_pins
 from assay.errors import UsageError
 from assay.lock.resolve import Result, lockable
 from assay.lock.text import (
@@ -67,15 +68,15 @@ def _check_base(catalog: Catalog, image: Image) -> None:
 
 def _check_wheels(catalog: Catalog, image: Image) -> None:
     """Ask the cheap questions first, and the index last."""
-    where = f"{cat.IMAGES}/{image.name}/requirements.lock"
+    where = f"{IMAGES}/{image.name}/requirements.lock"
     path = image.folder / "requirements.lock"
     if not path.exists():
         raise UsageError(f"{where} is missing", "")
-    pins = cat.packages(path, shown=where)
+    pins = read_pins(path, shown=where)
     _check_asked(image, pins, where)
     stacks = stacks_below(catalog, image, {})
     for name, text in stacks.items():
-        cat.check_contains(image.name, pins, name, parse_answer(text))
+        check_contains(image.name, pins, name, parse_answer(text))
     text = read_lock(path)
     header, body = split_header(text)
     if header != header_for(image, body):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from assay import catalog as cat
 from assay.catalog import Catalog, Image, Pin
+from assay.catalog.files import IMAGES
+from assay.catalog.pins import parse_pins, read_pins, requirements
 from assay.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def target_of(image: Image) -> tuple[str, str]:
     if python is None or not re.fullmatch(r"\d+\.\d+", python):
         raise UsageError(
             f"{image.name}: labels.python is not set to a version such as 3.13, neither in it nor below it",
-            f"Set labels.python in {cat.IMAGES}/{image.name}/image.toml or in that of its base.",
+            f"Set labels.python in {IMAGES}/{image.name}/image.toml or in that of its base.",
         )
     if image.platform is None:
         raise UsageError(f"{image.name}: no base below it has a platform", "Set base.platform in its base.")
@@ -47,7 +48,7 @@ def requirements_of(image: Image) -> tuple[Requirement, ...]:
     """Return what an image's requirements.in asks for; `UsageError` if it holds anything else than requirements."""
     if image.requirements is None:
         return ()
-    return cat.requirements(image.requirements, shown=f"{cat.IMAGES}/{image.name}/requirements.in")
+    return requirements(image.requirements, shown=f"{IMAGES}/{image.name}/requirements.in")
 
 
 def stacks_below(catalog: Catalog, image: Image, fresh: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +58,7 @@ def stacks_below(catalog: Catalog, image: Image, fresh: Mapping[str, str]) -> di
         if below.name in fresh:
             texts[below.name] = fresh[below.name]
         elif below.lock is not None:
-            cat.packages(below.lock, shown=f"{cat.IMAGES}/{below.name}/requirements.lock")
+            read_pins(below.lock, shown=f"{IMAGES}/{below.name}/requirements.lock")
             texts[below.name] = below.lock.read_text("utf-8")
     return texts
 
@@ -74,7 +75,7 @@ def pin_lines(pins: Mapping[str, Pin]) -> str:
 
 def parse_answer(text: str) -> Mapping[str, Pin]:
     """Return the pins that uv wrote."""
-    return cat.parse_lock(text, "the answer of uv")
+    return parse_pins(text, "the answer of uv")
 
 
 def pins_in(text: str) -> dict[str, str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import uv
 
-from assay import catalog as cat
-from assay.catalog import Image
+from assay.catalog import Image, check_contains
+from assay.catalog.files import IMAGES
 from assay.errors import AssayError, BuildFailed, UsageError
 from assay.host import network, process
 from assay.lock.text import all_pins, header_for, parse_answer, pin_lines, requirements_of, target_of
@@ -41,7 +41,7 @@ def new_lock(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, 
     body = resolve(image, stacks, keep)
     pins = parse_answer(body)
     for name, text in stacks.items():
-        cat.check_contains(image.name, pins, name, parse_answer(text))
+        check_contains(image.name, pins, name, parse_answer(text))
     return header_for(image, body) + body
 
 
@@ -110,7 +110,7 @@ def failure(image: str, done: process.Completed) -> AssayError:
         reason = (causes or errors or [done.last_line()])[0]
         return UsageError(
             f"{image}: no versions fit its requirements: {reason}",
-            f"Correct {cat.IMAGES}/{image}/requirements.in. {' '.join(hints)}",
+            f"Correct {IMAGES}/{image}/requirements.in. {' '.join(hints)}",
         )
     reason = (refused or causes[-1:] or errors or [done.last_line()])[0]
     return BuildFailed(
@@ -120,7 +120,7 @@ def failure(image: str, done: process.Completed) -> AssayError:
 
 
 def _copy(top: Path, image: str, name: str, text: str) -> Path:
-    path = Path(cat.IMAGES, image, name)
+    path = Path(IMAGES, image, name)
     (top / path).parent.mkdir(parents=True, exist_ok=True)
     (top / path).write_text(text, "utf-8")
     return path

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import certificate, planning
-from assay.catalog import Catalog, Image
+from assay import catalog, certificate
+from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.drift import require_exact
 from assay.certificate import Certificate, Suites
 from assay.errors import BuildFailed, UsageError, VerificationFailed
-from assay.images import Built, read_images, require_exact
 from assay.registry import tag
 
 
@@ -34,7 +34,7 @@ class Candidate:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags: that of the version first, and the one that moves (``latest``) last."""
-        return (tag(planning.labels(self.image)), "latest")
+        return (tag(catalog.labels(self.image)), "latest")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _proof(cat: Catalog, suites: Suites, image: Image, built: Built, path: Path)
     statement = certificate.read_statement(path)
     if statement is None:
         raise VerificationFailed(f"{where} cannot be read", todo)
-    opened = certificate.read(statement, planning.policy(cat, image, built, suites, path.stem))
+    opened = certificate.read(statement, catalog.policy(cat, image, built, suites, path.stem))
     if not opened.verdict.passed:
         name, problem = opened.verdict.problems[0]
         reason = problem if name == "certificate" else f"{name}: {problem}"

@@ -14,12 +14,11 @@ from typing import Any
 from assay import attestation
 from assay.attestation import PrivateKey
 from assay.attestation.sbom import sbom
-from assay.catalog import Catalog
+from assay.catalog import Catalog, read_images
+from assay.catalog.built import tag as local_name
 from assay.engine import Engine
 from assay.errors import AssayError, UsageError, of_image
 from assay.host import process
-from assay.images import read_images
-from assay.images import tag as local_name
 from assay.publish.candidates import Candidate, Proof
 from assay.publish.inventory import inventory_of
 from assay.publish.push import attach, homes_of_layers, push

@@ -8,10 +8,10 @@ import msgspec
 
 from assay import scripts
 from assay.attestation.sbom import Inventory
+from assay.catalog.built import tag as local_name
 from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
 from assay.errors import VerificationFailed
 from assay.host import files
-from assay.images import tag as local_name
 
 SECONDS = 300
 LARGEST = 16 * 2**20

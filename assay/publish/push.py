@@ -14,11 +14,10 @@ from typing import Any
 
 from assay.attestation import PrivateKey
 from assay.attestation.bundle import BUNDLE_TYPE
-from assay.catalog import Catalog
+from assay.catalog import Catalog, read_images
+from assay.catalog.built import tag as local_name
 from assay.engine import Engine
 from assay.errors import VerificationFailed
-from assay.images import read_images
-from assay.images import tag as local_name
 from assay.publish.candidates import Candidate
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
 

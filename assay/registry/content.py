@@ -8,8 +8,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from assay import strict
 from assay.errors import VerificationFailed
+from assay.host import strict
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -9,10 +9,10 @@ from typing import IO, Any
 
 import msgspec
 
+from assay.catalog import Built
 from assay.engine import Engine
 from assay.errors import VerificationFailed
 from assay.host.tars import Difference, Entry, differences, entries
-from assay.images import Built
 from assay.registry import LARGEST_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Repository, diff_id, unpacked
 
 MOST_NAMED = 100  # of the files that differ

@@ -16,9 +16,9 @@ from typing import Any
 from assay import build, catalog, verify
 from assay.attestation import PROVENANCE, PublicKey
 from assay.build import Options, View
+from assay.catalog.built import repository, tag
 from assay.engine import Engine
 from assay.errors import VerificationFailed
-from assay.images import repository, tag
 from assay.registry import Reference, Repository
 from assay.reproduce.differences import Comparison, LayerDifference
 from assay.reproduce.source import check_inputs, exported, source_of
@@ -60,12 +60,12 @@ def rebuild(
     source = source_of(statements[0])
     with exported(root, source.commit) as tree:
         check_inputs(source, tree)
-        known = catalog.load(tree)
-        order = known.order([source.image])
+        cat = catalog.load(tree)
+        order = cat.order([source.image])
         name = tag(source.image, "latest", SUFFIX)
         try:
             options = Options(no_cache=True, locked=True, suffix=SUFFIX)
-            made = build.build(known, engine, [source.image], view, options).images[source.image]
+            made = build.build(cat, engine, [source.image], view, options).images[source.image]
             found = Rebuilt(str(reference), source.image, source.commit, digest, made.digest)
             if found.sameness is Sameness.SAME:
                 return found

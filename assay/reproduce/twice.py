@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from assay.build import Options, View, build, tidy
-from assay.catalog import Catalog
+from assay.catalog import Built, Catalog
+from assay.catalog.built import repository
 from assay.engine import Engine
 from assay.errors import BuildFailed
-from assay.images import Built, repository
 from assay.reproduce.verdict import Sameness, sameness
 
 SCHEMA = 1

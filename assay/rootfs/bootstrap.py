@@ -9,11 +9,10 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from assay import paths
 from assay.catalog import Image, Tools
 from assay.engine import apt
 from assay.errors import BuildFailed, EngineMissing
-from assay.host import files, process
+from assay.host import files, paths, process
 from assay.rootfs.packages_lock import SOURCE, Package
 from assay.rootfs.sources import Archive
 

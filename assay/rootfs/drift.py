@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from assay.catalog import Change, Drift
 from assay.host import process
-from assay.images import Change, Drift
 from assay.rootfs.index import other_hash
 from assay.rootfs.packages_lock import Package, PackagesLock
 

@@ -17,12 +17,10 @@ from pathlib import Path
 
 import msgspec
 
-from assay import paths
-from assay.catalog import Image
+from assay.catalog import Change, Drift, Image
 from assay.errors import BuildFailed, UsageError
-from assay.host import files, tars
+from assay.host import files, paths, tars
 from assay.host.files import Tell
-from assay.images import Change, Drift
 from assay.rootfs import bootstrap, drift, sources
 from assay.rootfs.packages_lock import PackagesLock
 from assay.rootfs.search import Search

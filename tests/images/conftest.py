@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from assay import catalog, engine
-from assay.catalog import Catalog, Image
+from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.built import repository, tag
 from assay.engine import ImageFacts, RunRequest, RunResult
-from assay.images import Built, read_images, repository, tag
 from tests.conftest import ROOT
 
 CATALOG = catalog.load(ROOT)

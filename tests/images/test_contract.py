@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay import catalog, certificate, planning
-from assay.catalog import Catalog
-from assay.images import read_images
+from assay import catalog, certificate
+from assay.catalog import Catalog, read_images
 from assay.rootfs import SOURCE_DATE_EPOCH
 from tests.images.conftest import Subject, certificate_path
 
@@ -32,7 +31,7 @@ def test_the_environment(subject: Subject) -> None:
 
 
 def test_the_labels_are_those_of_image_toml(subject: Subject) -> None:
-    assert subject.facts.labels.items() >= planning.labels(subject.image).items()
+    assert subject.facts.labels.items() >= catalog.labels(subject.image).items()
     assert subject.facts.labels["assay.python"] == subject.image.labels["python"]
 
 
@@ -125,7 +124,7 @@ def test_a_certificate_is_of_the_image_and_holds(subject: Subject, root: Path) -
         pytest.skip(f"{subject.image.name} has no certificate: run `nox -s smoke`")
     assert statement["subject"][0]["digest"]["sha256"] == subject.built.digest.removeprefix("sha256:")
     suites = certificate.Suites.read(root)
-    policy = planning.policy(catalog.load(root), subject.image, subject.built, suites, "cpu")
+    policy = catalog.policy(catalog.load(root), subject.image, subject.built, suites, "cpu")
     verdict = certificate.read(statement, policy).verdict
     assert verdict.passed, verdict.problems
     assert verdict.level == statement["predicate"]["achieved"] == "E2"

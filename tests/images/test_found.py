@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from assay import doctor
+from assay.catalog.built import tag
 from assay.certificate import Suites
 from assay.doctor import Answer, Certified, Surroundings
-from assay.images import tag
 from smoke.plan import declared
 from tests.conftest import ROOT
 from tests.images.conftest import Subject

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from assay import catalog, engine, planning
+from assay import catalog, engine
 from assay.catalog import Image
+from assay.catalog.built import tag
 from assay.engine import BuildRequest, RunRequest
-from assay.images import tag
 
 pytestmark = pytest.mark.engine
 
@@ -158,7 +158,7 @@ class Mutants:
         shared = self.scratch / f"run{len(self.reports)}"
         shared.mkdir()
         shared.chmod(0o777)
-        plan: dict[str, Any] = dict(planning.plan(image))
+        plan: dict[str, Any] = dict(catalog.plan(image))
         for key, change in changes.items():
             plan[key] = {**plan[key], **change}
         (shared / "plan.json").write_text(json.dumps(plan))

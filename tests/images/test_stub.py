@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.catalog.built import tag
 from assay.engine import BuildRequest, RunRequest
-from assay.images import tag
 from tests.images.conftest import Subject
 
 pytestmark = pytest.mark.engine

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from assay import build, catalog, engine
+from assay.catalog import Built, drifts
 from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
-from assay.images import Built, drifts
 from tests import registries
 from tests.registries import ReferrersRegistry, Registry
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from assay import build, catalog, engine, paths, rootfs
+from assay import build, catalog, engine, rootfs
 from assay.build import Options
-from assay.catalog import Catalog, Image
+from assay.catalog import Catalog, Change, Image
+from assay.catalog.built import repository
 from assay.engine import apt
 from assay.errors import BuildFailed
-from assay.images import Change, repository
+from assay.host import paths
 from assay.rootfs import How, bootstrap, sources
 from tests.integration.archives import Key, Server, packed, stanza
 from tests.integration.conftest import Quiet

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from assay import build, catalog, engine, reproduce
+from assay.catalog import read_images
+from assay.catalog.pins import read_pins
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import BuildFailed
-from assay.images import read_images
 from tests.integration.conftest import ASSAY, Newcomer, Quiet, assay
 
 pytestmark = pytest.mark.engine
@@ -232,7 +233,7 @@ def test_a_package_that_vanished_or_a_malformed_hash(
 def test_a_hash_that_does_not_match_is_refused(newcomer: Newcomer, running: engine.Engine, tmp_path: Path) -> None:
     checkout = copy_of_newcomer(newcomer, tmp_path)
     lock = checkout / "images/newcomer/requirements.lock"
-    pins = catalog.packages(lock)
+    pins = read_pins(lock)
     text = lock.read_text()
     for digest in pins["autograd"].hashes:
         text = text.replace(digest, "sha256:" + "0" * 64)

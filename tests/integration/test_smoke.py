@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from assay import certificate, engine
-from assay.images import read_images
+from assay.catalog import read_images
 from tests.integration.conftest import Newcomer, assay
 from tests.integration.test_build import copy_of_newcomer
 

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from assay import build, catalog, images
+from assay import build, catalog
 from assay.build import Options
+from assay.catalog import Built, read_images
+from assay.catalog.drift import DRIFT_LABEL
 from assay.engine import BuildRequest, ImageFacts, Step
 from assay.errors import AssayError, BuildFailed
-from assay.images import DRIFT_LABEL, Built, read_images
 from tests.unit.repository import repository
 
 ORDER = ["base/trixie", "cuda/1.0", "plain", "tensory", "torchy"]
@@ -134,7 +135,7 @@ class Place:
         self.engine = Engine(root)
         self.view = View()
 
-    def build(self, *names: str, options: Options | None = None) -> images.Images:
+    def build(self, *names: str, options: Options | None = None) -> catalog.Images:
         self.view = View()
         self.engine.requests = []
         return build.build(self.catalog, self.engine, names, self.view, options)  # type: ignore[arg-type]

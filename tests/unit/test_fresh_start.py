@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from assay.images import Built, Change, Drift
+from assay.catalog import Built, Change, Drift
 from bench import fresh_start
 
 EXACT = Built("k", None, "sha256:1", "sha256:c", ("a",), (), 1, 2, 3.0, "now")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from assay import catalog, planning, publish, reproduce, rootfs
+from assay import catalog, publish, reproduce, rootfs
 from assay.build import Options
+from assay.catalog import Change, Drift
+from assay.catalog.drift import drift_inputs, drift_of
 from assay.errors import BuildFailed
-from assay.images import Change, Drift, drift_inputs, drift_of
 from tests.unit.place import Place
 
 DRIFT = Drift("b" * 64, (Change("libc6", "2.41-12", "2.41-13"), Change("bash", None, "5")))
@@ -99,9 +100,9 @@ def test_a_certificate_names_what_drifted_among_its_inputs(place: Place, driftin
     drifting["base/trixie"] = DRIFT
     place.build()
     built, torchy = place.known()["torchy"], place.catalog.get("torchy")
-    inputs = planning.policy(place.catalog, torchy, built, None, "cpu").inputs  # type: ignore[arg-type]
+    inputs = catalog.policy(place.catalog, torchy, built, None, "cpu").inputs  # type: ignore[arg-type]
     assert inputs is not None
-    assert planning.inputs(place.catalog, torchy).items() <= inputs.items()
+    assert catalog.inputs(place.catalog, torchy).items() <= inputs.items()
     assert {name: text for name, text in inputs.items() if name.startswith("drift/")} == {
         "drift/base/trixie": f"sha256:{'b' * 64}",
         "drift/base/trixie/libc6": "2.41-12 -> 2.41-13",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import catalog, planning, rootfs
+from assay import catalog, rootfs
 from assay.build import Options
 from assay.errors import UsageError
 from tests.unit.place import (
@@ -49,7 +49,7 @@ def test_a_changed_last_stage_is_an_input_of_what_is_put_on_an_environment(stage
     staged.build()
     assert targets(staged) == [None]
     torchy = staged.catalog.get("torchy")
-    assert "images/Dockerfile" in planning.inputs(staged.catalog, torchy)
+    assert "images/Dockerfile" in catalog.inputs(staged.catalog, torchy)
 
 
 def test_a_dockerfile_that_goes_on_after_its_environment_is_refused(staged: Place) -> None:

@@ -7,10 +7,9 @@ import docker.errors
 import pytest
 import requests
 
-from assay import images
 from assay.build import graph
+from assay.catalog.built import short, tag
 from assay.errors import AssayError, BuildFailed, EngineMissing, UsageError
-from assay.images import tag
 from tests.unit.place import (
     ORDER,
     Place,
@@ -103,8 +102,8 @@ def test_a_parent_with_another_digest_takes_its_children_along(place: Place) -> 
     place.build()
     assert sorted(place.engine.built) == ["cuda/1.0", "tensory", "torchy"]
     assert place.known()["cuda/1.0"].digest != old
-    assert tag("cuda/1.0", images.short(old)) not in place.engine.names  # the superseded one is let go
-    assert tag("cuda/1.0", images.short(place.known()["cuda/1.0"].digest)) in place.engine.names
+    assert tag("cuda/1.0", short(old)) not in place.engine.names  # the superseded one is let go
+    assert tag("cuda/1.0", short(place.known()["cuda/1.0"].digest)) in place.engine.names
 
 
 def test_a_parent_that_comes_out_the_same_leaves_its_children(place: Place) -> None:

@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from assay import images
 from assay.build import Options
+from assay.catalog.built import short, tag
 from assay.engine import ImageFacts
 from assay.errors import BuildFailed
-from assay.images import tag
 from tests.unit.place import (
     Place,
 )
@@ -19,7 +18,7 @@ def test_what_a_build_is_told(place: Place) -> None:
     requests = dict(zip(place.engine.built, place.engine.requests, strict=True))
     parent = place.known()["cuda/1.0"].digest
     torchy = requests["torchy"]
-    assert torchy.args["PARENT"] == tag("cuda/1.0", images.short(parent))
+    assert torchy.args["PARENT"] == tag("cuda/1.0", short(parent))
     assert json.loads(torchy.args["PLAN"])["image"] == "torchy"
     assert torchy.labels["assay.cuda"] == "1.0"
     assert torchy.labels["org.opencontainers.image.version"] == "2.0"

@@ -10,9 +10,9 @@ from typing import TextIO
 
 import pytest
 
-from assay import build, paths
+from assay import build
 from assay.build import Options
-from assay.host import holders
+from assay.host import holders, paths
 from tests.unit.place import (
     Place,
     View,

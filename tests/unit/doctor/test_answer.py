@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay import doctor, view
+from assay import doctor
+from assay.cli import console
+from assay.cli.doctor import show_diagnosis
 from assay.doctor import Answer, Certified, Surroundings, Tools
 from assay.errors import VerificationFailed
 from tests.unit.doctor.known import (
@@ -128,9 +130,10 @@ def test_a_certificate_of_no_use_is_exit_5_after_the_answer(place: Path) -> None
 @pytest.mark.parametrize("terminal", [True, False])
 def test_what_a_person_sees(place: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     target = io.StringIO()
-    monkeypatch.setattr(view, "out", Console(file=target, force_terminal=terminal, width=200, soft_wrap=True))
+    shown = Console(file=target, force_terminal=terminal, width=200, soft_wrap=True)
+    monkeypatch.setattr(console, "standard_output", lambda: shown)
     keep(place / "certificates", statement("evil", framework="x\x1b[2Jy"), "evil/cpu")
-    view.show_diagnosis(doctor.diagnose(gathered(place)))
+    show_diagnosis(doctor.diagnose(gathered(place)))
     text = target.getvalue()
     assert ("\x1b[" in text) == terminal
     assert "\x1b[2J" not in text

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay import certificate, doctor
+from assay.catalog import Built, write_images
 from assay.doctor import Certified, Gpu, Machine, judge, order
 from assay.doctor.cuda import Code, Library
 from assay.errors import UsageError, VerificationFailed
-from assay.images import Built, write_images
 from tests.conftest import ROOT
 from tests.unit.certificate import reports
 from tests.unit.doctor.known import (

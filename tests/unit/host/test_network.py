@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from assay import build, catalog
 from assay.build import image
+from assay.catalog import Built
 from assay.engine.builds import build_argv
 from assay.host import network
-from assay.images import Built
 from tests.unit.repository import repository
 
 SECRET = "s3cret"

@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 from assay import catalog, lock
 from assay.catalog import Catalog
+from assay.catalog.pins import read_pins
 from assay.host.process import Completed
 
 UNREACHABLE = """\
@@ -47,7 +48,7 @@ class Resolver:
         asked = [
             Requirement(line.split("#")[0]) for line in (cwd / words[3]).read_text().splitlines() if line[0] != "#"
         ]
-        asked += [Requirement(f"{n}=={p.version}") for path in stacks for n, p in catalog.packages(path).items()]
+        asked += [Requirement(f"{n}=={p.version}") for path in stacks for n, p in read_pins(path).items()]
         asked += [Requirement(NEEDS[item.name]) for item in asked if item.name in NEEDS]
         before = dict(re.findall(r"^(\S+)==(\S+)", output.read_text(), re.MULTILINE))
         hashes = {line.split("==")[0]: re.findall(r"sha256:\w+", line) for line in output.read_text().splitlines()}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assay import catalog, planning
-from assay.images import Built, write_images
+from assay import catalog
+from assay.catalog import Built, write_images
 from tests.published import Image, fresh, name
 from tests.unit.publish.known import certify
 
@@ -38,8 +38,8 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     )
     write_images(tmp_path, {name(): built})
     cat = catalog.load(tmp_path)
-    plan = planning.plan(cat.get(name()))
+    plan = catalog.plan(cat.get(name()))
     made.certificate["predicate"]["plan"] = {**plan, "engine": "docker"}
-    facts["inputs"] = planning.inputs(cat, cat.get(name()))
+    facts["inputs"] = catalog.inputs(cat, cat.get(name()))
     certify(tmp_path, made.certificate)
     return tmp_path

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from assay import catalog, planning, publish
+from assay import catalog, publish
+from assay.catalog import write_images
 from assay.certificate import Suites
 from assay.errors import UsageError
-from assay.images import write_images
 from tests.published import Image, name
 from tests.published import suite as suite_of_it
 from tests.unit.publish.known import certify, chosen, refused
@@ -21,7 +21,7 @@ def test_a_certified_image_may(checkout: Path, made: Image) -> None:
     (good,), bad = chosen(checkout)
     assert not bad
     publish.require_none_refused(bad)
-    version = planning.framework_version(good.image)
+    version = catalog.framework_version(good.image)
     assert version
     assert good.tags[0].startswith(f"{version.partition('+')[0]}-c")
     assert good.tags[1:] == ("latest",)

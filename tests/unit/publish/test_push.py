@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from assay import catalog
+from assay.catalog import read_images, write_images
 from assay.errors import RegistryFailed
-from assay.images import read_images, write_images
 from tests.fake_registry import Answer, FakeRegistry
 from tests.published import Image, name
 from tests.unit.publish.known import HOME, LocalEngine, go

@@ -17,7 +17,9 @@ import pytest
 import zstandard
 from rich.console import Console
 
-from assay import attestation, build, reproduce, view
+from assay import attestation, build, reproduce
+from assay.cli import console
+from assay.cli.publish import show_rebuilt
 from assay.errors import VerificationFailed
 from assay.registry import OCI_MANIFEST, Descriptor, Manifest, digest_of
 from assay.reproduce import Rebuilt, Sameness
@@ -118,7 +120,7 @@ def test_layers_that_were_only_compressed_again_are_the_same(
     data = reproduce.as_json(result)
     assert (data["same"], data["verdict"]) == (True, "same; compressed differently")
     assert (data["published"], data["rebuilt"]) == (theirs.digest, ours.digest)
-    view.show_rebuilt(result)
+    show_rebuilt(result)
     said = capsys.readouterr().out
     assert "layer 1, 2: the same content, compressed differently" in said
     assert "only the compression differs" in said
@@ -192,12 +194,13 @@ def test_another_key_or_another_commit_builds_nothing(
 
 def test_what_a_person_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     target = io.StringIO()
-    monkeypatch.setattr(view, "out", Console(file=target, width=200, soft_wrap=True))
+    shown = Console(file=target, width=200, soft_wrap=True)
+    monkeypatch.setattr(console, "standard_output", lambda: shown)
     layers = (LayerDifference(2, "sha256:a", "sha256:b", 101, (Difference("x\x1b[2J", "time"),)),)
-    view.show_rebuilt(Rebuilt("r/x:1", "x", COMMIT, "sha256:p", "sha256:q", layers, ("history",)))
+    show_rebuilt(Rebuilt("r/x:1", "x", COMMIT, "sha256:p", "sha256:q", layers, ("history",)))
     text = target.getvalue()
     for words in ("layer 2: 101 files differ", "x[2J: time", "configuration: history", "commit cccccccccccc"):
         assert words in text
     assert "\x1b" not in text
-    view.show_rebuilt(Rebuilt("r/x:1", "x", COMMIT, "sha256:p", "sha256:p"))
+    show_rebuilt(Rebuilt("r/x:1", "x", COMMIT, "sha256:p", "sha256:p"))
     assert "the same, bit for bit" in target.getvalue()

@@ -92,7 +92,13 @@ DSC = "Format: 3.0 (quilt)\nSource: hello\nBinary: hello\nVersion: 2.10-2\nCheck
 
 @pytest.fixture
 def tools(image: catalog.Image) -> catalog.Image:
-    extras = catalog.Tools(("main", "non-free"), ("headers", "more"), ("hello",), ("/usr/lib/*.a",))
+    extras = catalog.Tools(
+        suite="trixie",
+        components=("main", "non-free"),
+        unpack=("headers", "more"),
+        sources=("hello",),
+        exclude=("/usr/lib/*.a",),
+    )
     return dataclasses.replace(image, tools=extras)
 
 

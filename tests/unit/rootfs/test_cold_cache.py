@@ -20,7 +20,8 @@ START = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from assay import catalog, paths, rootfs
+from assay import catalog, rootfs
+from assay.host import paths
 from assay.build.image import uv_folder
 from assay.engine import apt
 from assay.engine.embedded import PACKAGES, EmbeddedEngine

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from assay import catalog, rootfs
+from assay.catalog import Change, Drift
 from assay.engine import apt
 from assay.engine.apt import IndexFailed
 from assay.errors import BuildFailed
-from assay.images import Change, Drift
 from assay.rootfs import How, Package, PackagesLock, bootstrap, index, kept_copy, sources
 from assay.rootfs.index import Index
 from assay.rootfs.sources import Archive

@@ -33,7 +33,7 @@ def bookworm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tools(image: catalog.Image) -> catalog.Image:
-    extras = catalog.Tools(("main", "non-free"), ("headers",), ("hello",), ())
+    extras = catalog.Tools(suite="trixie", components=("main", "non-free"), unpack=("headers",), sources=("hello",))
     return dataclasses.replace(image, tools=extras)
 
 

@@ -1,0 +1,73 @@
+"""What an image promises: the plan of its smoke test, its packages and its labels. All of it is in the catalog."""
+
+from __future__ import annotations
+
+import json
+
+from assay.catalog.image import Image
+from assay.certificate import plan_digest
+from assay.errors import UsageError
+
+
+def plan(image: Image, device: str = "cpu") -> dict[str, object]:
+    """Return what the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
+    if image.framework is None:
+        raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
+    backends = {"backends": list(image.framework.backends)} if image.framework.backends else {}
+    optional = {"stderr": list(image.stderr), "uncalled": dict(image.uncalled)}
+    return {
+        "schema": 1,
+        "image": image.name,
+        "device": device,
+        "framework": {"name": image.framework.name, "module": image.framework.module, **backends},
+        "workloads": list(image.workloads),
+        "labels": dict(image.labels),
+        "packages": packages(image),
+        "seconds_per_check": 300,
+        **{key: value for key, value in optional.items() if value},
+    }
+
+
+def plan_text(image: Image) -> str:
+    """Return the plan as it is baked into the image, for the self-test there."""
+    return json.dumps(plan(image), sort_keys=True, separators=(",", ":"))
+
+
+def packages(image: Image) -> dict[str, str]:
+    """Return the Python packages of an image and their versions: those that are locked, built, or ours.
+
+    Raises `UsageError` where the catalog was loaded without its locks.
+    """
+    if image.pins is None:
+        raise UsageError(f"the lock of {image.name} was not read", f"Run `assay lock {image.name}`.")
+    return {**{name: pin.version for name, pin in image.pins.items()}, **image.built, **image.beside}
+
+
+def labels(image: Image) -> dict[str, str]:
+    """Return the OCI labels: what is promised. The certificate holds them against what is loaded."""
+    promised = {
+        "org.opencontainers.image.title": image.name,
+        "org.opencontainers.image.description": image.summary,
+        **{f"assay.{name}": value for name, value in image.labels.items()},
+    }
+    version = framework_version(image)
+    if image.framework and version:
+        promised |= {"assay.framework": image.framework.name, "org.opencontainers.image.version": version}
+    return promised | (_plan_labels(image) if image.framework else {})
+
+
+def framework_version(image: Image) -> str | None:
+    """Return the framework's version, as the lock has it, or as it is built."""
+    if image.framework is None:
+        return None
+    return packages(image).get(image.framework.distribution or image.framework.name)
+
+
+def _plan_labels(image: Image) -> dict[str, str]:
+    """Return what the image is to be checked for: a certificate whose plan asks for less is not one of this image."""
+    backends = image.framework.backends if image.framework else ()
+    return {
+        **({"assay.backends": ",".join(backends)} if backends else {}),
+        "assay.workloads": ",".join(image.workloads),
+        "assay.plan": plan_digest(plan(image)),
+    }

@@ -1,0 +1,22 @@
+"""What a certificate of an image that was built here must be."""
+
+from __future__ import annotations
+
+from assay.catalog.built import Built
+from assay.catalog.drift import drift_inputs
+from assay.catalog.image import Catalog, Image
+from assay.catalog.inputs import inputs
+from assay.catalog.plan import labels, plan
+from assay.certificate import LONGEST_LIFE, Configuration, Policy, Suites
+
+
+def policy(catalog: Catalog, image: Image, built: Built, suites: Suites, device: str) -> Policy:
+    """Return the policy for one image and device: of that build, its plan, its suite, its inputs."""
+    return Policy(
+        suites,
+        digest=built.digest,
+        configuration=Configuration(built.config, built.diff_ids, "linux/amd64", labels(image)),
+        plan=plan(image, device),
+        inputs={**inputs(catalog, image), **drift_inputs(built.drift)},
+        max_age_days=LONGEST_LIFE,
+    )

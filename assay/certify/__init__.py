@@ -1,0 +1,7 @@
+"""Certify images: train in each, judge the report, and write its certificate; the table of what is certified."""
+
+from assay.certify.images import certify
+from assay.certify.junit import junit
+from assay.certify.outcome import Options, Outcome, require_passed, row
+
+__all__ = ["Options", "Outcome", "certify", "junit", "require_passed", "row"]

@@ -1,0 +1,87 @@
+"""Run the suite in one image, in a container that can do little else, and read its report.
+
+The container has no network, a read-only root, a UID without a passwd entry and 64 MB of /dev/shm. The plan goes in
+and the report comes out as files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from assay import certificate
+from assay.catalog import Image
+from assay.catalog.built import tag
+from assay.certificate import Report
+from assay.certify.outcome import Options
+from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
+from assay.errors import CertificateFailed, VerificationFailed
+
+UID = 12345
+SHM_BYTES = 64 * 2**20
+SECONDS = 1200
+
+
+def run_suite(
+    root: Path, engine: Engine, image: Image, plan: Mapping[str, object], options: Options
+) -> tuple[Report, float]:
+    """Return the report of a run that came to its end, and the seconds that it took.
+
+    The report and the output are also kept below ``build/reports``. Raises `CertificateFailed` for a suite that
+    crashed, hung or ran out of memory, and `VerificationFailed` for a report that does not answer the plan.
+    """
+    if options.device == "gpu" and engine.gpu_access() is None:
+        raise CertificateFailed(
+            f"{image.name}: a GPU was asked for, and this engine has neither CDI nor the NVIDIA runtime",
+            "Install the NVIDIA container toolkit and run `nvidia-ctk cdi generate`, or use --device cpu.",
+        )
+    folder = root / "build" / "reports" / image.name
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / f"{options.device}.json"
+    kept.unlink(missing_ok=True)
+    request = RunRequest(
+        image=tag(image.name, "latest"),
+        command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
+        user=f"{UID}:{UID}",
+        device=options.device,
+        shm_bytes=SHM_BYTES,
+        memory_bytes=options.memory_bytes,
+        seconds=SECONDS,
+    )
+    given = {"plan.json": json.dumps(dict(plan)).encode()}
+    ran, left = run_with_folder(engine, request, given, "report.json", certificate.LARGEST_REPORT)
+    (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
+    _check_ending(image.name, ran)
+    if isinstance(left, VerificationFailed):
+        raise left
+    report = certificate.parse_report(left)
+    kept.write_bytes(left)
+    _check_answer(report, plan)
+    return report, ran.seconds
+
+
+def _check_ending(name: str, ran: RunResult) -> None:
+    last = next((line.strip() for line in reversed(ran.output.splitlines()) if line.strip()), "it printed nothing")
+    if ran.out_of_memory and ran.exit_code != 0:
+        raise CertificateFailed(
+            f"{name}: the kernel ended the suite for want of memory", "Give it more: --memory 8g."
+        )
+    if ran.timed_out:
+        raise CertificateFailed(f"{name}: the suite came to no end in {SECONDS} s: {last}", "Look at where it hangs.")
+    if ran.exit_code != 0:
+        raise CertificateFailed(
+            f"{name}: the suite crashed with exit code {ran.exit_code}: {last}",
+            f"Its last output is in build/reports/{name}.",
+        )
+
+
+def _check_answer(report: Report, plan: Mapping[str, object]) -> None:
+    """A report is of the image that was run, and answers the plan that it was given."""
+    if report.image != plan["image"]:
+        raise VerificationFailed(
+            f"the report is of {report.image[:80]!r}, not of {plan['image']!r}",
+            "Run the smoke suite in the right image.",
+        )
+    if report.plan != dict(plan):
+        raise VerificationFailed("the report answers another plan", "Run the smoke suite again.")

@@ -1,0 +1,116 @@
+"""Certify images: the suite's report of each is judged, and becomes its certificate.
+
+Whatever goes wrong with one image is that image's outcome; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from assay import catalog, certificate
+from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.built import repository, tag
+from assay.catalog.drift import drift_inputs
+from assay.certificate import Policy, Suites
+from assay.certify.container import run_suite
+from assay.certify.outcome import Options, Outcome
+from assay.engine import Engine
+from assay.errors import EngineMissing, UsageError, VerificationFailed, of_image
+
+
+def certify(
+    cat: Catalog,
+    engine: Engine,
+    names: Iterable[str],
+    options: Options,
+    on_image: Callable[[str], None],
+    on_outcome: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Certify the named images (none: all that are built), one after the other."""
+    built = read_images(cat.root).images
+    chosen = cat.select(names)
+    if not names:
+        chosen = tuple(image for image in chosen if image.name in built)
+    if not chosen:
+        raise UsageError("no image is built", "Run `assay build` first.")
+    suites = Suites.read(cat.root)
+    outcomes = []
+    for image in chosen:
+        on_image(image.name)
+        try:
+            outcome = _certify(cat, engine, image, built.get(image.name), suites, options)
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
+        try:
+            if options.pack:
+                engine.pack(engine.tags(repository(image.name)))
+        except Exception as error:
+            outcome = _failed(engine, image, options, error)
+        outcomes.append(outcome)
+        on_outcome(outcome)
+    return outcomes
+
+
+def _failed(engine: Engine, image: Image, options: Options, error: Exception) -> Outcome:
+    """Whatever was raised for an image is that image's outcome, unless there is no engine left to run the others."""
+    if isinstance(error, EngineMissing) and not engine.answers():
+        raise error
+    return Outcome(image.name, options.device, error=of_image(image.name, error))
+
+
+def _certify(
+    cat: Catalog, engine: Engine, image: Image, built: Built | None, suites: Suites, options: Options
+) -> Outcome:
+    if image.framework is None:
+        raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
+    if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
+        raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
+    if built.suite != suites.current.digest_of(image.framework.name):
+        raise UsageError(
+            f"{image.name} holds another smoke suite than this checkout",
+            "Run `assay build`: only the last, small step of the image is made anew.",
+        )
+    path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
+    policy = catalog.policy(cat, image, built, suites, options.device)
+    if not options.again:
+        kept = _kept(path, policy)
+        if kept:
+            return kept
+    path.unlink(missing_ok=True)
+    plan = catalog.plan(image, options.device)
+    report, seconds = run_suite(cat.root, engine, image, plan, options)
+    data = certificate.statement(
+        report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
+    )
+    opened = certificate.read(data, policy)
+    if opened.origin:
+        raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
+    certificate.write(path, data)
+    return Outcome(image.name, options.device, seconds, report, opened.verdict, path)
+
+
+def _kept(path: Path, policy: Policy) -> Outcome | None:
+    """Return the outcome of the certificate that the image has, if that still holds and passed; else None."""
+    statement = certificate.read_statement(path)
+    if statement is None:
+        return None
+    try:
+        opened = certificate.read(statement, policy)
+    except VerificationFailed:
+        return None
+    if not opened.verdict.passed:
+        return None
+    return Outcome(opened.image, opened.device, 0.0, opened.report, opened.verdict, path, kept_from=opened.created)
+
+
+def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
+    parent = read_images(cat.root).images.get(image.parent or "")
+    return {
+        "name": image.name,
+        "digest": built.digest,
+        "configDigest": built.config,
+        "diffIDs": built.diff_ids,
+        "inputs": {**catalog.inputs(cat, image), **drift_inputs(built.drift)},
+        "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
+    }

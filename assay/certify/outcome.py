@@ -1,0 +1,67 @@
+"""What came of the images that were to be certified, and how they were to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.certificate import Report, Verdict
+from assay.errors import AssayError, CertificateFailed
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run: the device, whether to certify again what has a certificate, and a memory bound in bytes.
+
+    With ``pack`` the embedded engine holds an image compressed only, once it has been run.
+    """
+
+    device: str = "cpu"
+    again: bool = False
+    memory_bytes: int | None = None
+    pack: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one image. Without a report, ``error`` says why there is none."""
+
+    image: str
+    device: str
+    seconds: float = 0.0
+    report: Report | None = None
+    verdict: Verdict | None = None
+    path: Path | None = None
+    error: AssayError | None = None
+    kept_from: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the image has a certificate in which nothing failed."""
+        return self.verdict is not None and self.verdict.passed
+
+
+def row(outcome: Outcome) -> dict[str, object]:
+    """An outcome for programs."""
+    verdict = outcome.verdict
+    return {
+        "image": outcome.image,
+        "device": outcome.device,
+        "passed": outcome.passed,
+        "level": verdict.level if verdict else None,
+        "seconds": round(outcome.seconds, 1),
+        "certificate": str(outcome.path) if outcome.path else None,
+        "unchanged_since": outcome.kept_from,
+        "problems": [{"id": name, "problem": problem} for name, problem in verdict.problems] if verdict else [],
+        "error": outcome.error.what if outcome.error else None,
+    }
+
+
+def require_passed(outcomes: Iterable[Outcome]) -> None:
+    """Raise `CertificateFailed` (exit 1) unless every image passed."""
+    bad = [outcome.image for outcome in outcomes if not outcome.passed]
+    if bad:
+        raise CertificateFailed(
+            f"{', '.join(bad)} did not pass", "What failed, and its remedy, stands in the table above."
+        )

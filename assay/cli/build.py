@@ -1,0 +1,182 @@
+"""Commands that make images: `build`, `reproduce`, `lock`; and those that tell of them: `images`, `plan`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.console import finish, note, say, say_table, size
+from assay.cli.options import checkout, engine_watched, images_argument, json_option, pack_option
+
+if TYPE_CHECKING:
+    from assay.catalog import Built, Catalog, Image
+    from assay.reproduce import Reproduced
+
+COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian until", "what")
+
+
+@click.command("build")
+@images_argument
+@click.option("--no-cache", is_flag=True, help="Build every step anew, the base too.")
+@click.option("--locked", is_flag=True, help="Fail rather than build of other Debian packages than are locked.")
+@click.option("--refresh", is_flag=True, help="Ask the archives anew for what has drifted.")
+@pack_option
+def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh: bool, pack: bool) -> None:
+    """Build images (all, unless named) and what they stand on."""
+    from assay import build, catalog
+    from assay.catalog import drifts
+    from assay.cli.progress import BuildView
+
+    cat = catalog.load(checkout())
+    cat.order(images)
+    options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
+    with (
+        BuildView() as view,
+        build.Ahead(cat, images, view, options) as ahead,
+        engine_watched(view, ahead.begin) as engine,
+    ):
+        built = build.build(cat, engine, images, view, options, ahead).images
+    asked = {image.name: built[image.name] for image in cat.order(images) if image.name in built}
+    for name, drift in drifts(asked).items():
+        note(f"{name} has drifted: {drift}")
+
+
+@click.command("reproduce")
+@images_argument
+@click.option("--smallest", is_flag=True, help="Of the built framework images, the one with the least bytes.")
+@json_option
+def reproduce_command(images: tuple[str, ...], smallest: bool, as_json: bool) -> None:
+    """Build images once more, with no cache and from a new base, and compare what came out."""
+    from assay import catalog, reproduce
+    from assay.catalog.built import smallest as smallest_built
+    from assay.cli.progress import BuildView
+
+    cat = catalog.load(checkout())
+    cat.order(images)
+    if smallest:
+        images = (smallest_built(cat),)
+    with BuildView() as view, engine_watched(view) as engine:
+        rows = reproduce.reproduce(cat, engine, images, view)
+    finish(
+        rows,
+        as_json,
+        row=lambda rows: [reproduce.row(each) for each in rows],
+        show=show_reproduced,
+        require=reproduce.require_same,
+    )
+
+
+def show_reproduced(rows: Sequence[Reproduced]) -> None:
+    """Print per image whether a second build gave the same, and both digests."""
+    say_table(
+        ("image", "verdict", "digest", "again"),
+        (
+            (
+                each.name,
+                (each.sameness.value, "green" if each.sameness.holds else "bold red"),
+                each.first.digest[:19],
+                each.again.digest[:19],
+            )
+            for each in rows
+        ),
+    )
+
+
+@click.command("lock")
+@images_argument
+@click.option("--upgrade", is_flag=True, help="Take the newest versions that the inputs allow.")
+@click.option("--check", is_flag=True, help="Prove that locks and inputs agree; change nothing.")
+def lock_command(images: tuple[str, ...], upgrade: bool, check: bool) -> None:
+    """Resolve requirements into hashed locks (all images, unless named)."""
+    from assay import catalog, lock
+
+    cat = catalog.load(checkout(), locked=False)
+    chosen = lock.choose(cat, images)
+    results = lock.check(cat, chosen) if check else lock.lock(cat, chosen, upgrade=upgrade, on_step=note)
+    for result in results:
+        unchanged = "agrees" if check else "unchanged"
+        changes = ", ".join(result.changes) or "written"
+        say(f"{result.image}: {changes if result.written else unchanged}")
+
+
+@click.command("images")
+@json_option
+def images_command(as_json: bool) -> None:
+    """List the images, and what is built of them."""
+    from assay import catalog
+    from assay.catalog import read_images
+
+    root = checkout()
+    cat, built = catalog.load(root), read_images(root).images
+    finish(
+        cat,
+        as_json,
+        row=lambda cat: [_image_row(image, built.get(image.name)) for image in cat.images.values()],
+        show=lambda cat: show_images(cat, built),
+    )
+
+
+def show_images(cat: Catalog, built: dict[str, Built]) -> None:
+    """Print a row per image, what drifted, and what sharing layers saves in a registry."""
+    from assay.catalog import drifts
+    from assay.catalog.built import registry_bytes
+
+    rows = (_image_cells(image, built.get(image.name)) for image in cat.images.values())
+    say_table(COLUMNS, rows, right=("compressed", "on disk"))
+    for name, drift in drifts(built).items():
+        say(f"{name} has drifted: {drift}")
+    frameworks = [built[image.name] for image in cat.frameworks() if image.name in built]
+    if len(frameworks) > 1:
+        together, alone = registry_bytes(frameworks)
+        say(
+            f"The {len(frameworks)} framework images take {size(together)} in a registry, "
+            f"where shared layers are kept once; each alone, {size(alone)}."
+        )
+
+
+def _image_cells(image: Image, built: Built | None) -> tuple[str, ...]:
+    from assay import catalog
+
+    return (
+        image.name,
+        image.parent or "-",
+        catalog.framework_version(image) or "-",
+        size(built.compressed_bytes) if built else "-",
+        size(built.uncompressed_bytes) if built else "-",
+        built.digest[7:19] + (" drifted" if built.drift else "") if built else "not built",
+        image.supported_until or "-",
+        image.summary,
+    )
+
+
+def _image_row(image: Image, built: Built | None) -> dict[str, object]:
+    import msgspec
+
+    from assay import catalog
+
+    return {
+        "name": image.name,
+        "parent": image.parent,
+        "summary": image.summary,
+        "framework": image.framework.name if image.framework else None,
+        "version": catalog.framework_version(image),
+        "labels": dict(image.labels),
+        "digest": built.digest if built else None,
+        "compressed_bytes": built.compressed_bytes if built else None,
+        "uncompressed_bytes": built.uncompressed_bytes if built else None,
+        "supported_until": image.supported_until,
+        "drift": msgspec.to_builtins(built.drift) if built else None,
+    }
+
+
+@click.command("plan")
+@click.argument("image")
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
+def plan_command(image: str, device: str) -> None:
+    """Print the plan of an image's smoke run, as JSON."""
+    from assay import catalog
+
+    click.echo(json.dumps(catalog.plan(catalog.load(checkout()).get(image), device), indent=1))

@@ -1,0 +1,178 @@
+"""Commands that certify: `smoke`, and `table` of what is certified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.cli.console import Styled, finish, say, say_table, standard_error
+from assay.cli.options import checkout, images_argument, json_option, pack_option
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from assay.certificate import Report, Verdict
+    from assay.certify import Outcome
+    from assay.cli.progress import BuildView
+
+TRAINING = "training"
+COLOURS = {"pass": "green", "fail": "bold red", "error": "bold red", "not-run": "dim"}
+
+
+@click.command("smoke")
+@images_argument
+@click.option(
+    "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="What to train on."
+)
+@click.option("--again", is_flag=True, help="Certify again what already has a certificate.")
+@click.option("--memory", metavar="SIZE", help="Bound each container's memory, for instance 8g.")
+@json_option
+@pack_option
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML for a CI system.")
+def smoke_command(
+    images: tuple[str, ...], memory: str | None, as_json: bool, junit: Path | None, **options: Any
+) -> None:
+    """Train in the built images (all, unless named) and write their certificates."""
+    from assay import catalog, certify, engine
+
+    cat = catalog.load(checkout())
+    for name in images:
+        cat.get(name)
+    if junit and not junit.absolute().parent.is_dir():
+        raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
+    how = certify.Options(memory_bytes=None if memory is None else engine.parse_size(memory), **options)
+    view = SmokeView(quiet=as_json)
+    with engine.find() as found, view:
+        outcomes = certify.certify(cat, found, images, how, view.start, view.done)
+    finish(
+        outcomes,
+        as_json,
+        row=lambda outcomes: [certify.row(outcome) for outcome in outcomes],
+        show=lambda _: None,  # each was shown when it was done
+    )
+    if junit:
+        junit.write_bytes(certify.junit(outcomes))
+    certify.require_passed(outcomes)
+
+
+class SmokeView:
+    """The progress of a smoke run: a spinner while an image trains, or lines in a log; its table when it is done."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._status: Status | None = None
+        self._log: BuildView | None = None
+
+    def __enter__(self) -> SmokeView:
+        from assay.cli.progress import BuildView
+
+        if not self._quiet and not standard_error().is_terminal:
+            self._log = BuildView().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        if self._log:
+            self._log.__exit__(kind, error, trace)
+
+    def start(self, name: str) -> None:
+        """An image's turn has come."""
+        if standard_error().is_terminal:
+            self._status = standard_error().status(f"{name}: {TRAINING}", spinner="dots")
+            self._status.start()
+        if self._log:
+            self._log.phase(name, TRAINING)
+
+    def done(self, outcome: Outcome) -> None:
+        """Its results are there."""
+        self._stop()
+        if self._log:
+            self._log.phase(outcome.image, "")
+        if not self._quiet:
+            show_outcome(outcome)
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print one image's results: a line per check, what failed with its remedy, and the level."""
+    report, verdict = outcome.report, outcome.verdict
+    if report is None or verdict is None:
+        if outcome.error:
+            say((f"{outcome.image}  {outcome.device}  error: {outcome.error.what}", "bold red"))
+            say(f"  {outcome.error.todo}")
+        return
+    if outcome.kept_from is None:
+        say_table((outcome.image, "state", "seconds", "measured"), _rows(report, verdict), right=("seconds",))
+    for name, problem in verdict.problems:
+        say((f"  {name}: {problem.splitlines()[0]}", "bold red"))
+        remedy = next((result.remedy for result in report.results if result.id == name and result.remedy), "")
+        if remedy:
+            say(f"    {remedy}")
+    say((_summary(outcome, report, verdict), "bold green" if verdict.passed else "bold red"))
+
+
+def _rows(report: Report, verdict: Verdict) -> Iterator[tuple[Styled, ...]]:
+    problems = dict(verdict.problems)
+    for result in report.results:
+        state = "fail" if result.id in problems and result.state == "pass" else result.state
+        if result.state == "not-run":
+            yield result.id, (state, COLOURS[state]), "", (result.reason, "dim")
+            continue
+        metrics = ", ".join(
+            f"{metric.name} {_short(metric.value)}" + (f" ({metric.relation} {metric.gate})" if metric.gate else "")
+            for metric in result.metrics[:3]
+        )
+        yield result.id, (state, COLOURS[state]), result.seconds, metrics
+    for fault in report.faults:
+        caught = f"fault {fault.id}" not in problems
+        yield f"fault {fault.id}", ("caught", "green") if caught else ("MISSED", "bold red"), "", fault.check
+
+
+def _summary(outcome: Outcome, report: Report, verdict: Verdict) -> str:
+    states = [result.state for result in report.results]
+    text = f"{outcome.image} on {outcome.device}: {verdict.level}, {states.count('pass')} passed"
+    text += f", {len(verdict.problems)} problems" if verdict.problems else ""
+    text += f", {states.count('not-run')} not run" if "not-run" in states else ""
+    text += f", {len(report.faults)} faults caught" if verdict.passed else ""
+    return text + (f", unchanged since {outcome.kept_from}" if outcome.kept_from else f", {outcome.seconds:.0f} s")
+
+
+def _short(value: str) -> str:
+    try:
+        return f"{float(value):.3g}"
+    except ValueError:
+        return value
+
+
+@click.command("table")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Keep the certificates of build/ in certificates/, and put the table into README.md.",
+)
+def table_command(write: bool) -> None:
+    """Print the support table of the certificates that are kept in certificates/."""
+    from assay import catalog
+    from assay.certificate import Suites
+    from assay.certify import table
+
+    root = checkout()
+    if write:
+        table.keep(root)
+    until = {image.name: image.supported_until for image in catalog.load(root).images.values()}
+    rows = table.rows(root / "certificates", Suites.read(root), until)
+    if write:
+        readme = root / "README.md"
+        readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(rows)), encoding="utf-8")
+    say_table(table.COLUMNS, (row.cells() for row in rows))

@@ -1,0 +1,67 @@
+"""The ``assay`` command: its commands by name, and how it ends.
+
+Each command imports what it needs when it is run: ``assay --version`` and ``--help`` wait for none of it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from assay import __version__
+from assay.cli import build, certify, doctor, engine, publish
+from assay.cli.console import note, show_error
+from assay.errors import AssayError, UsageError, of_the_system
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, message="assay %(version)s")
+def cli() -> None:
+    """Build GPU environment images, one per deep-learning framework, and certify each by training in it."""
+
+
+cli.add_command(build.build_command)
+cli.add_command(build.images_command)
+cli.add_command(build.lock_command)
+cli.add_command(build.plan_command)
+cli.add_command(build.reproduce_command)
+cli.add_command(certify.smoke_command)
+cli.add_command(certify.table_command)
+cli.add_command(doctor.doctor_command)
+cli.add_command(engine.engine_group)
+cli.add_command(publish.keygen_command)
+cli.add_command(publish.publish_command)
+cli.add_command(publish.rebuild_command)
+cli.add_command(publish.verify_command)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; every error is two lines and its own exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cli.main(standalone_mode=False)
+    except AssayError as error:
+        show_error(error)
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        note(error.format_message())
+        sys.exit(UsageError.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "assay"
+        show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
+        sys.exit(UsageError.exit_code)
+    except OSError as error:
+        told = of_the_system(error)
+        show_error(told)
+        sys.exit(told.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        note("\ninterrupted: what is finished is kept, and the next run goes on from there")
+        sys.exit(130)

@@ -1,0 +1,104 @@
+"""`doctor`: what this machine has, and which images run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.console import Styled, finish, say, say_table
+from assay.cli.options import checkout, json_option, plain_option
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from assay.doctor import Diagnosis, Row
+
+FINDING_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+RUNS = {"gpu": ("on the GPU", "green"), "cpu": ("on the CPU", "yellow"), "no": ("no", "bold red")}
+
+
+@click.command("doctor")
+@click.argument("references", nargs=-1, metavar="[REF]...")
+@click.option("--key", envvar="ASSAY_KEY", type=click.Path(path_type=Path), help="The publisher's key, for REF.")
+@plain_option
+@click.option("--driver", metavar="VERSION", help="Answer for a machine with this driver, such as 550 or 550.54.14.")
+@click.option(
+    "--compute-capability", "capabilities", metavar="X.Y", multiple=True, help="And with this GPU; may be repeated."
+)
+@json_option
+def doctor_command(
+    references: tuple[str, ...],
+    key: Path | None,
+    plain_http: bool,
+    driver: str | None,
+    capabilities: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Say what this machine has, and which images run on it and why, the newest that runs first.
+
+    Of an image in a registry (REF) it reads the certificates attached there that --key has signed; without REF those
+    of this checkout, or that this Assay came with.
+    """
+    if bool(driver) != bool(capabilities):
+        raise UsageError(
+            "--driver and --compute-capability describe another machine together", "Give both, or neither."
+        )
+    if references and key is None:
+        raise UsageError("a certificate in a registry counts if it is signed", "Name the publisher's key with --key.")
+    from assay import doctor
+    from assay.attestation import PublicKey
+    from assay.certificate import Suites
+    from assay.host import paths
+    from assay.registry import Reference
+
+    machine = doctor.another(driver, capabilities) if driver else None
+    if references and key:
+        # What a registry has is judged by what this Assay came with, never by a folder that the command runs in.
+        named = [Reference.parse(reference) for reference in references]
+        suites = Suites.read(paths.release())
+        gathered = doctor.published(named, PublicKey.read(key), suites, plain_http=plain_http)
+    else:
+        root = _certificates_at(paths.release())
+        gathered = doctor.gather(root, Suites.read(root))
+    answer = doctor.diagnose(gathered, machine)
+    finish(answer, as_json, row=doctor.as_json, show=show_diagnosis, require=doctor.require_usable)
+
+
+def _certificates_at(release: Path) -> Path:
+    """Return the checkout that the command runs in, else what this Assay came with."""
+    try:
+        return checkout()
+    except UsageError:
+        return release
+
+
+def show_diagnosis(answer: Diagnosis) -> None:
+    """Print what the machine has, with remedies; each image with its verdict and why; how to run them."""
+    if answer.findings:
+        say_table(("this machine", "", ""), _finding_rows(answer))
+        say("")
+    columns = ("image", "runs", "framework", "CUDA", "certified", "why")
+    say_table(columns, (cells for row in answer.rows for cells in _image_rows(row)))
+    commands = [row for row in answer.rows if row.command]
+    if commands:
+        say("")
+    for row in commands:
+        say((f"{row.image.image}: ", "bold"), str(row.command))
+
+
+def _finding_rows(answer: Diagnosis) -> Iterator[tuple[Styled, ...]]:
+    for finding in answer.findings:
+        yield finding.id, (finding.state, FINDING_COLOURS[finding.state]), finding.message
+        if finding.remedy:
+            yield "", "", (finding.remedy, "dim")
+
+
+def _image_rows(row: Row) -> Iterator[tuple[Styled, ...]]:
+    image, answer = row.image, row.answer
+    levels = ", ".join(f"{level} ({device})" for device, level in sorted(image.levels.items()))
+    cuda = ".".join(map(str, image.cuda)) if image.cuda else "none"
+    yield (image.image, "bold"), RUNS[answer.runs], image.framework, cuda, levels, answer.why
+    for note in answer.notes:
+        yield "", "", "", "", "", (note, "dim")

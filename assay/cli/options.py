@@ -1,0 +1,63 @@
+"""What several commands take: options and arguments, the checkout, the password."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from assay.cli.progress import BuildView
+    from assay.engine import Engine
+
+images_argument = click.argument("images", nargs=-1, metavar="[IMAGE]...")
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+key_option = click.option(
+    "--key", required=True, envvar="ASSAY_KEY", type=click.Path(path_type=Path), help="The key file (ASSAY_KEY)."
+)
+pack_option = click.option(
+    "--pack", is_flag=True, help="Keep images compressed until they are run: half the room (embedded engine only)."
+)
+plain_option = click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS, beyond loopback too.")
+
+
+def checkout() -> Path:
+    """Return the checkout that the command runs in: the closest folder upwards that holds images/ and smoke/."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "images").is_dir() and (folder / "smoke").is_dir():
+            return folder
+    raise UsageError(f"{here} is in no checkout of Assay", "Run this in a clone of the repository.")
+
+
+def engine_watched(view: BuildView, meanwhile: Callable[[], None] = lambda: None) -> Engine:
+    """Return the engine, and show how it is started; where it has to be, call ``meanwhile``."""
+    from assay import engine
+
+    def tell(text: str) -> None:
+        view.phase("engine", text)
+        meanwhile()
+
+    found = engine.find(tell)
+    view.phase("engine", "")
+    return found
+
+
+def password(*, confirm: bool) -> str:
+    """Return the key's password from the environment, else ask for it; others can see a command line."""
+    from assay.attestation import PASSWORD_VARIABLE
+
+    given = os.environ.pop(PASSWORD_VARIABLE, None)  # no process that is started later inherits it
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "the key's password is wanted, and this is no terminal", f"Set {PASSWORD_VARIABLE}, or use one."
+        )
+    return str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))

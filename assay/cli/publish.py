@@ -1,0 +1,166 @@
+"""Commands about published images: `keygen`, `publish`, `verify` and `rebuild`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.cli.console import finish, note, say, say_table, size
+from assay.cli.options import (
+    checkout,
+    engine_watched,
+    images_argument,
+    json_option,
+    key_option,
+    password,
+    plain_option,
+)
+
+if TYPE_CHECKING:
+    from assay.errors import AssayError
+    from assay.publish import Published
+    from assay.reproduce import Rebuilt
+    from assay.verify import Verification
+
+
+# Those of `assay.certificate.LEVELS`, which is not imported for them.
+LEVELS = ("E0", "E1", "E2", "E3", "E4")
+
+
+@click.command("keygen")
+@click.option(
+    "--out", default="assay", show_default=True, type=click.Path(path_type=Path), help="OUT.key and OUT.pub."
+)
+def keygen_command(out: Path) -> None:
+    """Make a key pair to sign with: an encrypted private key, and the public key that you give out."""
+    from assay import attestation
+
+    secret, public = attestation.generate(out, password(confirm=True))
+    say(f"{secret}: keep it, and its password, to yourself\n{public}: give it out")
+
+
+@click.command("publish")
+@images_argument
+@click.option("--registry", required=True, metavar="HOST/PATH", help="Where to: IMAGE goes to HOST/PATH/IMAGE.")
+@key_option
+@plain_option
+@json_option
+def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_http: bool, as_json: bool) -> None:
+    """Push certified images (all, unless named) with their signed certificates, SBOM and provenance."""
+    from assay import catalog, engine, publish
+    from assay.attestation import PrivateKey
+    from assay.certificate import Suites
+    from assay.errors import together
+
+    cat = catalog.load(checkout())
+    good, refused = publish.candidates(cat, Suites.read(cat.root), images)
+    for each in refused:
+        note(f"{each.image}: refused: {each.why}")
+    done: list[Published] = []
+    failed: dict[str, AssayError] = {}
+    if good:
+        private = PrivateKey.read(key, password(confirm=False))
+        with engine.find() as found:
+            destination = publish.Destination(registry, plain_http)
+            done, failed = publish.publish(cat, found, private, good, destination, show_step)
+    finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)
+    if failed:
+        raise together(failed)
+    publish.require_none_refused(refused)
+
+
+def show_step(image: str, step: str) -> None:
+    """Print what is under way, for whoever waits."""
+    note(f"{image}: {step}")
+
+
+def show_published(done: Sequence[Published]) -> None:
+    """Print what was published, and what it took."""
+    rows = (
+        (
+            each.image,
+            ", ".join(each.tags),
+            each.reference.rpartition("@")[2][7:19],
+            str(each.attached),
+            size(each.sent),
+            f"{each.seconds:.1f}",
+        )
+        for each in done
+    )
+    say_table(("image", "tags", "digest", "attached", "sent", "seconds"), rows, right=("sent", "seconds"))
+
+
+@click.command("verify")
+@click.argument("reference")
+@key_option
+@click.option("--require", type=click.Choice(LEVELS), default="E2", show_default=True, help="The least level.")
+@click.option("--max-age", type=click.IntRange(0), default=365, show_default=True, help="Days; 0: however old.")
+@click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
+@plain_option
+@json_option
+def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **demanded: Any) -> None:
+    """Verify a published image from the registry alone; needs no engine and no checkout."""
+    from assay import verify
+    from assay.attestation import PublicKey
+    from assay.certificate import Suites
+    from assay.host import paths
+    from assay.registry import Reference
+
+    demands = verify.Demands(max_age_days=max_age or None, **demanded)
+    verdict = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), demands)
+    finish(verdict, as_json, row=verify.row, show=show_verdict, require=verify.require_passed)
+
+
+def show_verdict(verdict: Verification) -> None:
+    """Print what a published image's certificates amount to, and what is wrong."""
+    say((f"{verdict.reference}  {verdict.digest}", "bold"))
+    for certificate in verdict.certificates:
+        say(f"  certificate  {certificate.device}: {certificate.level}, made {certificate.created}")
+    for name in verdict.statements:
+        say(f"  signed       {name}")
+    for text in verdict.ignored:
+        say((f"  ignored      {text}", "yellow"))
+    for text in verdict.problems:
+        say((f"  WRONG        {text}", "bold red"))
+    if verdict.passed:
+        say((f"  holds: {verdict.image}, {verdict.level}", "bold green"))
+
+
+@click.command("rebuild")
+@click.argument("reference")
+@key_option
+@plain_option
+@json_option
+def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) -> None:
+    """Build a published image again from its provenance, and compare; in a clone that has its commit."""
+    from assay import reproduce
+    from assay.attestation import PublicKey
+    from assay.cli.progress import BuildView
+    from assay.registry import Reference
+
+    named, public, root = Reference.parse(reference), PublicKey.read(key), checkout()
+    with BuildView() as view, engine_watched(view) as engine:
+        rebuilt = reproduce.rebuild(root, named, public, engine, view, plain_http=plain_http)
+    finish(rebuilt, as_json, row=reproduce.as_json, show=show_rebuilt, require=reproduce.require_rebuilt)
+
+
+def show_rebuilt(rebuilt: Rebuilt) -> None:
+    """Print whether the same bits came out, and where not."""
+    say((f"{rebuilt.reference}  commit {rebuilt.commit[:12]}", "bold"))
+    say(f"  published  {rebuilt.published}\n  rebuilt    {rebuilt.rebuilt}")
+    for layer in rebuilt.layers:
+        say((f"  layer {layer.number}: {layer.count} files differ", "bold red"))
+        for file in layer.files:
+            say(f"    {file.path}: {file.what}")
+    for name in rebuilt.configuration:
+        say((f"  configuration: {name}", "bold red"))
+    if rebuilt.recompressed:
+        numbers = ", ".join(map(str, rebuilt.recompressed))
+        say((f"  layer {numbers}: the same content, compressed differently", "green"))
+    if rebuilt.published == rebuilt.rebuilt:
+        say(("  the same, bit for bit", "bold green"))
+    elif rebuilt.sameness.holds:
+        say(("  the same files and configuration; only the compression differs", "bold green"))

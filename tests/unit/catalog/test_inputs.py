@@ -1,0 +1,78 @@
+"""The one list of inputs: what changes a certificate's changes the keys, and the other way round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assay import build, catalog
+from assay.catalog.inputs import has_environment, last_dockerfile
+from assay.errors import UsageError
+from tests.unit.place import Place, change
+
+
+def inputs(place: Place) -> dict[str, str]:
+    return catalog.inputs(place.catalog, place.catalog.get("torchy"))
+
+
+def keys(place: Place) -> list[str]:
+    """The keys of the image and of all that it stands on."""
+    return [build.input_key(place.catalog, image, "sha256:1") for image in place.catalog.order(["torchy"])]
+
+
+def test_stages_are_told_apart_however_a_from_is_written(staged: Place) -> None:
+    torchy = staged.catalog.get("torchy")
+    for text in (
+        "FROM --platform=linux/amd64 x AS environment\n",
+        "from x as environment\n",
+        "FROM x\tAS environment\n",
+    ):
+        torchy.dockerfile.write_text(text)
+        assert has_environment(torchy), text
+        assert last_dockerfile(staged.catalog, torchy) == staged.root / "images/Dockerfile"
+        torchy.dockerfile.write_text(text + "FROM --platform=linux/amd64 environment\n")
+        with pytest.raises(UsageError, match="goes on after its stage"):
+            last_dockerfile(staged.catalog, torchy)
+
+
+def test_tools_are_among_the_locked_inputs(with_tools: Place) -> None:
+    assert [name for name in inputs(with_tools) if "tools" in name] == [
+        "images/tools/torchy/image.toml",
+        "images/tools/torchy/packages.lock",
+    ]
+
+
+def test_what_a_build_does_with_the_locks_is_among_the_inputs(staged: Place) -> None:
+    before = inputs(staged)
+    staged.write("images/torchy/make-wheel", "#!/usr/bin/python3")
+    staged.write("images/common/install-lock", "#!/bin/sh\n# another")
+    staged.write("images/torchy/README.md", "What it is.")
+    after = inputs(staged)
+    assert after.keys() - before.keys() == {"images/torchy/make-wheel"}
+    assert {name for name in before if after[name] != before[name]} == {"images/common/install-lock"}
+
+
+def test_a_certificate_and_the_keys_have_the_same_inputs_but_for_image_toml(with_tools: Place) -> None:
+    with_tools.write("images/torchy/make-wheel", "#!/usr/bin/python3")
+    top = with_tools.root / "images"
+    folders = {top, *(path.parent for path in top.rglob("*") if path.is_file())}
+    files = {path for path in top.rglob("*") if path.is_file()} | {folder / "new" for folder in folders}
+    decisive: set[Path] = set()
+    for path in sorted(files):
+        before = inputs(with_tools), keys(with_tools)
+        change(with_tools, path.relative_to(with_tools.root).as_posix())
+        of_certificate, of_keys = inputs(with_tools) != before[0], keys(with_tools) != before[1]
+        if path.name == "image.toml":
+            assert not of_keys, path
+        else:
+            assert of_certificate == of_keys, path
+        if of_certificate:
+            decisive.add(path)
+    assert {path.relative_to(top).as_posix() for path in decisive} == {
+        *("Dockerfile", "base/Dockerfile", "cuda/Dockerfile", "torchy/Dockerfile"),
+        *("base/trixie/image.toml", "cuda/1.0/image.toml", "torchy/image.toml", "tools/torchy/image.toml"),
+        *("base/trixie/packages.lock", "tools/torchy/packages.lock"),
+        *("cuda/1.0/requirements.lock", "cuda/1.0/new", "torchy/requirements.lock", "torchy/new"),
+        *("torchy/make-wheel", "common/new", "common/entrypoint", "common/install-lock", "common/byte-compile"),
+    }

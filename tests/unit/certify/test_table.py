@@ -1,0 +1,128 @@
+"""The support table: from certificates, computed, and in the README as it is generated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from assay import catalog, certificate
+from assay.certificate import Suite, Suites
+from assay.certify import table
+from assay.errors import UsageError, VerificationFailed
+from tests.conftest import ROOT
+from tests.unit.certificate import reports
+from tests.unit.repository import LITERALS, repository
+
+
+def kept(folder: Path, image: str, device: str = "cpu", **edit: Any) -> Path:
+    """A certificate made of the recorded report."""
+    plan = reports.a_plan(device=device, image=image, labels={"python": "3.13"})
+    statement = reports.stated(reports.written(plan))
+    statement["predicate"].update(edit)
+    path = folder / image / f"{device}.json"
+    certificate.write(path, statement)
+    return path
+
+
+def test_an_image_that_drifted_is_not_in_the_table(tmp_path: Path) -> None:
+    made = tmp_path / "build/certificates"
+    kept(made, "one")
+    path = kept(made, "two")
+    data = json.loads(path.read_text())
+    data["predicate"]["image"]["inputs"] = {"drift/base/trixie/libc6": "2.41-12 -> 2.41-13"}
+    path.write_text(json.dumps(data))
+    for refused in (lambda: table.keep(tmp_path), lambda: table.rows(made, reports.SUITES)):
+        with pytest.raises(UsageError, match=r"has drifted: drift/base/trixie/libc6 2\.41-12 -> 2\.41-13") as caught:
+            refused()
+        assert len(str(caught.value).splitlines()) == 2
+    assert not (tmp_path / "certificates").exists(), "none is kept of several that cannot all be"
+
+
+def test_the_table_says_until_when_the_suite_is_supported(tmp_path: Path) -> None:
+    kept(tmp_path, "one")
+    kept(tmp_path, "two")
+    cells = [row.cells() for row in table.rows(tmp_path, reports.SUITES, {"one": "2028-06", "two": None})]
+    assert [row[table.COLUMNS.index("Debian until")] for row in cells] == ["2028-06", "-"]
+
+
+def test_a_row_for_each_image_and_its_devices(tmp_path: Path) -> None:
+    kept(tmp_path, "one")
+    kept(tmp_path, "two")
+    kept(tmp_path, "two", "gpu")
+    first, second = table.rows(tmp_path, reports.SUITES)
+    assert (first.image, second.image) == ("`one`", "`two`")
+    assert first.levels == "E2 (cpu)"
+    assert second.levels == "E2 (cpu), E3 (gpu)"
+    assert first.cuda == "none"
+    assert first.served == "CPU only"
+
+
+def test_a_level_is_computed_and_never_read(tmp_path: Path) -> None:
+    kept(tmp_path, "one", achieved="E1")
+    (row,) = table.rows(tmp_path, reports.SUITES)
+    assert row.levels == "E2 (cpu)"
+    kept(tmp_path, "one", achieved="E6")  # and who claims more than there is has nothing
+    (row,) = table.rows(tmp_path, reports.SUITES)
+    assert row.levels == "E0 (cpu)"
+
+
+def test_the_suite_of_what_is_kept_is_kept_too(tmp_path: Path) -> None:
+    """The certificates that come with Assay are judged by the suite that they were made with, whatever follows it."""
+    repository(tmp_path)
+    kept(tmp_path / "build/certificates", "one")
+    table.keep(tmp_path)
+    assert (tmp_path / "certificates/one/cpu.json").is_file()
+    (path,) = (tmp_path / "assay/suites").iterdir()
+    assert msgspec.json.decode(path.read_bytes(), type=Suite) == Suite.read(tmp_path)
+    table.keep(tmp_path)
+    assert list((tmp_path / "assay/suites").iterdir()) == [path]
+    (tmp_path / "smoke/frameworks/torch.py").write_text(LITERALS + "# more\n")
+    table.keep(tmp_path)
+    assert len(list((tmp_path / "assay/suites").iterdir())) == 2
+    known = Suites.read(tmp_path, tmp_path / "assay/suites")
+    assert len(known.all) == 3
+
+
+def test_capabilities_in_order_with_a_star_for_those_in_part(tmp_path: Path) -> None:
+    stack = {"framework": "torch 1", "served": {"wholly": ["12.0", "8.0", "9.0a"], "partly": ["7.5"]}}
+    kept(tmp_path, "one", stack=stack)
+    (row,) = table.rows(tmp_path, reports.SUITES)
+    assert row.served == "7.5*, 8.0, 9.0a, 12.0"
+
+
+def test_where_the_machine_code_ends_is_said(tmp_path: Path) -> None:
+    served = {"wholly": ["8.0"], "partly": [], "unserved": "no code for compute capability 9.0 and later"}
+    kept(tmp_path, "one", stack={"framework": "mxnet 1", "served": served})
+    (row,) = table.rows(tmp_path, reports.SUITES)
+    assert row.served == "8.0; no code for compute capability 9.0 and later"
+
+
+def test_what_is_no_certificate_is_said(tmp_path: Path) -> None:
+    kept(tmp_path, "one").write_text("{")
+    with pytest.raises(UsageError, match="no certificate"):
+        table.rows(tmp_path, reports.SUITES)
+    kept(tmp_path, "one").write_text(json.dumps({"predicate": {}}))
+    with pytest.raises(VerificationFailed):
+        table.rows(tmp_path, reports.SUITES)
+
+
+def test_it_goes_between_its_marks_and_again_changes_nothing() -> None:
+    readme = f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n"
+    once = table.inserted(readme, "| new |\n")
+    assert once == f"before\n{table.BEGIN}\n| new |\n{table.END}\nafter\n"
+    assert table.inserted(once, "| new |\n") == once
+    with pytest.raises(UsageError, match="no marks"):
+        table.inserted("nothing", "")
+
+
+def test_the_readme_has_the_table_of_the_kept_certificates() -> None:
+    """`assay table --write` makes it; it is never written by hand."""
+    until = {image.name: image.supported_until for image in catalog.load(ROOT).images.values()}
+    made = table.rows(ROOT / "certificates", Suites.read(ROOT), until)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert made, "no certificate is kept in certificates/"
+    assert table.inserted(readme, table.markdown(made)) == readme

@@ -1,0 +1,61 @@
+"""The command itself: its help, its version, and what it waits for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+
+import assay
+from assay import cli
+from tests.conftest import ROOT
+from tests.unit.cli.ran import Ran
+
+
+def test_help_and_version(assay_: Callable[..., Ran]) -> None:
+    assert assay_("--version").out == f"assay {assay.__version__}\n"
+    ran = assay_("--help")
+    assert ran.code == 0
+    for name in cli.cli.commands:
+        assert name in ran.out
+        assert assay_(name, "-h").code == 0
+
+
+LIGHT = """
+import sys
+before = set(sys.modules)
+from assay.cli import cli
+for arguments in (["--version"], ["--help"], ["build", "--help"], ["doctor", "--help"]):
+    try:
+        cli.main(arguments)
+    except SystemExit as ended:
+        assert not ended.code
+print("\\n" + " ".join(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_version_and_help_import_nothing_that_commands_need() -> None:
+    said = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    modules = said.splitlines()[-1].split()
+    theirs = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
+    assert theirs == {"assay", "click"}
+    ours = {name for name in modules if name.startswith("assay.")}
+    assert {name for name in ours if not name.startswith("assay.cli")} == {"assay.errors"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["engine"]])
+def test_a_command_is_missing(assay_: Callable[..., Ran], arguments: list[str]) -> None:
+    ran = assay_(*arguments)
+    assert ran.code == 2
+    assert "Usage: " in ran.out + ran.err
+    assert len((ran.out + ran.err).splitlines()) > 5  # the help as it is, not squeezed into one line
+
+
+def test_every_command_has_a_line_of_help() -> None:
+    engine_group = cli.cli.commands["engine"]
+    assert isinstance(engine_group, click.Group)
+    for command in (*cli.cli.commands.values(), *engine_group.commands.values()):
+        assert command.get_short_help_str()
