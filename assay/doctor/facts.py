@@ -74,9 +74,9 @@ def read(path: Path) -> dict[str, Any]:
     return statement
 
 
-def certified(several: Sequence[Certificate], reference: str) -> Certified:
+def certified(certificates: Sequence[Certificate], reference: str) -> Certified:
     """What the certificates of one image digest say of it, one per device."""
-    first = several[0]
+    first = certificates[0]
     try:
         stack = msgspec.convert(first.report.stack, type=_Stack)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -100,12 +100,12 @@ def certified(several: Sequence[Certificate], reference: str) -> Certified:
         ),
         wholly=frozenset(Code.parse(text).capability for text in stack.served.wholly),
         partly=frozenset(Code.parse(text).capability for text in stack.served.partly),
-        levels={opened.device: opened.verdict.level for opened in several},
-        shortcoming=next(filter(None, map(_shortcoming, several)), ""),
+        levels={opened.device: opened.verdict.level for opened in certificates},
+        shortcoming=next(filter(None, map(_shortcoming, certificates)), ""),
         certified_on=tuple(
-            name for opened in several if RANK[opened.verdict.level] >= RANK["E3"] for name in _gpu_names(opened)
+            name for opened in certificates if RANK[opened.verdict.level] >= RANK["E3"] for name in _gpu_names(opened)
         ),
-        created=max(several, key=lambda opened: opened.age_key).created,
+        created=max(certificates, key=lambda opened: opened.age_key).created,
     )
 
 
@@ -138,8 +138,8 @@ def published(
     images, unusable = [], []
     for reference in references:
         try:
-            several = verify.certificates(reference, key, suites, plain_http=plain_http)
-            images.append(certified(several, str(reference.at(several[0].digest))))
+            certificates = verify.certificates(reference, key, suites, plain_http=plain_http)
+            images.append(certified(certificates, str(reference.at(certificates[0].digest))))
         except VerificationFailed as error:
             unusable.append((str(reference), error.what))
     return images, unusable

@@ -115,18 +115,20 @@ class _Publisher:
         if self.engine.digest(local_name(name, "latest")) != digest:
             raise UsageError(f"the engine has no {name} of the certified digest", f"Run `assay build {name}` first.")
         started = time.monotonic()
-        with Repository(reference, plain_http=self.destination.plain_http) as there:
+        with Repository(reference, plain_http=self.destination.plain_http) as repository:
             self.on_step(name, "image")
-            manifest = push(self.engine, candidate, there, self.homes)
+            manifest = push(self.engine, candidate, repository, self.homes)
             self.on_step(name, "certificates")
             statements = self._statements(candidate)
-            attached = sum(attach(there, manifest, statement, self.key) for statement in statements)
+            attached = sum(attach(repository, manifest, statement, self.key) for statement in statements)
             self.on_step(name, "tags")
             for tag in candidate.tags:
-                if there.digest(tag) != manifest.digest:
-                    there.put_manifest(manifest.data, manifest.media_type, tag)
+                if repository.digest(tag) != manifest.digest:
+                    repository.put_manifest(manifest.data, manifest.media_type, tag)
             seconds = time.monotonic() - started
-            return Published(name, str(reference.at(manifest.digest)), candidate.tags, attached, there.sent, seconds)
+            return Published(
+                name, str(reference.at(manifest.digest)), candidate.tags, attached, repository.sent, seconds
+            )
 
     def _statements(self, candidate: Candidate) -> list[dict[str, Any]]:
         image, built, proofs = candidate.image, candidate.built, candidate.proofs

@@ -32,11 +32,11 @@ def homes_of_layers(cat: Catalog, path: str) -> dict[str, list[str]]:
     return homes
 
 
-def push(engine: Engine, candidate: Candidate, there: Repository, homes: Mapping[str, list[str]]) -> Manifest:
+def push(engine: Engine, candidate: Candidate, repository: Repository, homes: Mapping[str, list[str]]) -> Manifest:
     """Send what the registry lacks of an image, its manifest last and under its digest; returns the manifest."""
     built, name = candidate.built, local_name(candidate.image.name, "latest")
-    if there.digest(built.digest) == built.digest:
-        return there.manifest(built.digest)
+    if repository.digest(built.digest) == built.digest:
+        return repository.manifest(built.digest)
     manifest = None
     for _, file in engine.content(name, [built.digest]):
         manifest = Manifest(file.read(), OCI_MANIFEST)
@@ -47,22 +47,22 @@ def push(engine: Engine, candidate: Candidate, there: Repository, homes: Mapping
             f"the engine's {candidate.image.name} is not what was built", f"Run `assay build {candidate.image.name}`."
         )
     wanted = {blob.digest: blob for blob in (*content.layers, content.config)}
-    absent = [digest for digest, blob in wanted.items() if there.size(digest) != blob.size]
-    left = [digest for digest in absent if not any(there.mount(digest, home) for home in homes.get(digest, ()))]
+    absent = [digest for digest, blob in wanted.items() if repository.size(digest) != blob.size]
+    left = [digest for digest in absent if not any(repository.mount(digest, home) for home in homes.get(digest, ()))]
     for digest, file in engine.content(name, left):
-        there.upload(digest, file, wanted[digest].size)
-    there.put_manifest(manifest.data, manifest.media_type)
+        repository.upload(digest, file, wanted[digest].size)
+    repository.put_manifest(manifest.data, manifest.media_type)
     return manifest
 
 
-def attach(there: Repository, image: Manifest, statement: dict[str, Any], key: PrivateKey) -> bool:
+def attach(repository: Repository, image: Manifest, statement: dict[str, Any], key: PrivateKey) -> bool:
     """Sign a statement and attach it as a Sigstore bundle; False where that very bundle is attached already."""
     bundle = key.sign(statement)
     layer = Descriptor(BUNDLE_TYPE, digest_of(bundle), len(bundle))
-    there.upload(layer.digest, io.BytesIO(bundle), layer.size)
-    return there.attach(
+    repository.upload(layer.digest, io.BytesIO(bundle), layer.size)
+    return repository.attach(
         ImageManifest(
-            config=there.ensure_empty(),
+            config=repository.ensure_empty(),
             layers=(layer,),
             artifact_type=BUNDLE_TYPE,
             subject=Descriptor(image.media_type, image.digest, len(image.data)),

@@ -145,9 +145,9 @@ def _session(pause: float) -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, BoundedAdapter(max_retries=retry))
     session.auth = _unchanged
-    told = ssl.get_default_verify_paths()  # as docker does: SSL_CERT_FILE, else the system's certificates
-    if told.cafile or (told.capath and any(Path(told.capath).iterdir())):
-        session.verify = told.cafile or told.capath
+    trusted = ssl.get_default_verify_paths()  # as docker does: SSL_CERT_FILE, else the system's certificates
+    if trusted.cafile or (trusted.capath and any(Path(trusted.capath).iterdir())):
+        session.verify = trusted.cafile or trusted.capath
     return session
 
 

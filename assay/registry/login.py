@@ -98,8 +98,8 @@ def _ask(helper: str, key: str) -> Credentials | None:
     if done.returncode != 0:
         return None  # it has no login for this registry
     try:
-        said: dict[str, Any] = msgspec.json.decode(done.stdout, type=dict[str, Any])
-        name, secret = str(said["Username"]), str(said["Secret"])
+        answer: dict[str, Any] = msgspec.json.decode(done.stdout, type=dict[str, Any])
+        name, secret = str(answer["Username"]), str(answer["Secret"])
     except (msgspec.DecodeError, KeyError, RecursionError):
         raise RegistryFailed(f"{program} answers with what is no login", f"Try it: {program} list") from None
     return Credentials(identity_token=secret) if name == _TOKEN_USER else Credentials(name, secret)

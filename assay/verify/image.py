@@ -40,9 +40,9 @@ def verify(
     """
     found = Verification(str(reference))
     policy = Policy(suites, max_age_days=demands.max_age_days, now=now)
-    with Repository(reference, plain_http=demands.plain_http) as there:
+    with Repository(reference, plain_http=demands.plain_http) as repository:
         try:
-            _verify(there, found, key, policy, demands)
+            _verify(repository, found, key, policy, demands)
         except VerificationFailed as error:
             found.problems.append(error.what)
     return found
@@ -62,19 +62,19 @@ def certificates(
     """
     found = Verification(str(reference))
     policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
-    with Repository(reference, plain_http=plain_http) as there:
-        content, config = _image(there, found)
-        statements = list(signed(there, found.digest, key, found.ignored))
-        several = judged(statements, found, policy_for(policy, found.digest, content, config))
-    if not several:
+    with Repository(reference, plain_http=plain_http) as repository:
+        content, config = _image(repository, found)
+        statements = list(signed(repository, found.digest, key, found.ignored))
+        result = judged(statements, found, policy_for(policy, found.digest, content, config))
+    if not result:
         nothing = f"no certificate of it is signed with this key{why_nothing(found.ignored)}"
         problem = found.problems[0] if found.problems else nothing
         raise VerificationFailed(f"{reference}: {problem}", "Use the publisher's key; `assay verify` says more.")
-    _check_name(there.reference, found)
-    found.problems += [opened.origin for opened in several if opened.origin]
+    _check_name(repository.reference, found)
+    found.problems += [opened.origin for opened in result if opened.origin]
     if found.problems:
         raise VerificationFailed(f"{reference}: {found.problems[0]}", "Do not use this image.")
-    return several
+    return result
 
 
 def require_passed(found: Verification) -> None:
@@ -106,26 +106,26 @@ def policy_for(policy: Policy, digest: str, content: ImageManifest, config: Imag
     return dataclasses.replace(policy, digest=digest, configuration=about)
 
 
-def _verify(there: Repository, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
-    content, config = _image(there, found)
-    statements = list(signed(there, found.digest, key, found.ignored))
+def _verify(repository: Repository, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
+    content, config = _image(repository, found)
+    statements = list(signed(repository, found.digest, key, found.ignored))
     hear(statements, found)
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
     if len(config.rootfs.diff_ids) != len(content.layers):
         found.problems.append("the manifest has more or fewer layers than the image's configuration")
     sum_up(found, demands.require)
-    _check_tag(there.reference, found, config)
+    _check_tag(repository.reference, found, config)
     if demands.layers:
-        _check_content(there, found, content.layers, config.rootfs.diff_ids)
+        _check_content(repository, found, content.layers, config.rootfs.diff_ids)
     else:
-        _check_sizes(there, found, content.layers)
+        _check_sizes(repository, found, content.layers)
 
 
-def _image(there: Repository, found: Verification) -> tuple[ImageManifest, ImageConfig]:
-    manifest = there.manifest()
+def _image(repository: Repository, found: Verification) -> tuple[ImageManifest, ImageConfig]:
+    manifest = repository.manifest()
     found.digest = manifest.digest
     content = manifest.image()
-    return content, decode(there.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
+    return content, decode(repository.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
 
 
 def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -> None:
@@ -147,10 +147,10 @@ def _check_name(reference: Reference, found: Verification) -> None:
         found.problems.append(f"the repository is {reference.path}, and the certificate is of {found.image}")
 
 
-def _check_sizes(there: Repository, found: Verification, layers: tuple[Descriptor, ...]) -> None:
+def _check_sizes(repository: Repository, found: Verification, layers: tuple[Descriptor, ...]) -> None:
     """Every layer is there with its size."""
     for layer in layers:
-        size = there.size(layer.digest)
+        size = repository.size(layer.digest)
         if size is None:
             found.problems.append(f"the layer {layer.digest[:19]} is not in the registry")
         elif size != layer.size:
@@ -158,12 +158,12 @@ def _check_sizes(there: Repository, found: Verification, layers: tuple[Descripto
 
 
 def _check_content(
-    there: Repository, found: Verification, layers: tuple[Descriptor, ...], diff_ids: tuple[str, ...]
+    repository: Repository, found: Verification, layers: tuple[Descriptor, ...], diff_ids: tuple[str, ...]
 ) -> None:
     """Every layer, read whole, has its digest, and its tar the digest that was certified."""
     for number, layer in enumerate(layers):
         try:
-            unpacks_to = diff_id(there.stream(layer), layer.media_type)
+            unpacks_to = diff_id(repository.stream(layer), layer.media_type)
         except (VerificationFailed, RegistryFailed) as error:
             found.problems.append(error.what)
             continue

@@ -63,20 +63,20 @@ class Verification:
 
 def judged(statements: Iterable[Attached], found: Verification, policy: Policy) -> list[Certificate]:
     """The certificates among the statements, of each device the one that counts. What is malformed is a problem."""
-    several = []
+    certificates = []
     for statement in statements:
         if statement.predicate_type == PREDICATE_TYPE:
             try:
-                several.append(certificate.read(statement.data, policy))
+                certificates.append(certificate.read(statement.data, policy))
             except VerificationFailed as error:
                 found.problems.append(f"a signed certificate is of no use: {error.what}")
-    found.image = several[0].image if several else ""
-    return certificate.worst_of_newest(several)
+    found.image = certificates[0].image if certificates else ""
+    return certificate.worst_of_newest(certificates)
 
 
-def assess(several: Iterable[Certificate], found: Verification) -> None:
+def assess(certificates: Iterable[Certificate], found: Verification) -> None:
     """Write down what each certificate amounts to."""
-    for opened in several:
+    for opened in certificates:
         problems = [what if name == "certificate" else f"{name}: {what}" for name, what in opened.verdict.problems]
         found.certificates.append(Assessment(opened.device, opened.verdict.level, opened.created, problems))
 

@@ -1,13 +1,65 @@
-"""What the commands about published images take."""
+"""The commands about published images: keygen and verify. (publish needs an engine: tests/integration.)"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import click
+import pytest
 
 from assay import certificate, cli
+from tests import published
+from tests.fake_registry import FakeRegistry, serving
+from tests.unit.cli.ran import Ran
+
+
+@pytest.fixture
+def verify(assay_: Callable[..., Ran], tmp_path: Path) -> Iterator[Callable[..., Ran]]:
+    """`assay verify` of an image that is published with its certificate."""
+    (tmp_path / "key.pub").write_bytes(published.key().public.pem())
+    with serving(FakeRegistry()) as fake:
+        published.put(fake.host, published.fresh())
+        reference = str(published.reference(fake.host))
+        yield lambda *options: assay_("verify", reference, "--key", str(tmp_path / "key.pub"), *options)
+
+
+@pytest.mark.parametrize("options", [(), ("--layers",), ("--plain-http", "--max-age", "0", "--require", "E1")])
+def test_an_image_that_holds(verify: Callable[..., Ran], options: tuple[str, ...]) -> None:
+    ran = verify(*options)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0].endswith(json.loads(verify(*options, "--json").out)["digest"])
+    assert lines[1].startswith("  certificate  cpu: E2, made ")
+    assert lines[-1] == f"  holds: {published.name()}, E2"
+
+
+def test_an_image_that_does_not(verify: Callable[..., Ran]) -> None:
+    ran = verify("--require", "E4")
+    assert ran.code == 5
+    assert [line for line in ran.out.splitlines() if line.startswith("  WRONG        ") and "E4" in line]
+    assert "holds" not in ran.out
+    ran.refused(5)
 
 
 def test_the_levels_that_verify_takes_are_those_that_there_are() -> None:
     (require,) = [option for option in cli.cli.commands["verify"].params if option.name == "require"]
     assert isinstance(require.type, click.Choice)
     assert list(require.type.choices) == list(certificate.LEVELS)
+
+
+def test_keygen(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_PASSWORD", "a password")
+    ran = assay_("keygen", "--out", "mine")
+    assert ran.code == 0
+    assert ran.out == "mine.key: keep it, and its password, to yourself\nmine.pub: give it out\n"
+    assert Path("mine.key").stat().st_mode & 0o77 == 0
+
+
+def test_without_a_password_and_a_terminal_there_is_no_key(
+    assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASSAY_PASSWORD", raising=False)
+    assay_("keygen").refused(2, "the key's password is wanted, and this is no terminal", "Set ASSAY_PASSWORD")
+    assert not Path("assay.key").exists()
