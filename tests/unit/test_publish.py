@@ -15,14 +15,15 @@ import msgspec
 import pytest
 
 from assay import catalog, planning, publish, scripts
-from assay.certificate import Suites
+from assay.certificate import Suite, Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import RegistryFailed, UsageError, VerificationFailed
 from assay.images import Built, write_images
 from assay.publish import Candidate
+from tests.conftest import ROOT
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import Image, fresh, image, key, name
-from tests.published import suite as suite_of_it
+from tests.published import suite as suite_then
 
 HOME = f"team/{name()}"
 
@@ -93,6 +94,12 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     facts["inputs"] = planning.inputs(cat, cat.get(name()))
     certify(tmp_path, made.certificate)
     return tmp_path
+
+
+def suite_of_it() -> Suite:
+    """The suite of the certificate, as one that looks at all that this checkout's images promise."""
+    then, now = suite_then(), Suites.read(ROOT).current
+    return msgspec.structs.replace(then, levels=msgspec.structs.replace(then.levels, promises=now.levels.promises))
 
 
 def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
