@@ -13,8 +13,7 @@ from assay.catalog import write_images
 from assay.certificate import Suites
 from assay.errors import UsageError
 from tests.published import Image, name
-from tests.published import suite as suite_of_it
-from tests.unit.publish.known import certify, chosen, refused
+from tests.unit.publish.known import certify, chosen, refused, suite_of_it
 
 
 def test_a_certified_image_may(checkout: Path, made: Image) -> None:
