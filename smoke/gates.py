@@ -29,8 +29,9 @@ def faults() -> set[str]:
 
 
 def digest(folder: Path = FOLDER) -> str:
-    """SHA-256 over both files, in hex: for each, by name, name + NUL + content + NUL."""
+    """SHA-256 over both files, in hex: for each, by name, name + NUL + length + NUL + content."""
     found = hashlib.sha256()
     for name in FILES:
-        found.update(name.encode() + b"\0" + (folder / name).read_bytes() + b"\0")
+        content = (folder / name).read_bytes()
+        found.update(name.encode() + b"\0%d\0" % len(content) + content)
     return found.hexdigest()

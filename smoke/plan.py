@@ -18,6 +18,8 @@ BAKED = Path("/opt/assay/plan.json")
 DEVICES = ("cpu", "gpu")
 FRAMEWORKS = Path(__file__).resolve().parent / "frameworks"
 LONGEST = 3600
+# Lines that no list of what may be written on standard error can have: a pattern that takes one takes too much.
+NEVER_LISTED = ("Traceback (most recent call last):", "RuntimeError: out of order", "3 words here", "?")
 
 
 class PlanError(Exception):
@@ -196,7 +198,8 @@ def _patterns(value: Any) -> tuple[str, ...]:
     patterns = _names(value, "stderr")
     try:
         for one in patterns:
-            re.compile(one)
+            if any(re.fullmatch(one, line) for line in NEVER_LISTED):
+                raise PlanError(f"one of stderr, {one!r}, takes whatever is written", "Write what the line says.")
     except (re.error, RecursionError) as why:
         raise PlanError(f"one of stderr is {one!r}: {why}", "Write it as a regular expression.") from None
     return patterns

@@ -30,10 +30,11 @@ def files(root: Path, framework: str) -> list[str]:
 
 
 def digest(root: Path, framework: str) -> str:
-    """SHA-256 over those files: for each, in order, path + NUL + content + NUL."""
+    """SHA-256 over those files: for each, in order, path + NUL + length + NUL + content."""
     found = hashlib.sha256()
     for name in files(root, framework):
-        found.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
+        content = (root / name).read_bytes()
+        found.update(name.encode() + b"\0%d\0" % len(content) + content)
     return found.hexdigest()
 
 

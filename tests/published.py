@@ -60,6 +60,7 @@ def labels(version: str) -> dict[str, str]:
         "workloads": ",".join(plan()["workloads"]),
         "backends": ",".join(plan()["framework"].get("backends", ())),
         "plan": plan_digest(plan()),
+        "suite": evidence()["predicate"]["suite"]["digest"]["sha256"],
     }
     promised = {name: told[name] for name in suite().levels.promises if name in told}
     return {

@@ -26,6 +26,7 @@ from assay.catalog import Built, Catalog, Drift, Image, write_images
 from assay.catalog.built import repository, short, tag
 from assay.catalog.drift import drift_label, drift_of
 from assay.catalog.inputs import ENVIRONMENT, has_environment, last_dockerfile
+from assay.catalog.plan import SUITE_LABEL
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
@@ -74,9 +75,8 @@ def build_image(run: Run, image: Image) -> Built:
         return before
     run.view.start(image.name)
     started = time.monotonic()
-    suite = suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
     digest = _build(run, image, parent, name)
-    built = _facts(run.engine, name, key, suite, digest, time.monotonic() - started)
+    built = _facts(run.engine, name, key, _suite(run, image), digest, time.monotonic() - started)
     check_built(run.catalog.root, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
     with run.lock:
@@ -185,6 +185,7 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
         args["PLAN"] = catalog.plan_text(image)
     made = _rootfs(run, image, image.name) if image.suite else None
     drift = {image.name: made.drift} if made and made.drift else {}
+    suite = _suite(run, image)
     return BuildRequest(
         tag=name,
         dockerfile=image.dockerfile,
@@ -196,9 +197,14 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
             "uv": str(uv_folder(lambda text: run.view.phase(image.name, text))),
         },
         secrets=network.secrets(temporary),
-        labels={**catalog.labels(image), **drift_label(drift)},
+        labels={**catalog.labels(image), **({SUITE_LABEL: suite} if suite else {}), **drift_label(drift)},
         no_cache=run.options.no_cache,
     )
+
+
+def _suite(run: Run, image: Image) -> str | None:
+    """The digest of the suite that goes into an image; None where none does."""
+    return suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
 
 
 def _base_context(tar: Path, folder: Path) -> Path:

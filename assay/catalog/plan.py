@@ -8,6 +8,9 @@ from assay.catalog.image import Image
 from assay.certificate import plan_digest
 from assay.errors import UsageError
 
+# Which suite is in an image, by its digest: a certificate by another suite is not one of that image.
+SUITE_LABEL = "assay.suite"
+
 
 def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     """Return what the smoke suite is to do in this image: the border between the host and the image (schema 1)."""

@@ -6,16 +6,17 @@ from assay.catalog.built import Built
 from assay.catalog.drift import drift_inputs
 from assay.catalog.image import Catalog, Image
 from assay.catalog.inputs import inputs
-from assay.catalog.plan import labels, plan
+from assay.catalog.plan import SUITE_LABEL, labels, plan
 from assay.certificate import LONGEST_LIFE, Configuration, Policy, Suites
 
 
 def policy(catalog: Catalog, image: Image, built: Built, suites: Suites, device: str) -> Policy:
     """Return the policy for one image and device: of that build, its plan, its suite, its inputs."""
+    promised = {**labels(image), **({SUITE_LABEL: built.suite} if built.suite else {})}
     return Policy(
         suites,
         digest=built.digest,
-        configuration=Configuration(built.config, built.diff_ids, "linux/amd64", labels(image)),
+        configuration=Configuration(built.config, built.diff_ids, "linux/amd64", promised),
         plan=plan(image, device),
         inputs={**inputs(catalog, image), **drift_inputs(built.drift)},
         max_age_days=LONGEST_LIFE,

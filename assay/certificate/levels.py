@@ -79,7 +79,7 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: int
     levels: tuple[Step, ...]
     workloads: dict[str, bool]
-    promises: tuple[Literal["labels", "framework", "backends", "workloads", "plan"], ...]
+    promises: tuple[Literal["labels", "framework", "backends", "workloads", "plan", "suite"], ...]
     values: dict[str, Range]
     metrics: dict[str, dict[str, str]]
     results: tuple[Row, ...]

@@ -201,7 +201,7 @@ def of_the_promises(opened: Opened) -> Iterator[str]:
     plan, suite, config = opened.plan, opened.suite, opened.policy.configuration
     if plan is None or suite is None or config is None:
         return
-    told = _told(plan, opened.report.plan)
+    told = _told(plan, opened.report)
     for name in told:
         there = config.labels.get(LABEL + name, "")
         if name not in suite.levels.promises:
@@ -209,7 +209,7 @@ def of_the_promises(opened: Opened) -> Iterator[str]:
             if there:
                 yield f"the image's label promises its {name}, and it is of an earlier suite, which does not look"
         elif there != told[name]:
-            yield f"its plan has {name} {told[name][:60]!r}, and the image's label has {there[:60]!r}"
+            yield f"its {name} is {told[name][:60]!r}, and by the image's label it is {there[:60]!r}"
     if "labels" in suite.levels.promises:
         labels = {
             name.removeprefix(LABEL): value
@@ -247,11 +247,12 @@ ORIGIN: tuple[OriginRule, ...] = (
 )
 
 
-def _told(plan: Plan, raw: Mapping[str, Any]) -> dict[str, str]:
-    """What a plan says of itself in the words of the labels."""
+def _told(plan: Plan, report: Report) -> dict[str, str]:
+    """What a report says of its plan and of its suite, in the words of the labels."""
     return {
         "framework": plan.framework.name,
         "backends": ",".join(plan.framework.backends),
         "workloads": ",".join(plan.workloads),
-        "plan": plan_digest(raw),
+        "plan": plan_digest(report.plan),
+        "suite": report.suite.sha256,
     }

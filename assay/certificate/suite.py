@@ -108,7 +108,7 @@ class Suites:
 
 
 def gates_digest(folder: Path) -> str:
-    """SHA-256 over what decides, gates and levels, as a suite's digest is made: name + NUL + content + NUL each."""
+    """SHA-256 over what decides, gates and levels, as a suite's digest is made: name, length and content."""
     return _hash({name: folder / name for name in GATES})
 
 
@@ -146,7 +146,8 @@ def _levels(path: Path) -> Levels:
 def _hash(files: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for name in sorted(files):
-        digest.update(name.encode() + b"\0" + files[name].read_bytes() + b"\0")
+        content = files[name].read_bytes()
+        digest.update(name.encode() + b"\0%d\0" % len(content) + content)
     return digest.hexdigest()
 
 

@@ -30,13 +30,14 @@ def carried(folder: Path, framework: str) -> list[Path]:
 
 
 def digest(folder: Path, framework: str) -> str:
-    """SHA-256 over the files that a certificate depends on: for each, path + NUL + content + NUL."""
+    """SHA-256 over the files that a certificate depends on: for each, path + NUL + length + NUL + content."""
     outside = _table(folder).outside
     found = hashlib.sha256()
     for path in carried(folder, framework):
         name = path.relative_to(folder).as_posix()
         if not any(name == one or name.startswith(f"{one}/") for one in outside):
-            found.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+            content = path.read_bytes()
+            found.update(name.encode() + b"\0%d\0" % len(content) + content)
     return found.hexdigest()
 
 

@@ -4,8 +4,10 @@ suite's own, and what is really used."""
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
+import py_compile
 import re
 import shutil
 import subprocess
@@ -244,12 +246,15 @@ def installed(tmp_path: Path) -> Path:
     (tmp_path / "opt/env/bin/python").symlink_to(sys.executable)
     (tmp_path / "run").mkdir()
     for name, target in (("smoke", SUITE), ("common", ROOT / "images/common")):
-        (tmp_path / "run" / name).symlink_to(target)
+        shutil.copytree(target, tmp_path / "run" / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
-def install(installed: Path, framework: str) -> subprocess.CompletedProcess[str]:
-    plan = json.dumps({"schema": 1, "framework": {"name": framework, "module": framework}})
+def install(
+    installed: Path, framework: str, packages: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    about = {"name": framework, "module": framework}
+    plan = json.dumps({"schema": 1, "framework": about, "packages": packages or {}}, separators=(",", ":"))
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "PLAN": plan}
     return subprocess.run(
         ["sh", str(installed / "install")], env=environment, capture_output=True, text=True, check=False
@@ -270,6 +275,37 @@ def test_an_image_carries_its_own_framework_alone(installed: Path, framework: st
     assert suite.digest(put_in, framework) == suite.digest(SUITE, framework)
     assert {path.stat().st_mode & 0o777 for path in put_in.rglob("*.py")} == {0o644}
     assert json.loads((installed / "opt/assay/coverage.json").read_text())["schema"] == 1
+
+
+PLANTED = "import pathlib; pathlib.Path({mark!r}).touch(); raise SystemExit('planted')"
+
+
+def planted(path: Path, mark: Path) -> None:
+    """Byte code beside a source, which Python takes for the source's without looking at it."""
+    code = path.parent / "mark.py"
+    code.write_text(PLANTED.format(mark=str(mark)))
+    target = importlib.util.cache_from_source(str(path))
+    py_compile.compile(str(code), cfile=target, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    code.unlink()
+
+
+def test_byte_code_that_lies_in_the_checkout_is_neither_run_nor_carried(installed: Path, tmp_path: Path) -> None:
+    """No digest covers it, and git shows it to nobody."""
+    (package,) = (installed / "run/common/beside").glob("assay-jax/jax_plugins")
+    for module in (installed / "run/smoke/suite.py", installed / "run/smoke/__init__.py", package / "gone.py"):
+        planted(module, tmp_path / "planted")
+    site = tmp_path / "site"
+    script = (installed / "install").read_text()
+    start, end = "site=$(", ")\n"
+    head, _, rest = script.partition(start)
+    (installed / "install").write_text(f"{head}site={site}\n{rest.partition(end)[2]}")
+    done = install(installed, "jax", packages={"assay-jax": "1"})
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "planted").exists()
+    carried = [path.name for path in site.rglob("*") if path.is_file()]
+    assert "__init__.py" in carried
+    assert "METADATA" in carried
+    assert not [name for name in carried if name.startswith("gone")]
 
 
 def test_a_framework_that_the_suite_has_no_file_of(installed: Path) -> None:

@@ -73,6 +73,7 @@ class Base:
             "backends": ",".join(plan["framework"].get("backends", ())),
             "workloads": ",".join(plan["workloads"]),
             "plan": plan_digest(plan),
+            "suite": self.opened.report.suite.sha256,
         }
         promised = {name: told[name] for name in self.opened.suite.levels.promises if name in told}
         labels = {f"assay.{name}": value for name, value in {**plan["labels"], **promised}.items()}
@@ -333,11 +334,16 @@ def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
     yield one("a layer less", (*facts, "diffIDs"), lambda ids: ids[:-1])
     yield one("another platform", (*facts, "platform"), value("linux/arm64"))
     yield one("other inputs", (*facts, "inputs"), updated(**{"images/x": zeros}), base.of_the_checkout)
-    for promise in {"framework", "backends", "workloads", "plan"} - set(suite.levels.promises):
+    for promise in {"framework", "backends", "workloads", "plan", "suite"} - set(suite.levels.promises):
         assert base.published.configuration is not None
         labels = {**base.published.configuration.labels, f"assay.{promise}": "all"}
         newer = replace(base.published, configuration=replace(base.published.configuration, labels=labels))
         yield Edit("certificate: of a later suite's image", promise, base.statement, newer)
+    if "suite" in suite.levels.promises:
+        assert base.published.configuration is not None
+        labels = {**base.published.configuration.labels, "assay.suite": zeros}
+        other = replace(base.published, configuration=replace(base.published.configuration, labels=labels))
+        yield Edit("certificate: of an image with another suite", "suite", base.statement, other)
     later = replace(base.of_the_checkout, suites=Suites(msgspec.structs.replace(suite, digests={}), (suite,)))
     yield Edit("certificate: of an earlier suite", "suite", base.statement, later)
 

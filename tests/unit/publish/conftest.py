@@ -26,7 +26,7 @@ def checkout(root: Path, tmp_path: Path, made: Image) -> Path:
     facts = made.certificate["predicate"]["image"]
     built = Built(
         key="k",
-        suite="s" * 64,
+        suite=made.certificate["predicate"]["suite"]["digest"]["sha256"],
         digest=made.digest,
         config=manifest.config.digest,
         diff_ids=tuple(facts["diffIDs"]),

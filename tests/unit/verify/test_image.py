@@ -45,6 +45,9 @@ def test_a_certificate_of_another_image_of_ours(fake: FakeRegistry) -> None:
 
     put(fake.host, edited(change))
     assert f"the repository is {REPOSITORY}, and the certificate is of another" in problems(fake)
+
+
+def test_a_certificate_whose_report_is_of_another_image(fake: FakeRegistry) -> None:
     put(fake.host, edited(lambda one: one["predicate"]["plan"].update(image="another")))
     assert f"it is about {name()!r}, and its report is of 'another'" in problems(fake)
 
