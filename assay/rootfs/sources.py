@@ -35,7 +35,6 @@ class Archive:
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    mirror: tuple[str, ...] = ()
     snapshot: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
 
@@ -43,12 +42,19 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def mirror(image: Image) -> Archive:
     """Return the archive of today.
 
-    That is what ``ASSAY_DEBIAN_SOURCES`` says; else the host's own mirror, where the host is a Debian; else Debian's.
+    That is what ``ASSAY_DEBIAN_SOURCES`` says, else the host's own mirror. Raises `UsageError` where the host's apt
+    names no mirror of Debian, as on another distribution.
     """
     chosen = os.environ.get(SOURCES)
     if chosen:
         return Archive(f"the archive of {SOURCES}", _chosen(Path(chosen), image))
-    return Archive("the mirror", _of_host(image) or _filled(_read(_OURS).mirror, image))
+    lines = _of_host(image)
+    if not lines:
+        raise UsageError(
+            f"this host's apt names no mirror of Debian, and {image.name} is made of Debian's packages",
+            f"Write lines for {image.suite} as in apt's sources.list into a file, and name it in {SOURCES}.",
+        )
+    return Archive("the mirror", lines)
 
 
 def snapshot(image: Image, resolved: datetime | None) -> Archive | None:
@@ -112,7 +118,7 @@ def _read(path: Path) -> _Table:
             f"{ARCHIVES}: {path} cannot be read: {error}",
             "Give it lists `snapshot` and `old` of apt's lines, or `none`.",
         ) from None
-    for line in (*table.mirror, *table.snapshot, *table.old):
+    for line in (*table.snapshot, *table.old):
         if not apt.LINE.fullmatch(line):
             raise UsageError(f"{ARCHIVES}: {path}: {line[:80]!r} is no line of a sources.list", "Write deb ADDRESS …")
     return table

@@ -52,12 +52,16 @@ def test_build_tools_ask_for_their_components_and_sources(tools: catalog.Image, 
     assert len(lines) == 6
 
 
-def test_a_host_that_is_no_debian_has_debians_mirror(
-    image: catalog.Image, bookworm: None, monkeypatch: pytest.MonkeyPatch
+def test_a_host_that_is_no_debian_is_asked_for_a_mirror(
+    image: catalog.Image, bookworm: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(apt, "host_codename", lambda: "noble")
-    lines = sources.mirror(image).lines
-    assert [line.split()[-2] for line in lines] == ["trixie", "trixie-updates", "trixie-security"]
+    with pytest.raises(UsageError, match="names no mirror of Debian") as caught:
+        sources.mirror(image)
+    assert "ASSAY_DEBIAN_SOURCES" in str(caught.value)
+    (tmp_path / "list").write_text("deb http://b.example/debian trixie main\n")
+    monkeypatch.setenv("ASSAY_DEBIAN_SOURCES", str(tmp_path / "list"))
+    assert sources.mirror(image).lines == ("deb http://b.example/debian trixie main",)
 
 
 def test_the_public_archives(image: catalog.Image, tools: catalog.Image, bookworm: None) -> None:
