@@ -151,7 +151,7 @@ def test_a_packed_image_is_unpacked_again_when_it_is_run(running: engine.Engine,
 
 def snapshots(running: engine.Engine) -> int:
     """How many layers are unpacked."""
-    asked = running._ctr("snapshots", "ls")
+    asked = running.ctr("snapshots", "ls")
     assert asked.returncode == 0, asked.stderr
     return asked.stdout.count("Committed")
 
