@@ -75,7 +75,7 @@ def test_a_gpu_that_is_not_there_fails(newcomer: Newcomer, running: engine.Engin
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("exit 0", "wrote no report"),
+        ("exit 0", "left no report.json"),
         ('echo \'{"schema": 1, "suite"\' > "$4"', "malformed"),
         ('echo \'{"schema": 99}\' > "$4"', "schema 99"),
         ("echo something went wrong >&2; exit 7", "exit code 7"),
