@@ -267,12 +267,19 @@ def test_content_gets_the_time_that_it_takes(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_connections_are_used_again() -> None:
-    answers = b"HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\n{}"
+    answer = b"HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\n{}"
 
     def peer(connection: socket.socket) -> None:
-        connection.sendall(answers)
-        while connection.recv(2**16):
-            connection.sendall(answers)
+        """Answers each request once it is there whole, in however many pieces it comes."""
+        said = b"\r\n\r\n"  # the first one's head is read already
+        while True:
+            while said.count(b"\r\n\r\n{}") < 1:
+                piece = connection.recv(2**16)
+                if not piece:
+                    return
+                said += piece
+            said = b""
+            connection.sendall(answer)
 
     with served(peer) as server, repository(server) as there:
         for _ in range(5):
