@@ -273,7 +273,7 @@ def test_connections_are_used_again() -> None:
         """Answers each request once it is there whole, in however many pieces it comes."""
         said = b"\r\n\r\n"  # the first one's head is read already
         while True:
-            while said.count(b"\r\n\r\n{}") < 1:
+            while b"\r\n\r\n{}" not in said:
                 piece = connection.recv(2**16)
                 if not piece:
                     return
