@@ -182,7 +182,8 @@ def test_an_uncertified_image_is_refused(certified: Newcomer, registry: Registry
     path = checkout / "build/certificates/newcomer/cpu.json"
     data = json.loads(path.read_text())
     data["subject"][0]["digest"]["sha256"] = "0" * 64
-    for text, said in ((json.dumps(data), "it is about another image"), ("{", "cannot be read"), (None, "has no certificate")):
+    moved = (json.dumps(data), "it is about another image")
+    for text, said in (moved, ("{", "cannot be read"), (None, "has no certificate")):
         path.unlink()
         if text:
             path.write_text(text)
