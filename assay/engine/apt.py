@@ -125,6 +125,7 @@ class PrivateApt:
                 raise failure
             tell(f"{failure.what}; asking again in {pause:.0f} s")
             time.sleep(pause)
+            tell("asking again")  # or not, where whoever listens ends it here
 
     def _require_answer(self) -> None:
         """Ask for one small file first: apt tries every file of a silent server for its own ten seconds."""

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,13 +35,23 @@ MOST_NAMED = 20
 @dataclass(frozen=True)
 class How:
     """How to get a root file system: ``fresh`` takes no kept copy, ``locked`` takes no drift, ``refresh`` asks the
-    archives even if a drifted copy is from today. ``stop`` ends the wait for another command.
+    archives even if a drifted copy is from today. ``stop`` ends the work at its next step: `CancelledError`.
     """
 
     fresh: bool = False
     locked: bool = False
     refresh: bool = False
     stop: threading.Event | None = None
+
+    def stoppable(self, on_step: Tell) -> Tell:
+        """Return ``on_step`` for work that can be stopped: a step that would be told then is not begun."""
+
+        def step(text: str) -> None:
+            if self.stop is not None and self.stop.is_set():
+                raise CancelledError
+            on_step(text)
+
+        return step
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ def rootfs(image: Image, on_step: Tell, how: How | None = None) -> Rootfs:
     one has other content under a locked version, and, if ``locked``, where it would drift.
     """
     how = how or How()
+    on_step = how.stoppable(on_step)
     lock = _lock_of(image)
     kept = kept_copy(lock.rootfs)
     with files.alone(kept, f"another command that makes {image.name}", on_step, how.stop):

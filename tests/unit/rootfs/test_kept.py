@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ class World:
         self, image: catalog.Image, pins: Mapping[str, str], archive: Archive, work: Path, on_step: Any
     ) -> tuple[Path, tuple[Package, ...]]:
         self.bootstrapped.append((archive.name, dict(pins)))
+        on_step("extracting archives...")
         has = self.archives[archive.name]
         assert not isinstance(has, IndexFailed)
         (work / "rootfs.tar").write_bytes(self.tars[has])
@@ -92,10 +95,32 @@ def test_a_base_is_made_once_and_kept(image: catalog.Image, world: World) -> Non
         assert made == rootfs.Rootfs(kept_copy(ROOTFS))
         assert made.tar.read_bytes() == TAR
     assert world.bootstrapped == [(MIRROR.name, {package.name: package.version for package in LOCKED})]
-    assert said == ["asking the mirror", "bootstrapping from the mirror", "kept copy of the root file system"]
+    assert said == [
+        "asking the mirror",
+        "bootstrapping from the mirror",
+        "extracting archives...",
+        "kept copy of the root file system",
+    ]
     rootfs.rootfs(image, ignore, How(fresh=True))
     assert len(world.bootstrapped) == 2
     assert in_cache() == [f"{ROOTFS}.tar"]
+
+
+@pytest.mark.parametrize(("at", "asked"), [("asking the mirror", 1), ("bootstrapping", 1)])
+def test_who_is_stopped_begins_nothing_more(image: catalog.Image, world: World, at: str, asked: int) -> None:
+    """As by Ctrl-C, which ends apt too: its failure is then no reason to go on with another archive."""
+    stop = threading.Event()
+
+    def on_step(text: str) -> None:
+        if text.startswith(at):
+            stop.set()
+
+    if at != "bootstrapping":
+        world.archives = {MIRROR.name: HALF, SNAPSHOT: LOCKED, OLD: LOCKED}
+    with pytest.raises(CancelledError):
+        rootfs.rootfs(image, on_step, How(stop=stop))
+    assert len(world.asked) == asked
+    assert in_cache() == []
 
 
 def test_a_damaged_kept_copy_is_made_anew(image: catalog.Image, world: World) -> None:
