@@ -31,7 +31,8 @@ def check_room(engine: Engine, order: Iterable[Image], built: Mapping[str, Built
     if free < needed:
         raise BuildFailed(
             f"{needed / 1e9:.0f} GB are needed below {root} and {free / 1e9:.0f} GB are free",
-            "Make room (`assay engine prune` drops the build cache), or build fewer images at a time.",
+            "Make room (`assay engine prune` drops the build cache), or build fewer images at a time"
+            + ("." if pack else ", or with --pack, as `make build-all` does: it takes half the room."),
         )
 
 

@@ -5,6 +5,7 @@ Nothing here follows a redirect, and nothing here logs in.
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -173,4 +174,6 @@ def _cause(error: BaseException) -> str:
     while error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
     reason = getattr(error, "reason", None)
-    return str(reason or error) or type(error).__name__
+    # urllib3 begins with the connection as an object: HTTPSConnection(host='a', port=443): Failed to …
+    text = re.sub(r"^\w+\(host=[^)]*\): ", "", str(reason or error))
+    return text or type(error).__name__

@@ -51,7 +51,20 @@ def test_failures_that_stay_end_within_bounds(fake: FakeRegistry, status: int) -
 def test_no_registry_at_all() -> None:
     with (
         Repository(Reference.parse("127.0.0.1:9/app"), pause=0.001) as there,
-        pytest.raises(RegistryFailed, match="does not answer"),
+        pytest.raises(RegistryFailed, match="does not answer") as caught,
+    ):
+        there.manifest()
+    assert "(host=" not in caught.value.what, "an object is no reason"
+
+
+def test_a_name_that_is_nowhere_is_said_without_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    with (
+        Repository(Reference.parse("registry.test/app"), pause=0.001) as there,
+        pytest.raises(RegistryFailed, match=r"^registry\.test does not answer: Failed to resolve 'registry\.test'"),
     ):
         there.manifest()
 
