@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from assay.catalog.drift import Drift
-from assay.catalog.image import Catalog
+from assay.catalog.image import Catalog, Image
 from assay.errors import UsageError
 from assay.host import files
 
@@ -63,6 +63,20 @@ def write_images(root: Path, built: Mapping[str, Built]) -> None:
 def drifts(built: Mapping[str, Built]) -> dict[str, Drift]:
     """Return everything that drifted, by name, each once, whichever images stand on it."""
     return {name: drift for image in built.values() for name, drift in image.drift.items()}
+
+
+def select_built(catalog: Catalog, names: Iterable[str], built: Mapping[str, Built]) -> tuple[Image, ...]:
+    """Return the images of these names, built or not; all framework images that are built where there are no names.
+
+    Raises `UsageError` where none is.
+    """
+    names = tuple(names)
+    chosen = catalog.select(names)
+    if not names:
+        chosen = tuple(image for image in chosen if image.name in built)
+    if not chosen:
+        raise UsageError("no image is built", "Run `assay build` first.")
+    return chosen
 
 
 def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from assay.errors import VerificationFailed
 
 LEEWAY = datetime.timedelta(hours=1)  # by which clocks may differ
 LABEL = "assay."
-TODO = "Have the image certified again, or take the certificate from where it is published."
+REMEDY = "Have the image certified again, or take the certificate from where it is published."
 
 # As images are named in a repository, and their digests written.
 _NAME = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", re.ASCII)
@@ -119,7 +119,7 @@ def about_of(statement: Mapping[str, Any]) -> About:
     try:
         return msgspec.convert(statement, type=About)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise VerificationFailed(f"the certificate is malformed: {error}", TODO) from None
+        raise VerificationFailed(f"the certificate is malformed: {error}", REMEDY) from None
 
 
 def moment_of(text: str) -> datetime.datetime | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assay import catalog, certificate
 from assay.catalog import Built, Catalog, Image, read_images
-from assay.catalog.built import repository, tag
+from assay.catalog.built import repository, select_built, tag
 from assay.catalog.drift import drift_inputs
 from assay.certificate import Policy, Suites
 from assay.certify.container import run_suite
@@ -29,11 +29,7 @@ def certify(
 ) -> list[Outcome]:
     """Certify the named images (none: all that are built), one after the other."""
     built = read_images(cat.root).images
-    chosen = cat.select(names)
-    if not names:
-        chosen = tuple(image for image in chosen if image.name in built)
-    if not chosen:
-        raise UsageError("no image is built", "Run `assay build` first.")
+    chosen = select_built(cat, names, built)
     suites = Suites.read(cat.root)
     outcomes = []
     for image in chosen:

@@ -14,7 +14,7 @@ import msgspec
 from assay import certificate
 from assay.catalog.drift import DRIFT_INPUT
 from assay.certificate import Certificate, Policy, Suite, Suites
-from assay.certificate.origin import TODO, about_of
+from assay.certificate.origin import REMEDY, about_of
 from assay.errors import UsageError, VerificationFailed
 
 BEGIN = "<!-- certificates: made by `assay table --write` -->"
@@ -144,7 +144,7 @@ def _row(image: str, several: list[Certificate], until: str) -> Row:
         stack = msgspec.convert(several[0].report.stack, type=_Stack)
         labels = msgspec.convert(several[0].report.plan, type=_Plan).labels
     except (msgspec.ValidationError, RecursionError) as error:
-        raise VerificationFailed(f"the certificate of {image} is malformed: {error}", TODO) from None
+        raise VerificationFailed(f"the certificate of {image} is malformed: {error}", REMEDY) from None
     return Row(
         image=f"`{image}`",
         framework=stack.framework,

@@ -9,6 +9,7 @@ from typing import Any
 
 from assay import catalog, certificate
 from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.built import select_built
 from assay.catalog.drift import require_exact
 from assay.certificate import Certificate, Suites
 from assay.errors import BuildFailed, UsageError, VerificationFailed
@@ -48,11 +49,7 @@ class Refused:
 def candidates(cat: Catalog, suites: Suites, names: Iterable[str]) -> tuple[list[Candidate], list[Refused]]:
     """Which of the named images (none: of all that are built) may be published, and which may not. Asks no engine."""
     built = read_images(cat.root).images
-    chosen = cat.select(names)
-    if not names:
-        chosen = tuple(image for image in chosen if image.name in built)
-    if not chosen:
-        raise UsageError("no image is built", "Run `assay build` and `assay smoke` first.")
+    chosen = select_built(cat, names, built)
     good: list[Candidate] = []
     refused: list[Refused] = []
     for image in chosen:

@@ -15,6 +15,8 @@ from assay.registry.content import Descriptor, altered, digest_of
 from assay.registry.session import Session
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
+# Python makes no number of thousands of digits.
+_LENGTH = re.compile(r"[0-9]{1,19}")
 
 
 class Blobs(Session):
@@ -28,8 +30,8 @@ class Blobs(Session):
         if response.status_code == 404:
             return None
         self._require(response, 200)
-        length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else -1
+        length = _LENGTH.fullmatch(response.headers.get("Content-Length", ""))
+        return int(length[0]) if length else -1
 
     def blob(self, descriptor: Descriptor, limit: int) -> bytes:
         """A small blob, whole; `VerificationFailed` unless it is what its descriptor says."""

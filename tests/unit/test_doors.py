@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +125,17 @@ def test_a_packages_face_has_no_logic(root: Path) -> None:
         ]
         assert not others, f"{shown}: {others}"
         assert len(text.splitlines()) <= 25, shown
+
+
+def test_what_make_and_nox_end_with(root: Path, tmp_path: Path) -> None:
+    """The README says it: whatever the code of the command was, make ends with 2 and nox with 1."""
+    for name in ("Makefile", "noxfile.py", "pyproject.toml", "requirements-dev.lock"):
+        shutil.copy(root / name, tmp_path)
+    (tmp_path / "images").mkdir()
+    command = tmp_path / ".venv/bin/assay"
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\nexit 5\n")
+    command.chmod(0o755)
+    (tmp_path / ".venv/.ready").touch()
+    for argv, code in ((["make", "smoke"], 2), ([sys.executable, "-m", "nox", "-s", "smoke"], 1)):
+        assert subprocess.run(argv, cwd=tmp_path, capture_output=True, check=False).returncode == code, argv

@@ -24,6 +24,14 @@ def test_a_blob_goes_there_and_comes_back(fake: FakeRegistry) -> None:
         assert there.size(digest_of(b"")) is None
 
 
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "1e3", "x"])
+def test_a_size_that_is_no_number_is_no_size(fake: FakeRegistry, length: str) -> None:
+    """Nor is one of thousands of digits, of which Python makes no number."""
+    fake.always("HEAD", "/blobs/", Answer(200, {"Content_Length": length}))
+    with repository(fake) as there:
+        assert there.size(DIGEST) == -1
+
+
 def test_what_is_there_is_not_sent_again(fake: FakeRegistry) -> None:
     with repository(fake) as there:
         send(there)
