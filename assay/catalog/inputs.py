@@ -17,10 +17,10 @@ from assay.host import files
 
 # The stage of a framework's Dockerfile that holds what is installed, without the suite.
 ENVIRONMENT = "environment"
-# The files of images/common that install; the others go into the image.
-INSTALLERS = ("install-lock", "byte-compile")
-WHEEL_INSTALLER = "install-wheels"
-SOURCE_INSTALLERS = ("split-lock", "install-sources")
+# The files of images/common/install that make an environment; suite.sh there makes the last stage.
+INSTALLERS = ("env.sh", "lock.sh", "byte_compile.py")
+WHEEL_INSTALLER = "wheels.sh"
+SOURCE_INSTALLERS = ("split_lock.py", "sources.sh")
 # What a lock was resolved from decides nothing, as the lock does; nor does what is for people.
 _NO_INPUTS = ("image.toml", "requirements.in", "README.md")
 
@@ -53,7 +53,7 @@ def environment_files(catalog: Catalog, image: Image) -> list[Path]:
         paths += _tree(image.folder)
         installers = [*INSTALLERS, *((WHEEL_INSTALLER,) if image.built else ())]
         installers += SOURCE_INSTALLERS if image.sources else ()
-        paths += [catalog.root / IMAGES / "common" / name for name in installers]
+        paths += [catalog.root / IMAGES / "common/install" / name for name in installers]
     return paths
 
 

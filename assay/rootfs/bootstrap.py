@@ -118,7 +118,7 @@ def _extras(tools: Tools, pins: Mapping[str, str], work: Path) -> list[str]:
 
 def _byte_code(image: Image) -> str:
     """Compile Python's modules anew where Python is older than 3.11: what its maintainer script compiles varies."""
-    script = image.folder.parents[image.name.count("/")] / "common" / "byte-compile"
+    script = image.folder.parents[image.name.count("/")] / "common/install/byte_compile.py"
     return (
         'cd $1; if chroot . /usr/bin/python3 -c "import sys; sys.exit(sys.version_info >= (3, 11))"; then '
         "for folder in usr/lib/python3*; do "

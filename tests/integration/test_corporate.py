@@ -157,7 +157,7 @@ def test_a_build_goes_through_the_private_index_and_leaves_no_trace_of_it(
 def new_steps(checkout: Path) -> None:
     """Give the newcomer steps that no cache has, so that they run behind the private index."""
     text = (checkout / "images/Dockerfile").read_text().partition("FROM environment\n")[0]
-    text = text.replace("sh /run/common/install-lock", f": {time.time_ns()}; sh /run/common/install-lock")
+    text = text.replace("sh /run/common/install/lock.sh", f": {time.time_ns()}; sh /run/common/install/lock.sh")
     (checkout / "images/newcomer/Dockerfile").write_text(text)
 
 

@@ -87,7 +87,7 @@ def test_a_suite_that_misbehaves_is_an_error_and_never_a_pass(
     script: str, said: str, newcomer: Newcomer, running: engine.Engine, tmp_path: Path
 ) -> None:
     checkout = copy_of_newcomer(newcomer, tmp_path)
-    (checkout / "images/common/smoke").write_text(f"#!/bin/sh\n{script}\n")
+    (checkout / "images/common/bin/smoke").write_text(f"#!/bin/sh\n{script}\n")
     assert assay(checkout, "build", "newcomer").returncode == 0
     done = assay(checkout, "smoke", "newcomer", "--json")
     assert done.returncode == 1

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-(SCRIPT,) = (Path(__file__).parents[2] / "images").glob("*/make-wheel")
+(SCRIPT,) = (Path(__file__).parents[2] / "images").glob("*/make_wheel.py")
 FILES = {"torchy/__init__.py": b"", "torchy.libs/liba.so.1": b"code", "torchy-1.data/scripts/torchy": b"program"}
 RECORD = "torchy-1.dist-info/RECORD"
 

@@ -9,7 +9,7 @@ def test_a_lock_is_split_by_how_its_distributions_come(tmp_path: Path) -> None:
     a, b = "a" * 64, "b" * 64
     wheel, source = f"six==1.17 \\\n    --hash=sha256:{a}\n    # via -r x\n", f"theano==1.0 --hash=sha256:{b}\n"
     (tmp_path / "lock").write_text(f"# Written by\n{source}{wheel}")
-    script = Path(__file__).parents[2] / "images/common/split-lock"
+    script = Path(__file__).parents[2] / "images/common/install/split_lock.py"
 
     def split(*names: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, str(script), str(tmp_path / "lock"), str(tmp_path), *names]

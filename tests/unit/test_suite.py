@@ -236,8 +236,8 @@ def test_what_is_outside_is_there() -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """What images/common/install-suite makes of the suite, in a folder in place of an image's root."""
-    script = (ROOT / "images/common/install-suite").read_text()
+    """What images/common/install/suite.sh makes of the suite, in a folder in place of an image's root."""
+    script = (ROOT / "images/common/install/suite.sh").read_text()
     for place in ("/run/", "/opt/"):
         script = script.replace(place, f"{tmp_path}{place}")
     script = script.replace(" /home ", " ").replace(f"find {tmp_path}/opt/ ", f"find {tmp_path}/opt ")

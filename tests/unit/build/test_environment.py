@@ -35,7 +35,7 @@ def test_a_changed_suite_leaves_the_environment(staged: Place) -> None:
 
 
 def test_a_changed_lock_or_installer_does_not(staged: Place) -> None:
-    for name in ("images/common/install-lock", "images/common/byte-compile", "images/torchy/extra"):
+    for name in ("images/common/install/lock.sh", "images/common/install/byte_compile.py", "images/torchy/extra"):
         (staged.root / name).write_text("# changed")
         staged.build()
         assert targets(staged) == ["environment", None], name
@@ -75,13 +75,13 @@ def test_what_is_put_beside_comes_with_the_suite_and_builds_no_environment_anew(
 
 
 def test_what_installs_built_wheels_is_an_input_of_those_who_build_any(staged: Place) -> None:
-    staged.write("images/common/install-wheels", "#!/bin/sh")
+    staged.write("images/common/install/wheels.sh", "#!/bin/sh")
     staged.build()
     assert targets(staged) == [None], "it is among the common files, as each of them is"
     toml = staged.root / "images/torchy/image.toml"
     toml.write_text(toml.read_text() + '[built]\ntorchy = "1.0"\n')
     staged.build()
-    staged.write("images/common/install-wheels", "# changed")
+    staged.write("images/common/install/wheels.sh", "# changed")
     staged.build()
     assert targets(staged) == ["environment", None]
 

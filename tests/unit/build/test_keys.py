@@ -14,7 +14,7 @@ from tests.unit.place import (
 INPUTS = [
     "images/Dockerfile",
     "images/torchy/requirements.lock",
-    "images/common/entrypoint",
+    "images/common/bin/entrypoint",
     "images/common/new",
     "images/torchy/patch.diff",
     "smoke/run.py",
@@ -94,7 +94,7 @@ def test_what_comes_as_source_is_an_input_and_so_is_what_builds_it(place: Place)
     toml = (place.root / "images/torchy/image.toml").read_text()
     place.write("images/torchy/image.toml", toml + "[sources]\ntorch = []\n")
     names += [environment(), key(place)]
-    change(place, "images/common/install-sources")
+    change(place, "images/common/install/sources.sh")
     names += [environment(), key(place)]
     assert len(set(names)) == 6
     place.build("torchy")

@@ -9,8 +9,8 @@ from assay.engine import Step
 @pytest.mark.parametrize(
     ("name", "phase"),
     [
-        ("[2/3] RUN --mount=type=bind,from=common sh /run/common/install-lock", "installing"),
-        ("[environment 2/2] RUN sh /run/common/install-lock", "installing"),
+        ("[2/3] RUN --mount=type=bind,from=common sh /run/common/install/lock.sh", "installing"),
+        ("[environment 2/2] RUN sh /run/common/install/lock.sh", "installing"),
         ("[wheel 2/2] RUN set -eu; make", "compiling"),
         ("[1/2] ADD rootfs.tar /", "copying"),
         ("exporting layers", "compressing"),

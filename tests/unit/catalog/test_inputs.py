@@ -45,16 +45,16 @@ def test_tools_are_among_the_locked_inputs(with_tools: Place) -> None:
 
 def test_what_a_build_does_with_the_locks_is_among_the_inputs(staged: Place) -> None:
     before = inputs(staged)
-    staged.write("images/torchy/make-wheel", "#!/usr/bin/python3")
-    staged.write("images/common/install-lock", "#!/bin/sh\n# another")
+    staged.write("images/torchy/make_wheel.py", "#!/usr/bin/python3")
+    staged.write("images/common/install/lock.sh", "#!/bin/sh\n# another")
     staged.write("images/torchy/README.md", "What it is.")
     after = inputs(staged)
-    assert after.keys() - before.keys() == {"images/torchy/make-wheel"}
-    assert {name for name in before if after[name] != before[name]} == {"images/common/install-lock"}
+    assert after.keys() - before.keys() == {"images/torchy/make_wheel.py"}
+    assert {name for name in before if after[name] != before[name]} == {"images/common/install/lock.sh"}
 
 
 def test_a_certificate_and_the_keys_have_the_same_inputs_but_for_image_toml(with_tools: Place) -> None:
-    with_tools.write("images/torchy/make-wheel", "#!/usr/bin/python3")
+    with_tools.write("images/torchy/make_wheel.py", "#!/usr/bin/python3")
     top = with_tools.root / "images"
     folders = {top, *(path.parent for path in top.rglob("*") if path.is_file())}
     files = {path for path in top.rglob("*") if path.is_file()} | {folder / "new" for folder in folders}
@@ -74,5 +74,5 @@ def test_a_certificate_and_the_keys_have_the_same_inputs_but_for_image_toml(with
         *("base/trixie/image.toml", "cuda/1.0/image.toml", "torchy/image.toml", "tools/torchy/image.toml"),
         *("base/trixie/packages.lock", "tools/torchy/packages.lock"),
         *("cuda/1.0/requirements.lock", "cuda/1.0/new", "torchy/requirements.lock", "torchy/new"),
-        *("torchy/make-wheel", "common/new", "common/entrypoint", "common/install-lock", "common/byte-compile"),
+        *("torchy/make_wheel.py", "common/new", "common/bin/entrypoint", "common/install/lock.sh", "common/install/byte_compile.py"),
     }

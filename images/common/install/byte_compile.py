@@ -8,11 +8,12 @@ The byte code is hash-based and unchecked: it does not depend on a time, and not
 import os
 import py_compile
 import sys
+from pathlib import Path
 
 
 def main(folder):
     """Compile what is below ``folder``; a file that is no Python of this version stays as it is."""
-    files = [os.path.join(top, name) for top, _, names in os.walk(folder) for name in names if name.endswith(".py")]
+    files = [str(path) for path in Path(folder).rglob("*.py") if path.is_file()]
     running = 0
     for path in sorted(files):
         if running == (os.cpu_count() or 1):

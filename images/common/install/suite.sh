@@ -1,12 +1,10 @@
 #!/bin/sh
 # Put the smoke suite, its plan and the entrypoint into /opt/assay, the same bits every time. Runs at build time only.
-set -eu
-: "${SOURCE_DATE_EPOCH:?}" "${PLAN:?}"
+. /run/common/install/env.sh
+: "${PLAN:?}"
 
 install --directory /opt/assay/bin
-install --mode=755 /run/common/entrypoint /opt/assay/bin/entrypoint
-install --mode=755 /run/common/smoke /opt/assay/bin/smoke
-install --mode=755 /run/common/preflight /opt/assay/bin/preflight
+install --mode=755 /run/common/bin/* /opt/assay/bin
 printf '%s\n' "$PLAN" > /opt/assay/plan.json
 
 # Of the suite, what an image of this framework carries: no other framework's file. What runs is the source: byte code
@@ -20,18 +18,19 @@ find /opt/assay/smoke -type d -exec chmod 755 {} +
 # Packages of ours that the plan names ([beside] of image.toml): unpacked wheels, with a RECORD as all others have.
 site=$(/opt/env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 for wheel in /run/common/beside/*; do
-    case $PLAN in *"\"${wheel##*/}\":"*) ;; *) continue ;; esac
-    (cd "$wheel" && find . -name __pycache__ -prune -o -type f -print) | while read -r name; do
-        install -D --mode=644 "$wheel/$name" "$site/$name"
-    done
-    for part in "$wheel"/*; do
-        PYTHONHASHSEED=0 /opt/env/bin/python -S /run/common/byte-compile "$site/${part##*/}"
-    done
+  case $PLAN in *"\"${wheel##*/}\":"*) ;; *) continue ;; esac
+  (cd "$wheel" && find . -name __pycache__ -prune -o -type f -print) | while read -r name; do
+    install -D --mode=644 "$wheel/$name" "$site/$name"
+  done
+  for part in "$wheel"/*; do
+    byte_compile "$site/${part##*/}"
+  done
 done
 
-PYTHONHASHSEED=0 /opt/env/bin/python -S /run/common/byte-compile /opt/assay/smoke
+byte_compile /opt/assay/smoke
 
 # Seconds here, so that preflight need not take them: which GPUs the framework has code for.
-PYTHONPATH=/opt/assay PYTHONDONTWRITEBYTECODE=1 /opt/env/bin/python -m smoke.coverage /opt/env > /opt/assay/coverage.json
+PYTHONPATH=/opt/assay PYTHONDONTWRITEBYTECODE=1 /opt/env/bin/python -m smoke.coverage /opt/env \
+  > /opt/assay/coverage.json
 
-find /opt /home -xdev -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+set_times /opt /home

@@ -1,10 +1,10 @@
 """Put what `make` built into a wheel, with the libraries that neither the base nor the CUDA stack below has.
 
-    python3 make-wheel VERSION SOURCE OUT STACK FOLDER
+    python3 make_wheel.py VERSION SOURCE OUT STACK FOLDER
 
 As auditwheel does it, with two differences: a library that the base has is not brought again, and each one that is
-brought comes with its Debian copyright file and a line in an SBOM. Everything is looked for beside the file that needs
-it ($ORIGIN); nothing is renamed. Runs in the build tools, at build time only; the same bits every time.
+brought comes with its Debian copyright file and a line in an SBOM. Each file finds what it needs beside itself
+($ORIGIN); nothing is renamed. Runs in the build tools, at build time only; the same bits every time.
 """
 
 import base64
@@ -89,7 +89,8 @@ def owner(path):
     # Files of the merged /usr are registered under either name.
     real = path.resolve()
     for one in (real, Path("/", *real.parts[2:]) if real.parts[1] == "usr" else Path("/usr", *real.parts[1:])):
-        done = subprocess.run(["dpkg-query", "--search", str(one)], stdout=subprocess.PIPE, text=True)
+        command = ["dpkg-query", "--search", str(one)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode == 0:
             name = done.stdout.partition(":")[0]
             fields = said("dpkg-query", "--show", "--showformat=${Version} ${source:Package}", name).split()
