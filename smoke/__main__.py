@@ -11,14 +11,16 @@ import dataclasses
 import json
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
-from smoke import VERSION, report
+from smoke import VERSION
 from smoke import plan as plans
 from smoke.plan import Plan, PlanError
-from smoke.run import run, wanted
+from smoke.report import report, table
+from smoke.runner.families import check_known
+from smoke.runner.run import run, wanted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,8 +33,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     try:
         options = _options(arguments)
         plan = _plan(options)
-        comparing = _comparing() if options.compare else None
-        published = comparing.read(options.compare) if comparing else None
+        compared = _comparison(options.compare) if options.compare else None
     except PlanError as wrong:
         print(f"smoke: {wrong}", file=sys.stderr)
         print(wrong.remedy, file=sys.stderr)
@@ -42,11 +43,13 @@ def main(arguments: Optional[list[str]] = None) -> int:
     data = found.as_json(VERSION)
     if options.report:
         report.write(options.report, data)
-    compared = comparing.compare(published, data) if comparing else None
+    comparison, shown = compared(data) if compared else (None, "")
     if options.json:  # the report's file stays what it is: the comparison is no evidence
-        print(json.dumps({**data, "comparison": compared} if compared else data, indent=1, allow_nan=False), end="")
+        print(
+            json.dumps({**data, "comparison": comparison} if comparison else data, indent=1, allow_nan=False), end=""
+        )
     else:
-        print(report.table(found) + (comparing.table(compared) if comparing else ""), end="")
+        print(table.table(found) + shown, end="")
     return 1 if found.bad() and not options.report else 0
 
 
@@ -68,15 +71,25 @@ def _options(arguments: Optional[list[str]]) -> argparse.Namespace:
     return options
 
 
-def _comparing() -> ModuleType:
-    """Imported only for --compare: no certificate depends on it."""
-    from smoke import compare
+def _comparison(path: Path) -> Callable[[Mapping[str, Any]], tuple[dict[str, Any], str]]:
+    """Reads a published certificate; what is returned says how a report compares with it, as data and as a table.
 
-    return compare
+    The modules are imported only for --compare: no certificate depends on them. Raises PlanError.
+    """
+    from smoke.report import compare, published
+
+    there = published.read(path)
+
+    def compared(data: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        found = compare.compare(there, data)
+        return found, compare.table(found)
+
+    return compared
 
 
 def _plan(options: argparse.Namespace) -> Plan:
     plan = plans.read(options.plan)
+    check_known(plan)
     if options.device:
         plan = dataclasses.replace(plan, device=plans.device(options.device))
     if not wanted(plan, options.only):

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parent
+from smoke import SUITE
+
 FILES = ("gates.json", "levels.json")
 SCHEMA = 1
 
 
-def load(path: Path = FOLDER / "gates.json") -> Mapping[str, Any]:
+def load(path: Path = SUITE / "gates.json") -> Mapping[str, Any]:
     """The gates by family, or the levels. Raises ValueError for a schema that this suite does not know."""
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if found.get("schema") != SCHEMA:
@@ -24,11 +25,11 @@ def load(path: Path = FOLDER / "gates.json") -> Mapping[str, Any]:
 
 def faults() -> set[str]:
     """The faults that every run puts in, whatever its image promises."""
-    rows = load(FOLDER / "levels.json")["faults"]
+    rows = load(SUITE / "levels.json")["faults"]
     return {row["id"].replace(".{backend}", "") for row in rows if "needs" not in row}
 
 
-def digest(folder: Path = FOLDER) -> str:
+def digest(folder: Path = SUITE) -> str:
     """SHA-256 over both files, in hex: for each, by name, name + NUL + length + NUL + content."""
     found = hashlib.sha256()
     for name in FILES:

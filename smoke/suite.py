@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-ROOT = Path(__file__).resolve().parent
+from smoke import SUITE
 
 
 def carried(root: Path, framework: str) -> list[str]:
@@ -66,8 +66,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command line; returns the exit code."""
     (plan,) = sys.argv[1:] if arguments is None else arguments
     framework = json.loads(Path(plan).read_text(encoding="utf-8"))["framework"]["name"]
-    names = carried(ROOT, framework)
-    wanted = "{}/{}.py".format(_table(ROOT)["frameworks"], framework)
+    names = carried(SUITE, framework)
+    wanted = "{}/{}.py".format(_table(SUITE)["frameworks"], framework)
     if wanted not in names:
         print(f"smoke: the suite has no {wanted}", file=sys.stderr)
         print("Write that file, or name another framework in the image's image.toml.", file=sys.stderr)

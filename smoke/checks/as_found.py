@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smoke import host
-from smoke.bench import Bench
+from smoke.checks.context import Bench
+from smoke.machine import host
 from smoke.plan import declared
-from smoke.report import Result, judged, metric
+from smoke.report.result import Result, judged, metric
 
 REMEDY = "Run the same lines in the image by hand; what is said on stderr and true can be listed in its image.toml."
 MARGIN = 10  # seconds that are left to say that the program came to no end

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from smoke import reference
-from smoke.bench import Bench
-from smoke.report import Result, judged, metric, not_run
+from smoke.checks.context import Bench
+from smoke.report.result import Result, judged, metric, not_run
 
 ID = "checkpoint.f32"
 SAVED_AT = 10

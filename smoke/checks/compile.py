@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smoke import reference
-from smoke.bench import Bench
 from smoke.checks import parity
-from smoke.report import Result, judged, metric, not_run
+from smoke.checks.context import Bench
+from smoke.report.result import Result, judged, metric, not_run
 
 REMEDY = "The compiler needs what the image lacks (a C++ compiler, a writable cache), or miscompiles."
 

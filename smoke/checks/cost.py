@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 from smoke import reference
-from smoke.bench import Bench
-from smoke.report import Result, judged, metric
+from smoke.checks.context import Bench
+from smoke.report.result import Result, judged, metric
 
 
 def run(_process: str, bench: Bench) -> Iterator[Result]:

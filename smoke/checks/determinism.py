@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from smoke import reference
-from smoke.bench import Bench
-from smoke.report import Result, judged, metric, not_run
+from smoke.checks.context import Bench
+from smoke.report.result import Result, judged, metric, not_run
 
 REMEDY = "Some kernel sums in an order that changes: see the framework's list of operations without determinism."
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smoke.bench import Bench
-from smoke.report import Result, judged, metric
+from smoke.checks.context import Bench
+from smoke.report.result import Result, judged, metric
 
 REMEDY = "The framework did not compute on the declared device: see its own log for why it chose another."
 

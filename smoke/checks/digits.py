@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from smoke import data
-from smoke.bench import Bench
-from smoke.report import Metric, Result, judged, metric, not_run
+from smoke.checks.context import Bench
+from smoke.report.result import Metric, Result, judged, metric, not_run
 
 SEED = 1
 REMEDY = "The network did not learn: if P2 passes, look at the random initialisation and the optimizer."

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smoke import data
-from smoke.bench import Bench
 from smoke.checks import digits as judging
-from smoke.report import Result, judged, not_run
+from smoke.checks.context import Bench
+from smoke.report.result import Result, judged, not_run
 
 
 def run(_process: str, bench: Bench) -> Iterator[Result]:

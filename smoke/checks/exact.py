@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from smoke import reference
-from smoke.bench import PRECISIONS, Bench
-from smoke.report import Metric, Result, judged, metric, not_run
+from smoke.checks.context import PRECISIONS, Bench
+from smoke.report.result import Metric, Result, judged, metric, not_run
 
 REMEDY = "The arithmetic is wrong, not imprecise: suspect the BLAS or the cuDNN that is loaded, or the hardware."
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Callable, Union
 
 from smoke import gates, reference
-from smoke.bench import Bench
 from smoke.checks import device, parity
+from smoke.checks.context import Bench
 from smoke.reference import Problem
-from smoke.report import Fault, Result, judged, metric
+from smoke.report.result import Fault, Result, judged, metric
 
 Training = Callable[[Any, Problem], Mapping[str, Any]]
 

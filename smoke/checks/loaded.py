@@ -14,13 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smoke import loaded, reference
-from smoke.bench import Bench
-from smoke.checks import imports
-from smoke.checks.static import NO_CUDA, judge, numbers, same, twice
+from smoke import reference
+from smoke.checks.context import Bench
+from smoke.checks.static.closure import twice
+from smoke.checks.static.judge import NO_CUDA, judge
 from smoke.frameworks import Cannot, DeviceMissing
-from smoke.report import Result, metric, not_run
-from smoke.survey import CUDA, DRIVER, Survey, survey
+from smoke.installed import mapped, packages
+from smoke.installed.cuda import numbers, same
+from smoke.installed.survey import CUDA, DRIVER, Survey, survey
+from smoke.report.result import Result, metric, not_run
 
 REMEDY = "Let the locks bring one CUDA, the label's, and nothing beside it."
 
@@ -42,7 +44,7 @@ def run(_process: str, bench: Bench) -> Iterator[Result]:
     first = bench.backend in {"", *bench.plan.backends[:1]}
     found = survey(Path(sys.prefix), code=first)
     failed = {module: import_error(module) for module in (companions(found, bench.plan.module) if first else ())}
-    told = {"described": bench.stack(), "maps": loaded.versions(loaded.mapped()), "imports": failed}
+    told = {"described": bench.stack(), "maps": mapped.versions(mapped.mapped()), "imports": failed}
     cuda = {Path(name).name: (said or [""])[0] for name, said in told["maps"].items() if _is_cuda(name)}
     bench.facts["loaded"] = cuda
     yield judge_loaded(told, found, label, bench.plan.packages)
@@ -117,11 +119,11 @@ def _misplaced(path: Path, found: Survey, locked: Mapping[str, str]) -> list[str
     owners = {library.owner for library in found.libraries if library.path == path.resolve() or library.path == path}
     if not owners or None in owners:
         return [f"{path} is loaded, and no package brought it"]
-    pins = {imports.normal_name(name): imports.normal_version(version) for name, version in locked.items()}
+    pins = {packages.normal_name(name): packages.normal_version(version) for name, version in locked.items()}
     wrong = []
     for one in owners:
-        pin = pins.get(imports.normal_name(one.name), "none") if one else "none"
-        if one and pin != imports.normal_version(one.version):
+        pin = pins.get(packages.normal_name(one.name), "none") if one else "none"
+        if one and pin != packages.normal_version(one.version):
             wrong.append(f"{path.name} is loaded from {one.name} {one.version}, and {pin} is locked")
     return wrong
 

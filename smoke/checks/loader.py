@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from smoke import data, host
-from smoke.bench import Bench
-from smoke.report import Result, judged, metric, not_run
+from smoke import data
+from smoke.checks.context import Bench
+from smoke.machine import host
+from smoke.report.result import Result, judged, metric, not_run
 
 COUNT, WORKERS = 16, 3
 REMEDY = "If shared memory is short, give the container more: --shm-size=1g, or --ipc=host."

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from smoke import reference
-from smoke.bench import PRECISIONS, Bench
 from smoke.checks import precision as observing
+from smoke.checks.context import PRECISIONS, Bench
 from smoke.reference import Problem
-from smoke.report import Result, judged, metric, not_run
+from smoke.report.result import Result, judged, metric, not_run
 
 REMEDY = "The framework trains wrongly, or in another class than asked for: compare with P0 and P1."
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from smoke.bench import PRECISIONS, Bench
-from smoke.report import Result, judged, metric, not_run
+from smoke.checks.context import PRECISIONS, Bench
+from smoke.report.result import Result, judged, metric, not_run
 
 LENGTH = 1024
 BITS = (*tuple(range(6, 14)), 30)

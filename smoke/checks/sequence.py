@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smoke import data
-from smoke.bench import Bench
-from smoke.report import Result, judged, metric, not_run
+from smoke.checks.context import Bench
+from smoke.report.result import Result, judged, metric, not_run
 
 SEED = 1
 REMEDY = "The network did not learn from its recurrence: look at the gradients through time."

@@ -17,9 +17,9 @@ import numpy
 from autograd.extend import defvjp, primitive
 from autograd.misc import flatten
 
-from smoke import loading
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
+from smoke.kit import loader
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
@@ -148,7 +148,7 @@ def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[s
 
 
 def load_batches(count: int, workers: int) -> list[float]:
-    return [float(np.sum(batch)) for batch in loading.batches(count, workers)]
+    return [float(np.sum(batch)) for batch in loader.batches(count, workers)]
 
 
 def device_evidence(device: str) -> dict[str, Any]:

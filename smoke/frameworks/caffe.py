@@ -18,9 +18,10 @@ from caffe import layers as L
 from caffe import params as P
 from caffe.proto import caffe_pb2
 
-from smoke import cupti, data, loading, programs
+from smoke import data
 from smoke.data import Digits, Lines
 from smoke.frameworks import Cannot, DeviceMissing
+from smoke.kit import cupti, loader, programs
 from smoke.reference import NAMES, Problem
 
 CANNOT: dict[str, str] = {
@@ -189,7 +190,7 @@ def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[s
 def load_batches(count: int, workers: int) -> list[float]:
     sums: list[float] = []
     net = None
-    for batch in loading.batches(count, workers):
+    for batch in loader.batches(count, workers):
         if net is None:
             spec = caffe.NetSpec()
             spec.data = L.Input(shape={"dim": list(batch.shape)})

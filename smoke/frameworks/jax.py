@@ -21,9 +21,10 @@ import numpy as np
 from jax import lax
 from jax._src.lib import cuda_versions  # it has no public name; JAX's plug-in asks it before it starts on a GPU
 
-from smoke import host, loading, pjrt, xplane
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
+from smoke.kit import loader, pjrt, xplane
+from smoke.machine import host
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
@@ -194,7 +195,7 @@ def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[s
 
 def load_batches(count: int, workers: int) -> list[float]:
     """JAX has no loader: the batches come from Python's worker processes."""
-    return [float(jnp.asarray(batch).sum()) for batch in loading.batches(count, workers)]
+    return [float(jnp.asarray(batch).sum()) for batch in loader.batches(count, workers)]
 
 
 def device_evidence(device: str) -> dict[str, Any]:

@@ -21,9 +21,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from smoke import data, host, pjrt, xplane
+from smoke import data
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
+from smoke.kit import pjrt, xplane
+from smoke.machine import host
 from smoke.reference import NAMES, Problem
 
 CANNOT = {

@@ -18,9 +18,10 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 
-from smoke import data, programs
+from smoke import data
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import DeviceMissing
+from smoke.kit import programs
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
@@ -66,7 +67,7 @@ print(json.dumps({"sum": ones.sum().asscalar().item(), "gradient": ones.grad.asn
 
 _DTYPES = {"f64": "float64", "fp16": "float16"}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
-_C_PROGRAM = Path(__file__).with_suffix(".c")
+_C_PROGRAM = Path(__file__).with_name("mxnet_capi.c")
 _profiled_devices: dict[int, str] = {}  # what the profiler's process numbers stand for
 _context = mx.cpu()
 

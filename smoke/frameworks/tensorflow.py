@@ -13,9 +13,10 @@ from typing import Any, Callable
 import numpy as np
 import tensorflow as tf
 
-from smoke import host, loading, xplane
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
+from smoke.kit import loader, xplane
+from smoke.machine import host
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
@@ -184,7 +185,7 @@ def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[s
 def load_batches(count: int, workers: int) -> list[float]:
     """tf.data has threads, not processes: the batches come to it from Python's worker processes."""
     source = tf.data.Dataset.from_generator(
-        lambda: loading.batches(count, workers), output_signature=tf.TensorSpec((None, None, None), tf.float32)
+        lambda: loader.batches(count, workers), output_signature=tf.TensorSpec((None, None, None), tf.float32)
     )
     return [float(tf.reduce_sum(batch)) for batch in source.prefetch(1)]
 

@@ -20,9 +20,10 @@ from theano.gof import cmodule
 from theano.misc import pkl_utils
 from theano.tensor.signal.pool import pool_2d
 
-from smoke import closure, cupti, loading
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import DeviceMissing
+from smoke.installed import versions
+from smoke.kit import cupti, loader
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
@@ -77,7 +78,7 @@ def describe() -> dict[str, Any]:
         "version": theano.__version__,
         "numpy": np.__version__,
         "pygpu": pygpu.__version__,
-        "cuda": closure.versions("libnvrtc.so", ctypes.CDLL("libnvrtc.so.11.2"))[1],
+        "cuda": versions.versions("libnvrtc.so", ctypes.CDLL("libnvrtc.so.11.2"))[1],
         "cudnn": None,
         "compiler": theano.config.cxx,
         "blas": theano.config.blas.ldflags or "NumPy's",
@@ -194,7 +195,7 @@ def load_batches(count: int, workers: int) -> list[float]:
     """Theano has no loader: the batches come from Python's worker processes."""
     batch = T.ftensor3("batch")
     total = theano.function([batch], batch.sum())
-    return [float(total(one)) for one in loading.batches(count, workers)]
+    return [float(total(one)) for one in loader.batches(count, workers)]
 
 
 def device_evidence(device: str) -> dict[str, Any]:

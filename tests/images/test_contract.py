@@ -59,7 +59,9 @@ assert not wanting, wanting
 def test_what_is_imported_is_compiled_already(subject: Subject) -> None:
     """Or else every container would compile it anew, and what is certified would not be what people run."""
     assert subject.image.framework is not None
-    ran = subject.run("python", "-c", COMPILED, "smoke.run", "smoke.checks.static", subject.image.framework.module)
+    ran = subject.run(
+        "python", "-c", COMPILED, "smoke.runner.run", "smoke.checks.static", subject.image.framework.module
+    )
     assert ran.exit_code == 0, ran.output
 
 

@@ -44,7 +44,7 @@ def test_preflight_fails_without_the_gpu_that_was_asked_for(subject: Subject) ->
 def test_preflight_imports_no_framework(subject: Subject) -> None:
     assert subject.image.framework is not None
     script = (
-        "import sys; sys.path.insert(0, '/opt/assay'); from smoke import preflight; preflight.main([]); "
+        "import sys; sys.path.insert(0, '/opt/assay'); from smoke.preflight.__main__ import main; main([]); "
         f"sys.exit(bool({{'numpy', {subject.image.framework.module!r}}} & set(sys.modules)))"
     )
     ran = subject.run("python", "-B", "-c", script)

@@ -62,12 +62,12 @@ TELL = """
 import json, os
 print("told:" + json.dumps([told, dict(os.environ)], default=repr, sort_keys=True))
 """
-# What smoke.child does before its first check.
+# What smoke.runner.child does before its first check.
 CERTIFYING = """
 import sys, pathlib
 sys.path.insert(0, "/opt/assay")
 from smoke import plan
-from smoke.bench import Bench
+from smoke.checks.context import Bench
 Bench(plan.read(plan.BAKED), pathlib.Path("/tmp"), deterministic=DETERMINISTIC).framework
 """
 

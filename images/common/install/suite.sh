@@ -30,7 +30,7 @@ done
 byte_compile /opt/assay/smoke
 
 # Seconds here, so that preflight need not take them: which GPUs the framework has code for.
-PYTHONPATH=/opt/assay PYTHONDONTWRITEBYTECODE=1 /opt/env/bin/python -m smoke.coverage /opt/env \
+PYTHONPATH=/opt/assay PYTHONDONTWRITEBYTECODE=1 /opt/env/bin/python -m smoke.installed.coverage /opt/env \
   > /opt/assay/coverage.json
 
 set_times /opt /home

@@ -17,10 +17,10 @@ INPUTS = [
     "images/common/bin/entrypoint",
     "images/common/new",
     "images/torchy/patch.diff",
-    "smoke/run.py",
+    "smoke/runner/run.py",
     "smoke/checks/new.py",
     "smoke/README.md",
-    "smoke/compare.py",  # no certificate depends on it, and yet it is in the image
+    "smoke/report/compare.py",  # no certificate depends on it, and yet it is in the image
     "smoke/frameworks/torch.py",
     "smoke/frameworks/torch.c",
     "smoke/frameworks/torch_capi.c",
@@ -86,7 +86,7 @@ def test_what_comes_as_source_is_an_input_and_so_is_what_builds_it(place: Place)
         return keys.environment_tag(place.catalog, place.catalog.get("torchy"), "sha256:1", "")
 
     for name in SOURCE_INSTALLERS:
-        place.write(f"images/common/{name}", "")
+        place.write(f"images/common/install/{name}", "")
     lock = (place.root / "images/torchy/requirements.lock").read_text()
     tools = "".join(f"{name}==1.0 --hash=sha256:{'a' * 64}\n" for name in catalog.SDIST_BUILDERS)
     place.write("images/torchy/requirements.lock", lock + tools)
@@ -112,7 +112,7 @@ def test_the_parents_digest_the_uv_and_the_recipe(place: Place, monkeypatch: pyt
 
 def test_a_stack_has_no_suite_in_it(place: Place) -> None:
     before = key(place, "cuda/1.0"), key(place, "base/trixie")
-    change(place, "smoke/run.py")
+    change(place, "smoke/runner/run.py")
     assert (key(place, "cuda/1.0"), key(place, "base/trixie")) == before
 
 

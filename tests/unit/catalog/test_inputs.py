@@ -74,5 +74,10 @@ def test_a_certificate_and_the_keys_have_the_same_inputs_but_for_image_toml(with
         *("base/trixie/image.toml", "cuda/1.0/image.toml", "torchy/image.toml", "tools/torchy/image.toml"),
         *("base/trixie/packages.lock", "tools/torchy/packages.lock"),
         *("cuda/1.0/requirements.lock", "cuda/1.0/new", "torchy/requirements.lock", "torchy/new"),
-        *("torchy/make_wheel.py", "common/new", "common/bin/entrypoint", "common/install/lock.sh", "common/install/byte_compile.py"),
+        *(
+            "torchy/make_wheel.py",
+            *("common/bin/entrypoint", "common/bin/new", "common/install/new", "common/install/env.sh"),
+            "common/install/lock.sh",
+            "common/install/byte_compile.py",
+        ),
     }

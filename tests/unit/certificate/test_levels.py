@@ -48,7 +48,7 @@ def test_each_gate_is_asked_for_by_a_level_and_the_other_way_round() -> None:
 
 
 def test_each_family_of_the_suite_is_asked_for() -> None:
-    from smoke.checks import FAMILIES
+    from smoke.runner.families import FAMILIES
 
     assert {one.family for one in SUITE.levels.results} == {one.name for one in FAMILIES}
     optional = {one.name for one in FAMILIES if one.optional} - {"domain"}

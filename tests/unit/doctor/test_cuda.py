@@ -34,8 +34,7 @@ def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
 
 def test_the_suite_in_the_image_has_the_same_rules() -> None:
     """The host cannot import it; the two must not drift apart."""
-    from smoke import fatbin
-    from smoke.checks import static
+    from smoke.installed import cuda, fatbin
 
     codes = [f"{major}.{minor}{only}" for major, minor in fatbin.CAPABILITIES for only in ("", "a", "f")]
     for text in codes:
@@ -44,7 +43,7 @@ def test_the_suite_in_the_image_has_the_same_rules() -> None:
             other = fatbin.Code(ptx, *parsed.capability, parsed.only)
             for gpu in fatbin.CAPABILITIES:
                 assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
-    theirs = {major: version(text) for major, text in static.LEAST_DRIVER.items()}
+    theirs = {major: version(text) for major, text in cuda.LEAST_DRIVER.items()}
     assert dict(cuda.LEAST_DRIVER) == theirs
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from smoke import bench, gates, plan, report
-from smoke.bench import Bench
-from smoke.checks import as_found
+from smoke import gates, plan
+from smoke.checks import as_found, context
 from smoke.checks.as_found import Ended
+from smoke.checks.context import Bench
 from smoke.plan import Plan
+from smoke.report import report, result
 
 GATES = gates.load()["as_found"]
 GOOD = {"sum": 3.0, "gradient": [2.0, 2.0, 2.0], "losses": [1.0, 0.5], "loaded": True, "device": "cpu:0"}
@@ -34,7 +35,7 @@ PLAN = {
 }
 
 
-def judged(takes: str = "cpu", how: str = "", stderr: tuple[str, ...] = (), **changed: Any) -> report.Result:
+def judged(takes: str = "cpu", how: str = "", stderr: tuple[str, ...] = (), **changed: Any) -> result.Result:
     return as_found.judge(Ended(how, json.dumps({**GOOD, **changed}), stderr, 0.1), takes, ["a true .* line"], GATES)
 
 
@@ -182,7 +183,7 @@ def test_the_first_lines_have_a_user_s_environment_and_a_training_process_what_i
 def switches(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, deterministic: bool, check_id: str
 ) -> tuple[str, ...]:
-    monkeypatch.setattr(bench, "declared", lambda _framework, _name: {
+    monkeypatch.setattr(context, "declared", lambda _framework, _name: {
         "gpu": ("on a GPU",), "cpu": ("off a GPU",), "f32": ("exact",), "f32.two": ("of two",),
         "deterministic": ("the same",), "parity": ("of the family",), "other": ("other",),
     })  # fmt: skip
@@ -192,13 +193,13 @@ def switches(
 
 
 def test_switches_are_said_for_what_they_are_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench.host, "has_gpu_device", lambda: False)
+    monkeypatch.setattr(context.host, "has_gpu_device", lambda: False)
     assert "off a GPU" not in switches(monkeypatch, tmp_path, "cpu", False, "device.cpu"), "there is no other device"
-    on_the_cpu = (*bench.ALWAYS, *bench.SIDE_BY_SIDE, "of the family")
+    on_the_cpu = (*context.ALWAYS, *context.SIDE_BY_SIDE, "of the family")
     assert switches(monkeypatch, tmp_path, "cpu", False, "P2.train.f32") == (*on_the_cpu, "exact", "of two")
     found = switches(monkeypatch, tmp_path, "gpu", True, "P2.train.f64")
-    assert found == (*bench.ALWAYS, "of the family", "on a GPU", "the same")
-    monkeypatch.setattr(bench.host, "has_gpu_device", lambda: True)
+    assert found == (*context.ALWAYS, "of the family", "on a GPU", "the same")
+    monkeypatch.setattr(context.host, "has_gpu_device", lambda: True)
     assert switches(monkeypatch, tmp_path, "cpu", False, "P2.train.f64") == (*on_the_cpu, "off a GPU")
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoke import __main__ as command
-from smoke import compare
 from smoke.plan import PlanError
-from smoke.report import Report, Result, metric
+from smoke.report import compare, published
+from smoke.report.report import Report
+from smoke.report.result import Result, metric
 
 REPORT = json.loads((Path(__file__).parents[1] / "data/report/report.json").read_text())
 SHA = "ab" * 32
@@ -24,9 +25,9 @@ def statement(report):
     suite |= {name: report[name] for name in ("gates", "reference")}
     plan = {**report["plan"], "engine": "docker 26"}
     return {
-        "_type": compare.STATEMENT,
+        "_type": published.STATEMENT,
         "subject": [{"name": "x", "digest": {"sha256": SHA}}],
-        "predicateType": compare.PREDICATE,
+        "predicateType": published.PREDICATE,
         "predicate": {**predicate, "timeCreated": "2026-01-02T03:04:05Z", "suite": suite, "plan": plan},
     }
 
@@ -38,7 +39,7 @@ def changed(change):
 
 
 def parsed(data):
-    return compare.parse(json.dumps(data).encode())
+    return published.parse(json.dumps(data).encode())
 
 
 def result(report, identity):
@@ -70,7 +71,7 @@ def test_the_hosts_own_statement_can_be_read():
     image = {"name": "x", "digest": "sha256:" + SHA, "configDigest": "", "diffIDs": [], "inputs": {}}
     data = certificate.statement(report, certificate.Verdict("E2", (), ()), image, "docker 26")
     assert compare.compare(parsed(data), REPORT)["same_image"]
-    assert (compare.STATEMENT, compare.PREDICATE) == (STATEMENT_TYPE, certificate.PREDICATE_TYPE)
+    assert (published.STATEMENT, published.PREDICATE) == (STATEMENT_TYPE, certificate.PREDICATE_TYPE)
 
 
 def test_a_number_that_differs_is_shown_side_by_side():
@@ -169,14 +170,14 @@ BAD = {
     "a number that is no text": json.dumps(
         changed(lambda one: one["results"][0].update(metrics=[{"name": "a", "value": 1}]))
     ).encode(),
-    "too large": b" " * (compare.LARGEST + 1),
+    "too large": b" " * (published.LARGEST + 1),
 }
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD)
 def test_what_is_no_certificate_is_refused(data):
     with pytest.raises(PlanError) as wrong:
-        compare.parse(data)
+        published.parse(data)
     assert wrong.value.remedy
     assert len(str(wrong.value).splitlines()) == 1
 
@@ -185,7 +186,7 @@ def test_what_is_no_certificate_is_refused(data):
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_certificate_or_one_error(data):
     with pytest.raises(PlanError):
-        compare.parse(data)
+        published.parse(data)
 
 
 ANY = st.recursive(
@@ -276,4 +277,4 @@ def test_a_file_that_will_not_do_is_two_lines_before_anything_runs(tmp_path, cap
 
 
 def test_a_metric_of_this_suite_is_read_back():
-    assert compare._is_decimal(metric("x", float("nan")).value)
+    assert published._is_decimal(metric("x", float("nan")).value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from smoke import cupti
+from smoke.kit import cupti
 
 KERNEL, COPY = 10, 1
 RECORD = 64  # bytes; CUPTI's records are of several sizes, each a multiple of eight

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smoke import elf
+from smoke.installed import elf
 
 
 def library(soname: str = "libx.so.1", needed: tuple[str, ...] = ("liby.so.2",), text: bytes = b"") -> bytes:

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smoke import elf, fatbin
-from smoke.fatbin import Code, Coverage
+from smoke.installed import elf, fatbin
+from smoke.installed.fatbin import Code, Coverage
 
 RECORDED = sorted(Path(__file__).with_name("fatbin").glob("*.json.gz"))
 

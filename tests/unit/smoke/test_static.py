@@ -20,17 +20,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smoke import closure, contract, loaded, packages
-from smoke import survey as surveys
 from smoke.checks import loaded as loaded_check
-from smoke.checks import static
 from smoke.checks.loaded import companions, judge_loaded
-from smoke.closure import Outcome
-from smoke.contract import Surroundings
-from smoke.fatbin import Code, Coverage
+from smoke.checks.static import closure, coverage, driver
+from smoke.installed import contract, cuda, loading, mapped, packages, versions
+from smoke.installed import survey as surveys
+from smoke.installed.contract import Surroundings
+from smoke.installed.fatbin import Code, Coverage
+from smoke.installed.loading import Outcome
+from smoke.installed.survey import Survey, survey
 from smoke.plan import Plan
-from smoke.report import Result
-from smoke.survey import Survey, survey
+from smoke.report.result import Result
 from tests.unit.smoke.test_elf import library
 
 REAL = Path(_ctypes.__file__).read_bytes()
@@ -87,7 +87,7 @@ def planned(label: str = "13.2", device: str = "cpu", uncalled: Mapping[str, str
 
 def judge(env: Environment, label: str = "13.2", device: str = "cpu", **changed: Outcome) -> Result:
     found = survey(env.site)
-    return static.judge_closure(found, answers(found, **changed), planned(label, device))
+    return closure.judge_closure(found, answers(found, **changed), planned(label, device))
 
 
 def test_a_whole_environment_passes(env: Environment) -> None:
@@ -161,11 +161,11 @@ def test_a_promise_of_cuda_with_no_library_fails(tmp_path: Path) -> None:
     env = Environment(tmp_path)
     env.add("framework", "1.0", {"framework/__init__.py": b""})
     found = survey(env.site)
-    closed = static.judge_closure(found, {}, planned())
+    closed = closure.judge_closure(found, {}, planned())
     assert closed.state == "fail"
     assert "there is no CUDA runtime" in closed.reason
-    assert static.judge_coverage(found, []).state == "fail"
-    assert static.judge_driver({}, None).state == "fail"
+    assert coverage.judge_coverage(found, []).state == "fail"
+    assert driver.judge_driver({}, None).state == "fail"
     nothing = {"maps": {}, "described": {}, "imports": {}}
     assert judge_loaded(nothing, found, "13.2", {}).state == "fail"
 
@@ -196,16 +196,16 @@ class Answers:
 def test_each_part_of_cudnn_8_is_asked_whether_it_fits(part: str, half: str) -> None:
     name = f"libcudnn_{part}_{half}.so.8"
     call = f"cudnn{part.title()}{half.title()}VersionCheck"
-    assert closure.versions(name, Answers(**{call: 0})) == ("", "")
-    with pytest.raises(closure.VersionRefused, match=f"{call} answers with the error 3"):
-        closure.versions(name, Answers(**{call: 3}))
+    assert versions.versions(name, Answers(**{call: 0})) == ("", "")
+    with pytest.raises(versions.VersionRefused, match=f"{call} answers with the error 3"):
+        versions.versions(name, Answers(**{call: 3}))
 
 
 def test_libraries_are_loaded_each_in_its_own_process(tmp_path: Path) -> None:
     good, cut = tmp_path / "good.so", tmp_path / "cut.so"
     good.write_bytes(REAL)
     cut.write_bytes(REAL[:4096])
-    found = {Path(one.path).name: one for one in closure.load_all([good, cut], {})}
+    found = {Path(one.path).name: one for one in loading.load_all([good, cut], {})}
     assert found["good.so"].loaded
     assert not found["cut.so"].loaded
     assert found["cut.so"].why
@@ -213,10 +213,10 @@ def test_libraries_are_loaded_each_in_its_own_process(tmp_path: Path) -> None:
 
 def test_an_abort_is_its_library_s_own_outcome(tmp_path: Path) -> None:
     (tmp_path / "0.said").write_text("Could not load library libcudnn_graph.so.9\n")
-    outcome = closure._outcome("x.so", str(tmp_path / "0"), int(signal.SIGABRT))
+    outcome = loading._outcome("x.so", str(tmp_path / "0"), int(signal.SIGABRT))
     assert not outcome.loaded
     assert "signal 6 (SIGABRT): Could not load library" in outcome.why
-    assert "no end" in closure._outcome("x.so", str(tmp_path / "0"), int(signal.SIGALRM)).why
+    assert "no end" in loading._outcome("x.so", str(tmp_path / "0"), int(signal.SIGALRM)).why
 
 
 CRASHES = """
@@ -233,7 +233,7 @@ def compiled(source: str, path: Path) -> Path:
 
 def test_a_version_call_that_crashes_is_told_with_the_library_and_the_call(env: Environment, tmp_path: Path) -> None:
     cupti = compiled(CRASHES, tmp_path / "libcupti.so.13")
-    (outcome,) = closure.load_all([cupti], {})
+    (outcome,) = loading.load_all([cupti], {})
     assert outcome.loaded
     assert outcome.crashed == "cuptiGetVersion() ended the process with signal 11 (SIGSEGV)"
     env.add("nvidia-cuda-cupti", "13.2.86", {"nvidia/cu13/lib/libcupti.so.13": library("libcupti.so.13")})
@@ -246,35 +246,35 @@ def test_one_that_nothing_makes_is_taken_down_and_no_failure(env: Environment) -
     env.add("nvidia-cuda-cupti", "13.2.86", {"nvidia/cu13/lib/libcupti.so.13": library("libcupti.so.13")})
     found = survey(env.site)
     outcomes = answers(found, libcupti=crashed)
-    result = static.judge_closure(found, outcomes, planned(uncalled={"libcupti.so.13": "nothing asks it"}))
+    result = closure.judge_closure(found, outcomes, planned(uncalled={"libcupti.so.13": "nothing asks it"}))
     assert result.state == "pass"
     assert {one.name: one.value for one in result.metrics}["version_calls_crashed"] == "1"
-    assert static.facts(found, outcomes)["version_calls"] == {"libcupti.so.13": crashed.crashed}
-    other = static.judge_closure(found, outcomes, planned(uncalled={"libcufile.so.0": "nothing asks it"}))
+    assert coverage.facts(found, outcomes)["version_calls"] == {"libcupti.so.13": crashed.crashed}
+    other = closure.judge_closure(found, outcomes, planned(uncalled={"libcufile.so.0": "nothing asks it"}))
     assert other.state == "fail"
 
 
 def test_a_version_call_that_is_refused_is_a_failure(tmp_path: Path) -> None:
     refuses = "int cuptiGetVersion(unsigned *version) { *version = 0; return 999; }"
-    (outcome,) = closure.load_all([compiled(refuses, tmp_path / "libcupti.so.13")], {})
+    (outcome,) = loading.load_all([compiled(refuses, tmp_path / "libcupti.so.13")], {})
     assert (outcome.loaded, outcome.why) == (False, "cuptiGetVersion answers with the error 999")
 
 
 @pytest.mark.parametrize(("number", "version"), [(130101, "13.1"), (18, "")])
 def test_cupti_names_its_cuda_from_13_on(number: int, version: str, tmp_path: Path) -> None:
     answers = f"int cuptiGetVersion(unsigned *version) {{ *version = {number}; return 0; }}"
-    (outcome,) = closure.load_all([compiled(answers, tmp_path / "libcupti.so.13")], {})
+    (outcome,) = loading.load_all([compiled(answers, tmp_path / "libcupti.so.13")], {})
     assert (outcome.loaded, outcome.version) == (True, version)
 
 
 @pytest.mark.parametrize(
     ("read", "number", "version"),
     [
-        (closure._cuda, 13020, "13.2"),
-        (closure._cuda, 11080, "11.8"),
-        (closure._cudnn, 92600, "9.26.0"),
-        (closure._cudnn, 8906, "8.9.6"),
-        (closure._nccl, 23007, "2.30.7"),
+        (versions._cuda, 13020, "13.2"),
+        (versions._cuda, 11080, "11.8"),
+        (versions._cudnn, 92600, "9.26.0"),
+        (versions._cudnn, 8906, "8.9.6"),
+        (versions._nccl, 23007, "2.30.7"),
     ],
 )
 def test_versions_are_read_from_numbers(read: object, number: int, version: str) -> None:
@@ -286,35 +286,35 @@ def test_versions_are_read_from_numbers(read: object, number: int, version: str)
 
 
 def test_the_fault_hides_the_library_that_nothing_is_linked_with(env: Environment) -> None:
-    owner, path = static._victim(survey(env.site))
+    owner, path = closure._victim(survey(env.site))
     assert owner is not None
     assert (owner.name, path.name) == ("nvidia-cudnn-cu13", "libcudnn_engines_precompiled.so.9")
 
 
 def test_a_hidden_library_is_caught(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "load", answers)
-    fault = static.hidden(survey(env.site), tmp_path / "view", planned())
+    monkeypatch.setattr(closure, "load", answers)
+    fault = closure.hidden(survey(env.site), tmp_path / "view", planned())
     assert (fault.id, fault.check, fault.state) == ("hidden-sublibrary", "static.closure", "fail")
     assert fault.reason.startswith("libcudnn_engines_precompiled.so.9 belongs to nvidia-cudnn-cu13")
     assert {one.name: one.value for one in fault.metrics}["wrong"] == "1"
 
 
 def test_a_blind_check_does_not_catch_it(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "load", answers)
-    monkeypatch.setattr(static, "_absent", lambda found: ())
-    assert static.hidden(survey(env.site), tmp_path / "view", planned()).state != "fail"
+    monkeypatch.setattr(closure, "load", answers)
+    monkeypatch.setattr(closure, "_absent", lambda found: ())
+    assert closure.hidden(survey(env.site), tmp_path / "view", planned()).state != "fail"
 
 
 def test_a_view_that_is_wrong_otherwise_proves_nothing(
     env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(static, "load", answers)
-    assert static.hidden(survey(env.site), tmp_path / "view", planned("13.1")).state == "error"
+    monkeypatch.setattr(closure, "load", answers)
+    assert closure.hidden(survey(env.site), tmp_path / "view", planned("13.1")).state == "error"
 
 
 def test_without_a_library_to_hide_the_fault_is_an_error(tmp_path: Path) -> None:
     env = Environment(tmp_path)
-    assert static.hidden(survey(env.site), tmp_path / "view", planned()).state == "error"
+    assert closure.hidden(survey(env.site), tmp_path / "view", planned()).state == "error"
 
 
 # Coverage and driver
@@ -329,37 +329,37 @@ def covered(env: Environment, *containers: Code, nvidia: bool = False) -> Survey
 
 def test_the_gpu_that_is_there_must_be_served(env: Environment) -> None:
     found = covered(env, Code(False, 8, 0))
-    assert static.judge_coverage(found, []).state == "pass"
-    assert static.judge_coverage(found, [(8, 6)]).state == "pass"
-    assert "compute capability 9.0" in static.judge_coverage(found, [(9, 0)]).reason
+    assert coverage.judge_coverage(found, []).state == "pass"
+    assert coverage.judge_coverage(found, [(8, 6)]).state == "pass"
+    assert "compute capability 9.0" in coverage.judge_coverage(found, [(9, 0)]).reason
 
 
 def test_the_certificate_says_from_where_on_there_is_no_code(env: Environment) -> None:
     found = covered(env, Code(False, 8, 0))
-    assert static.facts(found, {})["served"] == {
+    assert coverage.facts(found, {})["served"] == {
         "wholly": ["8.0", "8.6", "8.9"],
         "partly": [],
         "unserved": "no code for compute capability 9.0 and later",
     }
-    latest = {one.name: one.value for one in static.judge_coverage(found, []).metrics}["latest"]
+    latest = {one.name: one.value for one in coverage.judge_coverage(found, []).metrics}["latest"]
     assert latest == "8.9"
 
 
 def test_nvidia_s_code_does_not_stand_in_for_the_framework_s(env: Environment) -> None:
-    assert static.judge_coverage(covered(env, Code(True, 7, 0), nvidia=True), []).state == "fail"
+    assert coverage.judge_coverage(covered(env, Code(True, 7, 0), nvidia=True), []).state == "fail"
 
 
 def test_code_that_serves_no_gpu_wholly_fails(env: Environment) -> None:
-    assert static.judge_coverage(covered(env, Code(False, 8, 0), Code(False, 9, 0)), []).state == "fail"
+    assert coverage.judge_coverage(covered(env, Code(False, 8, 0), Code(False, 9, 0)), []).state == "fail"
 
 
 @pytest.mark.parametrize(
     ("runtime", "least"), [("11.8", "450.80.02"), ("12.9", "525.60.13"), ("13.2", "580"), ("14.0", ""), ("", "")]
 )
 def test_the_least_driver_comes_from_the_runtime_s_major(runtime: str, least: str) -> None:
-    assert static.least_driver(runtime) == least
+    assert cuda.least_driver(runtime) == least
     outcomes = {Path("libcudart.so.13"): Outcome("", True, version=runtime)}
-    assert static.judge_driver(outcomes, None).state == ("pass" if least else "fail")
+    assert driver.judge_driver(outcomes, None).state == ("pass" if least else "fail")
 
 
 class Runtime:
@@ -374,10 +374,10 @@ class Runtime:
 
 
 def test_cuda_11_s_runtime_does_not_tell_its_version_without_a_driver() -> None:
-    assert closure.versions("libcudart.so.11.0", Runtime(0, 11080)) == ("11.8", "11.8")
-    assert closure.versions("libcudart.so.11.0", Runtime(35)) == ("", "")
-    with pytest.raises(closure.VersionRefused, match="error 3"):
-        closure.versions("libcudart.so.11.0", Runtime(3))
+    assert versions.versions("libcudart.so.11.0", Runtime(0, 11080)) == ("11.8", "11.8")
+    assert versions.versions("libcudart.so.11.0", Runtime(35)) == ("", "")
+    with pytest.raises(versions.VersionRefused, match="error 3"):
+        versions.versions("libcudart.so.11.0", Runtime(3))
 
 
 def test_then_its_package_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,20 +385,20 @@ def test_then_its_package_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     files = {"nvidia/cuda_runtime/lib/libcudart.so.11.0": library("libcudart.so.11.0")}
     env.add("nvidia-cuda-runtime-cu11", "11.8.89", files)
     env.add("framework", "1.0", {"framework/lib.so": library("", ("libcudart.so.11.0",))})
-    monkeypatch.setattr(closure, "load_all", lambda paths, _: [Outcome(str(path), True) for path in paths])
+    monkeypatch.setattr(loading, "load_all", lambda paths, _: [Outcome(str(path), True) for path in paths])
     found = survey(env.site)
-    outcomes = static.load(found)
-    assert static.runtime_of(outcomes) == "11.8"
-    assert static.judge_closure(found, outcomes, planned("11.8")).state == "pass"
-    assert "the CUDA runtime says" in static.judge_closure(found, outcomes, planned("11.7")).reason
-    monkeypatch.setattr(closure, "load_all", lambda paths, _: [Outcome(str(path), False) for path in paths])
-    assert static.runtime_of(static.load(found)) == ""
+    outcomes = closure.load(found)
+    assert closure.runtime_of(outcomes) == "11.8"
+    assert closure.judge_closure(found, outcomes, planned("11.8")).state == "pass"
+    assert "the CUDA runtime says" in closure.judge_closure(found, outcomes, planned("11.7")).reason
+    monkeypatch.setattr(loading, "load_all", lambda paths, _: [Outcome(str(path), False) for path in paths])
+    assert closure.runtime_of(closure.load(found)) == ""
 
 
 def test_an_old_driver_fails() -> None:
     outcomes = {Path("libcudart.so.13"): Outcome("", True, version="13.2", cuda="13.2")}
-    assert static.judge_driver(outcomes, "580.65.06").state == "pass"
-    assert "the driver is 575.57.08, and CUDA 13.2 needs 580" in static.judge_driver(outcomes, "575.57.08").reason
+    assert driver.judge_driver(outcomes, "580.65.06").state == "pass"
+    assert "the driver is 575.57.08, and CUDA 13.2 needs 580" in driver.judge_driver(outcomes, "575.57.08").reason
 
 
 # What is loaded
@@ -493,16 +493,16 @@ def test_companions_are_packages_with_cuda_code_beside_the_framework(env: Enviro
 
 @given(st.lists(st.text(max_size=80), max_size=20))
 def test_any_maps_file_gives_paths(lines: list[str]) -> None:
-    assert all(path.startswith("/") for path in loaded.paths(lines))
+    assert all(path.startswith("/") for path in mapped.paths(lines))
 
 
 def test_maps_lines_are_read() -> None:
     line = "7f00-7f01 r-xp 00000000 00:1c 17   /opt/a b/libcudart.so.13 (deleted)\n"
     plain = "7f00-7f01 r-xp 00000000 00:1c 17   /opt/a b/libcudart.so.13\n"
-    assert loaded.paths([plain, "7f-8f rw-p 0 00:00 0 \n", "7f-8f rw-p 0 00:00 0 [heap]\n"]) == [
+    assert mapped.paths([plain, "7f-8f rw-p 0 00:00 0 \n", "7f-8f rw-p 0 00:00 0 [heap]\n"]) == [
         "/opt/a b/libcudart.so.13"
     ]
-    assert loaded.paths([line]) == ["/opt/a b/libcudart.so.13 (deleted)"]
+    assert mapped.paths([line]) == ["/opt/a b/libcudart.so.13 (deleted)"]
 
 
 # Contract

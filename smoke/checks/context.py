@@ -1,0 +1,95 @@
+"""What a check is handed: the plan, the gates, a scratch folder, and the framework, imported when first asked for."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Optional
+
+from smoke import gates
+from smoke.machine import host
+from smoke.plan import Plan, chosen_backend, declared
+
+PRECISIONS = ("f64", "f32", "tf32", "fp16", "bf16")
+LOW = ("tf32", "fp16", "bf16")
+# What the runner sets in every process that trains: what is made at run time is made anew there, and a crash leaves
+# its stack in the output.
+ALWAYS = ("TMPDIR=(an empty folder)", "faulthandler.enable()")
+# Two processes train side by side on the CPU. A thread that spins while it waits would hold up those it waits for.
+SIDE_BY_SIDE = ("OMP_WAIT_POLICY=PASSIVE",)
+
+
+class Bench:
+    """One process's bench. ``notes`` is for what a later family of the same process takes down (the cost),
+    ``facts`` for what goes into the report's stack beside the framework's own words."""
+
+    def __init__(self, plan: Plan, scratch: Path, deterministic: bool) -> None:
+        self.plan = plan
+        self.scratch = scratch
+        self.gates: Mapping[str, Any] = gates.load()
+        self.backend = chosen_backend(plan.framework)
+        self.notes: dict[str, float] = {}
+        self.facts: dict[str, Any] = {}
+        self._deterministic = deterministic
+        self.importable = True
+        self._module: Optional[ModuleType] = None
+        self._ready = False
+
+    def load(self) -> ModuleType:
+        """Imports the framework and its file, on no device yet. Raises whatever the import raises."""
+        if self._module is None:
+            start = time.perf_counter()
+            self.importable = False
+            importlib.import_module(self.plan.module)
+            self._module = importlib.import_module("smoke.frameworks." + self.plan.framework)
+            self.importable = True
+            self.notes["import_seconds"] = time.perf_counter() - start
+        return self._module
+
+    @property
+    def framework(self) -> Any:
+        """The framework's file, on the device that the plan declares. Raises DeviceMissing if that is absent."""
+        module = self.load()
+        if not self._ready:
+            if self._deterministic:
+                module.be_deterministic()
+            module.use_device(self.plan.device)
+            self._ready = True
+        return module
+
+    def stack(self) -> Optional[dict[str, Any]]:
+        """What is loaded, in the framework's own words; None as long as nothing is."""
+        return self._module.describe() if self._module is not None and self._ready else None
+
+    def switches(self, family: str, check_id: str) -> tuple[str, ...]:
+        """The switches that a result was found with: the runner's, and those that the framework's file declares.
+
+        ``SWITCHES`` there has them by the family, the check_id, a class of numbers, the device, or "deterministic";
+        each also for one backend only. A device that is the only one needs no switch.
+        """
+        precision = check_id.rpartition(".")[2]
+        chosen = [family, check_id, *([precision] if precision in PRECISIONS else [])]
+        chosen += [self.plan.device] if self.plan.device == "gpu" or host.has_gpu_device() else []
+        chosen += ["deterministic"] if self._deterministic else []
+        switches: Mapping[str, tuple[str, ...]] = declared(self.plan.framework, "SWITCHES")
+        found = [one for name in chosen for key in (name, f"{name}.{self.backend}") for one in switches.get(key, ())]
+        return (*ALWAYS, *(SIDE_BY_SIDE if self.plan.device == "cpu" else ()), *dict.fromkeys(found))
+
+    def cannot(self, family: str, check_id: str = "") -> str:
+        """The reason why a family, or one result of it, is not run here; empty if it is to be run.
+
+        The framework's file may give one for the family, for the check_id, or for a class of numbers ("bf16"); each
+        also for one backend only ("bf16.jax").
+        """
+        reasons: Mapping[str, str] = self.load().CANNOT
+        precision = check_id.rpartition(".")[2]
+        names = (family, check_id, precision)
+        for name in (*names, *(f"{one}.{self.backend}" for one in names)):
+            if name in reasons:
+                return reasons[name]
+        if precision in LOW and self.plan.device == "cpu":
+            return "certified on a GPU only (level E4), and the plan declares the CPU"
+        return ""

@@ -1,0 +1,1 @@
+"""What lies in the image: its libraries and packages, read and loaded without the framework."""

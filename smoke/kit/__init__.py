@@ -1,0 +1,1 @@
+"""What the framework files share. No framework is imported here."""
