@@ -4,13 +4,9 @@
 # ruff: noqa: ARG001, D103
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-import os
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -19,12 +15,11 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 from jax import lax
-from jax._src.lib import cuda_versions  # it has no public name; JAX's plug-in asks it before it starts on a GPU
 
 from smoke.data import Digits, Lines, TextBatch
-from smoke.frameworks import Cannot, DeviceMissing
-from smoke.kit import loader, pjrt, xplane
-from smoke.machine import host
+from smoke.frameworks import Cannot
+from smoke.frameworks._backends import jax as backend
+from smoke.kit import loader
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
@@ -62,61 +57,49 @@ print(json.dumps({"sum": float(ones.sum()), "gradient": gradient.tolist(), "loss
 """
 
 Weights = dict[str, Any]
+State = tuple[Weights, Weights]  # the weights and their velocity
+Constants = tuple[Any, Any, Any, Any]
 _DTYPES = {"f64": jnp.float64, "fp16": jnp.float16, "bf16": jnp.bfloat16}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
 
 
 def describe() -> dict[str, Any]:
-    told: dict[str, Any] = {"name": "jax", "version": jax.__version__, "jaxlib": jaxlib.__version__}
-    device = jax.devices()[0]
-    told["backend"] = device.client.platform_version
-    told.update(pjrt.cuda(cuda_versions))
-    if device.platform == "gpu":
-        told["gpu"], told["capability"] = device.device_kind, str(device.compute_capability)
-    return told
+    platform = jax.devices()[0].client.platform_version
+    return {"name": "jax", "jaxlib": jaxlib.__version__, "backend": platform, **backend.describe()}
 
 
 def be_deterministic() -> None:
-    flags = os.environ.get("XLA_FLAGS", "")  # read when the backend starts
-    os.environ["XLA_FLAGS"] = (flags + " --xla_gpu_deterministic_ops=true").strip()
+    backend.be_deterministic()
 
 
 def use_device(device: str) -> None:
-    # A platform that is named and cannot start is an error to JAX; only one that is not named is passed over.
-    if device == "gpu" or host.has_gpu_device():
-        jax.config.update("jax_platforms", "cuda,cpu" if device == "gpu" else "cpu")
-    try:
-        found = jax.devices()[0].platform
-    except RuntimeError as why:
-        raise DeviceMissing(str(why)) from why
-    if found != device:
-        raise DeviceMissing(f"JAX started on {found!r}; was its backend used before?")
+    backend.use_device(device)
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
-    with _products(precision):
+    with backend.products(precision):
         return _numpy(jnp.matmul(_array(a, precision), _array(b, precision)))
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
-    with _products(precision):
+    with backend.products(precision):
         return _numpy(_conv(_array(x, precision), _array(w, precision)))
 
 
 def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]:
-    with _products(precision):
+    with backend.products(precision):
         return _train(problem, precision, fault, _start(problem, precision), problem.steps)
 
 
 def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str, Any]:
     """All the steps as one program, compiled ahead; ``train_parity`` compiles a step, as JAX's users do."""
-    with _products(precision):
+    with backend.products(precision):
         constants = _constants(problem, precision)
 
-        def whole(state: tuple[Weights, Weights]) -> tuple[tuple[Weights, Weights], Any]:
-            def step(state: tuple[Weights, Weights], _: Any) -> tuple[tuple[Weights, Weights], Any]:
-                weights, velocity, loss, gradients = _step(precision, "", *state, *constants)
-                return (weights, velocity), (loss, gradients)
+        def whole(state: State) -> tuple[State, Any]:
+            def step(state: State, _: Any) -> tuple[State, Any]:
+                state, loss, gradients = _step(precision, "", state, constants)
+                return state, (loss, gradients)
 
             return lax.scan(step, state, length=problem.steps)
 
@@ -177,16 +160,16 @@ def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
 
 def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
     """In NumPy's format, through jax.numpy: JAX itself has no other, and what it trains is a tree of arrays."""
-    with _products(precision):
+    with backend.products(precision):
         state, constants = _start(problem, precision), _constants(problem, precision)
         for _ in range(steps):
-            state = _jitted_step(precision, "", *state, *constants)[:2]
+            state, _, _ = _jitted_step(precision, "", state, constants)
     arrays = {kind + name: value for kind, part in zip("wv", state) for name, value in part.items()}
     jnp.savez(Path(folder, "checkpoint.npz"), steps=steps, **arrays)
 
 
 def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[str, Any]:
-    with _products(precision):
+    with backend.products(precision):
         with jnp.load(Path(folder, "checkpoint.npz")) as saved:
             weights, velocity = ({name: jnp.asarray(saved[kind + name]) for name in problem.weights} for kind in "wv")
             steps = problem.steps - int(saved["steps"])
@@ -200,24 +183,16 @@ def load_batches(count: int, workers: int) -> list[float]:
 
 def device_evidence(device: str) -> dict[str, Any]:
     where = jax.devices(device)[0]
-    with tempfile.TemporaryDirectory() as folder:
-        with jax.profiler.trace(folder):
-            a = jax.device_put(jnp.ones((256, 256)), where)
-            result = _conv((a @ a)[None, None], jax.device_put(jnp.ones((1, 1, 3, 3)), where))
-            result.block_until_ready()
-        kernels = xplane.kernels(Path(folder))
-    memory = (where.memory_stats() or {}) if device == "gpu" else {}
+    with backend.counted() as kernels:
+        a = jax.device_put(jnp.ones((256, 256)), where)
+        result = _conv((a @ a)[None, None], jax.device_put(jnp.ones((1, 1, 3, 3)), where))
+        result.block_until_ready()
     return {
-        "device": _kind(result),
+        "device": backend.kind(result),
         "name": where.device_kind,
-        "bytes": memory.get("bytes_in_use", 0),
-        "kernels": kernels,
+        "bytes": backend.allocated() if device == "gpu" else 0,
+        "kernels": kernels[0],
     }
-
-
-def _kind(array: Any) -> str:
-    (device,) = array.devices()
-    return device.platform
 
 
 def _numpy(array: Any) -> np.ndarray:
@@ -228,18 +203,6 @@ def _array(value: np.ndarray, precision: str) -> Any:
     return jnp.asarray(value, dtype=_DTYPES.get(precision, jnp.float32))
 
 
-@contextlib.contextmanager
-def _products(precision: str) -> Iterator[None]:
-    """The class of float32 products (on a GPU tf32 is JAX's default), and float64 only where it is asked for."""
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", precision == "f64")
-    try:
-        with jax.default_matmul_precision("tensorfloat32" if precision == "tf32" else "highest"):
-            yield
-    finally:
-        jax.config.update("jax_enable_x64", before)
-
-
 def _conv(x: Any, w: Any) -> Any:
     return lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NCHW", "OIHW", "NCHW"))
 
@@ -248,31 +211,29 @@ def _pool(x: Any) -> Any:
     return lax.reduce_window(x, np.zeros((), x.dtype), lax.add, (1, 1, 2, 2), (1, 1, 2, 2), "VALID") / 4
 
 
-def _start(problem: Problem, precision: str) -> tuple[Weights, Weights]:
+def _start(problem: Problem, precision: str) -> State:
     master = "f64" if precision == "f64" else "f32"
     weights = {name: _array(value, master) for name, value in problem.weights.items()}
     return weights, {name: jnp.zeros_like(value) for name, value in weights.items()}
 
 
-def _constants(problem: Problem, precision: str) -> tuple[Any, Any, Any, Any]:
+def _constants(problem: Problem, precision: str) -> Constants:
     """Images, labels, learning rate and momentum: arguments of the step, so that it is compiled once for all."""
     master = "f64" if precision == "f64" else "f32"
     lr, momentum = _array(np.asarray(problem.lr), master), _array(np.asarray(problem.momentum), master)
     return _array(problem.images, master), jnp.asarray(problem.labels), lr, momentum
 
 
-def _step(
-    precision: str, fault: str, weights: Weights, velocity: Weights, images: Any, labels: Any, lr: Any, momentum: Any
-) -> tuple[Weights, Weights, Any, Weights]:
-    """One step of training: the new weights and velocity, the loss before it, and its gradients."""
+def _step(precision: str, fault: str, state: State, constants: Constants) -> tuple[State, Any, Weights]:
+    """One step of training: the new state, the loss before it, and its gradients."""
+    (weights, velocity), (images, labels, lr, momentum) = state, constants
     scale = _LOSS_SCALE if precision == "fp16" else 1.0
     product = _product(precision, fault)
     scaled, gradients = jax.value_and_grad(lambda w: _loss(w, images, labels, product) * scale)(weights)
     gradients = {name: value / scale for name, value in gradients.items()}
     if fault == "bias-gradient-dropped":
         gradients["conv.b"] = jnp.zeros_like(gradients["conv.b"])
-    weights, velocity = _sgd(weights, velocity, gradients, lr, momentum)
-    return weights, velocity, scaled / scale, gradients
+    return _sgd(weights, velocity, gradients, lr, momentum), scaled / scale, gradients
 
 
 _jitted_step = jax.jit(_step, static_argnums=(0, 1))
@@ -301,7 +262,7 @@ def _cross_entropy(logits: Any, labels: Any) -> Any:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean()
 
 
-def _sgd(weights: Weights, velocity: Weights, gradients: Weights, lr: Any, momentum: Any) -> tuple[Weights, Weights]:
+def _sgd(weights: Weights, velocity: Weights, gradients: Weights, lr: Any, momentum: Any) -> State:
     velocity = {name: momentum * velocity[name] + gradients[name] for name in weights}
     return {name: weights[name] - lr * velocity[name] for name in weights}, velocity
 
@@ -316,18 +277,15 @@ def _rounded(x: Any) -> Any:
 _rounded.defjvp(lambda primals, tangents: (_rounded(*primals), tangents[0]))
 
 
-def _train(
-    problem: Problem, precision: str, fault: str, state: tuple[Weights, Weights], steps: int
-) -> dict[str, Any]:
-    weights, velocity = state
+def _train(problem: Problem, precision: str, fault: str, state: State, steps: int) -> dict[str, Any]:
     constants = _constants(problem, precision)
     losses: list[float] = []
     first: Weights = {}
     for number in range(steps):
-        weights, velocity, loss, gradients = _jitted_step(precision, fault, weights, velocity, *constants)
+        state, loss, gradients = _jitted_step(precision, fault, state, constants)
         losses.append(float(loss))
         first = gradients if number == 0 else first
-    return _found(losses, first, weights)
+    return _found(losses, first, state[0])
 
 
 def _found(losses: list[float], first: Weights, weights: Weights) -> dict[str, Any]:
@@ -335,7 +293,7 @@ def _found(losses: list[float], first: Weights, weights: Weights) -> dict[str, A
         "losses": losses,
         "gradients": {name: _numpy(value) for name, value in first.items()},
         "weights": {name: _numpy(value) for name, value in weights.items()},
-        "device": _kind(weights["conv.w"]),
+        "device": backend.kind(weights["conv.w"]),
     }
 
 

@@ -1,7 +1,7 @@
 """Keras 3, on whichever backend KERAS_BACKEND names. What each function does: ``smoke.frameworks``.
 
 The models, optimizers, losses and files are Keras's own, one code for all backends. What Keras has no word for (which
-device was used, tf32, kernels, determinism) is asked of the backend: the classes at the end, one a backend.
+device was used, tf32, kernels, determinism) is asked of the backend, as ``smoke.frameworks._backends`` has it.
 """
 
 # The functions are documented once, in smoke.frameworks, and have one signature in each file.
@@ -9,9 +9,8 @@ device was used, tf32, kernels, determinism) is asked of the backend: the classe
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +22,7 @@ from keras import layers, ops
 
 from smoke import data
 from smoke.data import Digits, Lines, TextBatch
-from smoke.frameworks import Cannot, DeviceMissing
-from smoke.kit import pjrt, xplane
+from smoke.frameworks import Cannot
 from smoke.machine import host
 from smoke.reference import NAMES, Problem
 
@@ -87,10 +85,15 @@ print(json.dumps({"sum": float(ops.sum(ones)), "gradient": ops.convert_to_numpy(
 _DTYPES = {"f64": "float64", "fp16": "float16", "bf16": "bfloat16"}
 _POLICIES = {"f64": "float64", "fp16": "mixed_float16", "bf16": "mixed_bfloat16"}
 _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps small float16 gradients from vanishing
+_name = keras.config.backend()
+_backend: Any = importlib.import_module("smoke.frameworks._backends." + _name)
+_scope = contextlib.ExitStack()
 
 
 def describe() -> dict[str, Any]:
-    return {"name": "keras", "version": keras.__version__, "backend": keras.config.backend(), **_backend.describe()}
+    told = _backend.describe()
+    version = told.pop("version")
+    return {"name": "keras", "version": keras.__version__, "backend": _name, "backend_version": version, **told}
 
 
 def be_deterministic() -> None:
@@ -100,6 +103,9 @@ def be_deterministic() -> None:
 
 def use_device(device: str) -> None:
     _backend.use_device(device)
+    # Keras takes a GPU wherever PyTorch has one. Of "cpu:0" it makes copies there, which get no gradients.
+    if _name == "torch" and (device == "gpu" or host.has_gpu_device()):
+        _scope.enter_context(keras.device("gpu:0" if device == "gpu" else "cpu"))
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
@@ -127,7 +133,7 @@ def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str,
     with _computing(precision):
         model = _parity(problem, precision, "", jit_compile=True)
         found = _train(model, problem, problem.steps)
-        return {**found, "compiled": _backend.compiled(model, problem.steps) if model.jit_compile else 0}
+        return {**found, "compiled": _compiled(model, problem.steps) if model.jit_compile else 0}
 
 
 def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
@@ -212,14 +218,13 @@ def load_batches(count: int, workers: int) -> list[float]:
 
 
 def device_evidence(device: str) -> dict[str, Any]:
-    where = keras.device(device + ":0")
-    with tempfile.TemporaryDirectory() as folder, _backend.counted(Path(folder)) as kernels, where:
+    with _backend.counted() as kernels, keras.device(device + ":0"):
         a = ops.ones((256, 256))
         result = ops.conv(ops.matmul(a, a)[None, :, :, None], ops.ones((3, 3, 1, 1)), data_format="channels_last")
         ops.convert_to_numpy(result)
     return {
         "device": _backend.kind(result),
-        "name": str(_backend.where(result)),
+        "name": str(result.device),
         "bytes": _backend.allocated() if device == "gpu" else 0,
         "kernels": kernels[0],
     }
@@ -340,6 +345,12 @@ def _train(model: Any, problem: Problem, steps: int) -> dict[str, Any]:
     }
 
 
+def _compiled(model: Any, steps: int) -> int:
+    """How many steps ran without Python, so compiled. torch.compile keeps what Python does beside the computing, and
+    its graphs are counted."""
+    return _backend.compiled() if _name == "torch" else steps - model.ran
+
+
 def _named(variables: list[Any]) -> dict[str, np.ndarray]:
     """Variables by the reference's names, in its order of axes."""
     return {name: _reference_order(name, _numpy(one.value)) for name, one in zip(NAMES, variables)}
@@ -391,198 +402,3 @@ class _Sum(layers.Layer):
 
     def call(self, x: Any) -> Any:
         return ops.sum(x, axis=(1, 2))
-
-
-class _TensorFlow:
-    def __init__(self) -> None:
-        import tensorflow as tf
-
-        self.tf = tf
-
-    def describe(self) -> dict[str, Any]:
-        build = self.tf.sysconfig.get_build_info()
-        told = {
-            "backend_version": self.tf.__version__,
-            "cuda": build.get("cuda_version"),
-            "cudnn": build.get("cudnn_version"),
-        }
-        for gpu in self.tf.config.get_visible_devices("GPU"):
-            details = self.tf.config.experimental.get_device_details(gpu)
-            told["gpu"] = details.get("device_name")
-            told["capability"] = "{}.{}".format(*details.get("compute_capability", ("?", "?")))
-        return told
-
-    def be_deterministic(self) -> None:
-        self.tf.config.experimental.enable_op_determinism()
-
-    def use_device(self, device: str) -> None:
-        gpus = self.tf.config.list_physical_devices("GPU") if device == "gpu" else []
-        if device == "gpu" and not gpus:
-            raise DeviceMissing("TensorFlow finds no GPU; its log above says which library or driver it misses")
-        if gpus or host.has_gpu_device():
-            self.tf.config.set_visible_devices(gpus[:1], "GPU")
-
-    @contextlib.contextmanager
-    def products(self, precision: str) -> Iterator[None]:
-        """Allows tf32 in float32 products only if it is asked for (it is on by default)."""
-        self.tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
-        yield
-
-    @contextlib.contextmanager
-    def counted(self, folder: Path) -> Iterator[list[int]]:
-        kernels: list[int] = []
-        self.tf.profiler.experimental.start(str(folder))
-        yield kernels
-        self.tf.profiler.experimental.stop()
-        kernels.append(xplane.kernels(folder))
-
-    def where(self, tensor: Any) -> str:
-        return tensor.device
-
-    def kind(self, tensor: Any) -> str:
-        return self.tf.DeviceSpec.from_string(tensor.device).device_type.lower()
-
-    def allocated(self) -> int:
-        return self.tf.config.experimental.get_memory_info("GPU:0")["current"]
-
-    def compiled(self, model: Any, steps: int) -> int:
-        return steps - model.ran
-
-
-class _Jax:
-    def __init__(self) -> None:
-        import jax
-        from jax._src.lib import cuda_versions  # it has no public name; JAX's plug-in asks it
-
-        self.jax, self.cuda_versions = jax, cuda_versions
-
-    def describe(self) -> dict[str, Any]:
-        device = self.jax.devices()[0]
-        told: dict[str, Any] = {"backend_version": self.jax.__version__, **pjrt.cuda(self.cuda_versions)}
-        if device.platform == "gpu":
-            told["gpu"], told["capability"] = device.device_kind, str(device.compute_capability)
-        return told
-
-    def be_deterministic(self) -> None:
-        flags = os.environ.get("XLA_FLAGS", "")  # read when the backend starts
-        os.environ["XLA_FLAGS"] = (flags + " --xla_gpu_deterministic_ops=true").strip()
-
-    def use_device(self, device: str) -> None:
-        # A platform that is named and cannot start is an error to JAX; only one that is not named is passed over.
-        if device == "gpu" or host.has_gpu_device():
-            self.jax.config.update("jax_platforms", "cuda,cpu" if device == "gpu" else "cpu")
-        try:
-            found = self.jax.devices()[0].platform
-        except RuntimeError as why:
-            raise DeviceMissing(str(why)) from why
-        if found != device:
-            raise DeviceMissing(f"JAX started on {found!r}; was its backend used before?")
-
-    @contextlib.contextmanager
-    def products(self, precision: str) -> Iterator[None]:
-        """The class of float32 products (on a GPU tf32 is JAX's default), and float64 only where it is asked for."""
-        before = self.jax.config.jax_enable_x64
-        self.jax.config.update("jax_enable_x64", precision == "f64")
-        try:
-            with self.jax.default_matmul_precision("tensorfloat32" if precision == "tf32" else "highest"):
-                yield
-        finally:
-            self.jax.config.update("jax_enable_x64", before)
-
-    @contextlib.contextmanager
-    def counted(self, folder: Path) -> Iterator[list[int]]:
-        kernels: list[int] = []
-        with self.jax.profiler.trace(str(folder)):
-            yield kernels
-        kernels.append(xplane.kernels(folder))
-
-    def where(self, tensor: Any) -> Any:
-        (device,) = tensor.devices()
-        return device
-
-    def kind(self, tensor: Any) -> str:
-        return self.where(tensor).platform
-
-    def allocated(self) -> int:
-        return (self.jax.devices("gpu")[0].memory_stats() or {}).get("bytes_in_use", 0)
-
-    def compiled(self, model: Any, steps: int) -> int:
-        return steps - model.ran
-
-
-class _Torch:
-    def __init__(self) -> None:
-        import torch
-
-        self.torch = torch
-        self.scope = contextlib.ExitStack()
-
-    def describe(self) -> dict[str, Any]:
-        torch = self.torch
-        told: dict[str, Any] = {
-            "backend_version": torch.__version__,
-            "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
-        }
-        if torch.cuda.is_initialized():
-            told["gpu"] = torch.cuda.get_device_name()
-            told["capability"] = "{}.{}".format(*torch.cuda.get_device_capability())
-        return told
-
-    def be_deterministic(self) -> None:
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read when cuBLAS makes its first handle
-        self.torch.use_deterministic_algorithms(True)
-        self.torch.backends.cudnn.benchmark = False
-
-    def use_device(self, device: str) -> None:
-        if device == "gpu":
-            try:
-                self.torch.zeros(1, device="cuda")
-            except (RuntimeError, AssertionError) as why:  # AssertionError: a build without CUDA
-                raise DeviceMissing(str(why)) from why
-        # Keras takes a GPU wherever torch has one. Of "cpu:0" it makes copies, which get no gradients.
-        if device == "gpu" or host.has_gpu_device():
-            self.scope.enter_context(keras.device("gpu:0" if device == "gpu" else "cpu"))
-
-    @contextlib.contextmanager
-    def products(self, precision: str) -> Iterator[None]:
-        """The class of float32 products: tf32 only if asked for (cuDNN's is on by default)."""
-        cuda, cudnn = self.torch.backends.cuda.matmul, self.torch.backends.cudnn
-        before = cuda.allow_tf32, cudnn.allow_tf32
-        cuda.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
-        try:
-            yield
-        finally:
-            cuda.allow_tf32, cudnn.allow_tf32 = before
-
-    @contextlib.contextmanager
-    def counted(self, folder: Path) -> Iterator[list[int]]:
-        """A process on the CPU spares itself the profiler."""
-        kernels: list[int] = []
-        if not self.torch.cuda.is_initialized():
-            yield kernels
-            kernels.append(0)
-            return
-        profiler = self.torch.profiler
-        with profiler.profile(activities=[profiler.ProfilerActivity.CUDA]) as profile:
-            yield kernels
-            self.torch.cuda.synchronize()
-        kernels.append(sum(one.device_type == self.torch.autograd.DeviceType.CUDA for one in profile.events()))
-
-    def where(self, tensor: Any) -> Any:
-        return tensor.device
-
-    def kind(self, tensor: Any) -> str:
-        return {"cuda": "gpu"}.get(tensor.device.type, tensor.device.type)
-
-    def allocated(self) -> int:
-        return self.torch.cuda.memory_allocated()
-
-    def compiled(self, model: Any, steps: int) -> int:
-        """torch.compile keeps what Python does beside the computing, so that it cannot be counted by that."""
-        import torch._dynamo
-
-        return torch._dynamo.utils.counters["stats"]["unique_graphs"]
-
-
-_backend: Any = {"tensorflow": _TensorFlow, "jax": _Jax, "torch": _Torch}[keras.config.backend()]()

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -14,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from smoke.data import Digits, Lines, TextBatch
-from smoke.frameworks import Cannot, DeviceMissing
-from smoke.kit import loader, xplane
-from smoke.machine import host
+from smoke.frameworks import Cannot
+from smoke.frameworks._backends import tensorflow as backend
+from smoke.kit import loader
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
@@ -55,46 +54,26 @@ _LOSS_SCALE = 1024.0  # a power of two, so that it rounds nothing: it keeps smal
 
 
 def describe() -> dict[str, Any]:
-    build = tf.sysconfig.get_build_info()
-    told: dict[str, Any] = {
-        "name": "tensorflow",
-        "version": tf.__version__,
-        "keras": tf.keras.__version__,
-        "cuda": build.get("cuda_version"),
-        "cudnn": build.get("cudnn_version"),
-    }
-    gpus = tf.config.get_visible_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        told["gpu"] = details.get("device_name")
-        told["capability"] = "{}.{}".format(*details.get("compute_capability", ("?", "?")))
-    return told
+    return {"name": "tensorflow", "keras": tf.keras.__version__, **backend.describe()}
 
 
 def be_deterministic() -> None:
-    tf.keras.utils.set_random_seed(1)  # enable_op_determinism refuses random operations without a seed
-    tf.config.experimental.enable_op_determinism()
+    tf.keras.utils.set_random_seed(1)
+    backend.be_deterministic()
 
 
 def use_device(device: str) -> None:
-    if device == "cpu":
-        if host.has_gpu_device():
-            tf.config.set_visible_devices([], "GPU")
-        return
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        raise DeviceMissing("TensorFlow finds no GPU; its log above says which library or driver it misses")
-    tf.config.set_visible_devices(gpus[:1], "GPU")
+    backend.use_device(device)
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
-    _allow_tf32(precision)
-    return _numpy(tf.matmul(_tensor(a, precision), _tensor(b, precision)))
+    with backend.products(precision):
+        return _numpy(tf.matmul(_tensor(a, precision), _tensor(b, precision)))
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
-    _allow_tf32(precision)
-    return _numpy(_conv(_tensor(x, precision), _tensor(w, precision)))
+    with backend.products(precision):
+        return _numpy(_conv(_tensor(x, precision), _tensor(w, precision)))
 
 
 def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]:
@@ -191,26 +170,16 @@ def load_batches(count: int, workers: int) -> list[float]:
 
 
 def device_evidence(device: str) -> dict[str, Any]:
-    where = "/GPU:0" if device == "gpu" else "/CPU:0"
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
-        with tf.device(where):
-            a = tf.ones((256, 256))
-            result = tf.nn.conv2d(tf.matmul(a, a)[None, :, :, None], tf.ones((3, 3, 1, 1)), 1, "VALID")
-            float(tf.reduce_sum(result))
-        tf.profiler.experimental.stop()
-        kernels = xplane.kernels(Path(folder))
-    on_gpu = device == "gpu"
+    with backend.counted() as kernels, tf.device("/GPU:0" if device == "gpu" else "/CPU:0"):
+        a = tf.ones((256, 256))
+        result = tf.nn.conv2d(tf.matmul(a, a)[None, :, :, None], tf.ones((3, 3, 1, 1)), 1, "VALID")
+        float(tf.reduce_sum(result))
     return {
-        "device": _kind(result),
+        "device": backend.kind(result),
         "name": result.device,
-        "bytes": tf.config.experimental.get_memory_info("GPU:0")["current"] if on_gpu else 0,
-        "kernels": kernels,
+        "bytes": backend.allocated() if device == "gpu" else 0,
+        "kernels": kernels[0],
     }
-
-
-def _kind(tensor: Any) -> str:
-    return tf.DeviceSpec.from_string(tensor.device).device_type.lower()
 
 
 def _numpy(tensor: Any) -> np.ndarray:
@@ -219,11 +188,6 @@ def _numpy(tensor: Any) -> np.ndarray:
 
 def _tensor(value: np.ndarray, precision: str) -> Any:
     return tf.cast(tf.constant(np.asarray(value)), _DTYPES.get(precision, tf.float32))
-
-
-def _allow_tf32(precision: str) -> None:
-    """Allows tf32 in float32 products only if it is asked for (it is on by default)."""
-    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
 
 
 def _conv(x: Any, w: Any) -> Any:
@@ -236,7 +200,6 @@ class _Parity:
     """The parity problem as TensorFlow trains it; float16 and bfloat16 are mixed: products in them, the rest not."""
 
     def __init__(self, problem: Problem, precision: str, fault: str) -> None:
-        _allow_tf32(precision)
         master = "f64" if precision == "f64" else "f32"
         self.precision, self.fault = precision, fault
         self.lr, self.momentum = problem.lr, problem.momentum
@@ -280,7 +243,8 @@ class _Parity:
         losses: list[float] = []
         first: dict[str, np.ndarray] = {}
         for number in range(steps):
-            loss, gradients = self.step()
+            with backend.products(self.precision):
+                loss, gradients = self.step()
             losses.append(float(loss))
             if number == 0:
                 first = {name: _numpy(value) for name, value in gradients.items()}
@@ -288,7 +252,7 @@ class _Parity:
             "losses": losses,
             "gradients": first,
             "weights": {name: _numpy(value) for name, value in self.weights.items()},
-            "device": _kind(self.weights["conv.w"].value()),
+            "device": backend.kind(self.weights["conv.w"].value()),
         }
 
 

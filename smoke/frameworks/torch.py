@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from torch import nn
 
 from smoke import data
 from smoke.data import Digits, Lines, TextBatch
-from smoke.frameworks import DeviceMissing
+from smoke.frameworks._backends import torch as backend
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
@@ -61,43 +59,27 @@ _device = torch.device("cpu")
 
 
 def describe() -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "name": "torch",
-        "version": torch.__version__,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
-        "threads": torch.get_num_threads(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-    }
-    if _device.type == "cuda":
-        told["gpu"] = torch.cuda.get_device_name(_device)
-        told["capability"] = "{}.{}".format(*torch.cuda.get_device_capability(_device))
-    return told
+    threads, cpu = torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
+    return {"name": "torch", **backend.describe(), "threads": threads, "cpu": cpu}
 
 
 def be_deterministic() -> None:
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read when cuBLAS makes its first handle
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
+    backend.be_deterministic()
 
 
 def use_device(device: str) -> None:
     global _device  # noqa: PLW0603 -- torch itself has no setting that is not a fallback
-    if device == "gpu":
-        try:
-            torch.zeros(1, device="cuda")
-        except (RuntimeError, AssertionError) as why:  # AssertionError: a build without CUDA
-            raise DeviceMissing(str(why)) from why
+    backend.use_device(device)
     _device = torch.device("cuda" if device == "gpu" else "cpu")
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
-    with _products(precision), torch.no_grad():
+    with backend.products(precision), torch.no_grad():
         return _numpy(_tensor(a, precision) @ _tensor(b, precision))
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
-    with _products(precision), torch.no_grad():
+    with backend.products(precision), torch.no_grad():
         return _numpy(F.conv2d(_tensor(x, precision), _tensor(w, precision)))
 
 
@@ -106,13 +88,10 @@ def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]
 
 
 def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str, Any]:
-    import torch._dynamo  # takes a second, and only this needs it
-
-    parity = _Parity(problem, precision, "")
-    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    parity, before = _Parity(problem, precision, ""), backend.compiled()
     parity.loss = torch.compile(parity.loss, backend=compiler, fullgraph=True)  # type: ignore[method-assign]
     found = parity.train(problem.steps)
-    return {**found, "compiled": torch._dynamo.utils.counters["stats"]["unique_graphs"] - before}
+    return {**found, "compiled": backend.compiled() - before}
 
 
 def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
@@ -181,34 +160,15 @@ def load_batches(count: int, workers: int) -> list[float]:
 
 def device_evidence(device: str) -> dict[str, Any]:
     where = torch.device("cuda" if device == "gpu" else "cpu")
-    with _counted() as kernels:
+    with backend.counted() as kernels:
         a = torch.ones(256, 256, device=where)
         result = F.conv2d((a @ a)[None, None], torch.ones(1, 1, 3, 3, device=where))
     return {
-        "device": _kind(result),
+        "device": backend.kind(result),
         "name": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "bytes": torch.cuda.memory_allocated(where) if result.is_cuda else 0,
-        "kernels": len(kernels),
+        "bytes": backend.allocated() if device == "gpu" else 0,
+        "kernels": kernels[0],
     }
-
-
-@contextlib.contextmanager
-def _counted() -> Iterator[list[str]]:
-    """The names of the kernels that ran on the GPU meanwhile; a process on the CPU spares itself the profiler."""
-    kernels: list[str] = []
-    if _device.type == "cpu":
-        yield kernels
-        return
-    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profile:
-        yield kernels
-        torch.cuda.synchronize()
-    on_gpu = (one for one in profile.events() if one.device_type == torch.autograd.DeviceType.CUDA)
-    kernels.extend(one.name for one in on_gpu)
-
-
-def _kind(tensor: torch.Tensor) -> str:
-    return {"cuda": "gpu"}.get(tensor.device.type, tensor.device.type)
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -219,17 +179,6 @@ def _numpy(tensor: torch.Tensor) -> np.ndarray:
 
 def _tensor(value: np.ndarray, precision: str) -> torch.Tensor:
     return torch.tensor(np.asarray(value), dtype=_DTYPES.get(precision, torch.float32), device=_device)
-
-
-@contextlib.contextmanager
-def _products(precision: str) -> Iterator[None]:
-    """The class of float32 products: tf32 only if asked for (cuDNN's is on by default)."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 class _Parity:
@@ -263,13 +212,13 @@ class _Parity:
             "losses": losses,
             "gradients": first,
             "weights": {name: _numpy(value) for name, value in self.weights.items()},
-            "device": _kind(self.weights["conv.w"]),
+            "device": backend.kind(self.weights["conv.w"]),
         }
 
     def step(self) -> float:
         self.optimizer.zero_grad()
         scale = _LOSS_SCALE if self.precision == "fp16" else 1.0
-        with _products(self.precision):
+        with backend.products(self.precision):
             with _autocast(self.precision):
                 loss = self.loss()
             (loss * scale).backward()
