@@ -19,7 +19,7 @@ from autograd.misc import flatten
 
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import Cannot, DeviceMissing
-from smoke.kit import loader
+from smoke.kit import loader, tf32
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
@@ -28,8 +28,8 @@ CANNOT: dict[str, str] = {
     "bf16": "autograd computes with NumPy, which has no products in this class",
     "compile": "autograd has no compiler: it traces each call anew",
 }
-COMPILERS = ()
-WORKLOADS = ()
+COMPILERS: tuple[str, ...] = ()
+WORKLOADS: tuple[str, ...] = ()
 SWITCHES: dict[str, tuple[str, ...]] = {}
 TAKES_GPU = False
 FIRST_LINES = """
@@ -238,9 +238,8 @@ def _as_is(x: Any) -> Any:
 
 @primitive
 def _rounded(x: Any) -> Any:
-    """x rounded to tf32's eleven bits, by masking; the gradient passes as if it were not."""
-    bits = numpy.ascontiguousarray(x).view(numpy.int32)
-    return ((bits + 0x1000) & -0x2000).view(numpy.float32)
+    """x rounded to tf32's eleven bits; the gradient passes as if it were not."""
+    return tf32.rounded(x)
 
 
 defvjp(_rounded, lambda _answer, _x: lambda gradient: gradient)

@@ -10,7 +10,7 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import caffe
 import numpy as np
@@ -21,8 +21,9 @@ from caffe.proto import caffe_pb2
 from smoke import data
 from smoke.data import Digits, Lines
 from smoke.frameworks import Cannot, DeviceMissing
-from smoke.kit import cupti, loader, programs
-from smoke.reference import NAMES, Problem
+from smoke.installed import versions
+from smoke.kit import cudart, cupti, loader, programs, tf32
+from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
     "f64": "pycaffe has Caffe's nets and solvers for float32 only; those for double are for programs in C++",
@@ -33,8 +34,8 @@ CANNOT: dict[str, str] = {
     "written in the net, so no graph follows the data",
     "compile": "Caffe has no compiler: its layers are compiled already",
 }
-COMPILERS = ()
-WORKLOADS = ("lmdb",)
+COMPILERS: tuple[str, ...] = ()
+WORKLOADS: tuple[str, ...] = ("lmdb",)
 SWITCHES: dict[str, tuple[str, ...]] = {"gpu": ("CUPTI, which counts kernels",)}
 TAKES_GPU = False
 # Caffe tells nobody its mode. It is the CPU's until a program asks for the GPU's, and this one does not.
@@ -78,22 +79,28 @@ print(json.dumps({"sum": float(net.blobs["sum"].data), "gradient": net.blobs["da
                   "losses": losses, "loaded": bool(loaded), "device": "cpu: no other mode was set"}))
 """
 
+# libcaffe has loaded these already, by the names that it knows them by.
+_CUDART, _CUDNN, _BLAS = (ctypes.CDLL(f"lib{name}") for name in ("cudart.so.11.0", "cudnn.so.8", "openblas.so.0"))
+_CUDNN.cudnnGetVersion.restype = ctypes.c_size_t
+_BLAS.openblas_get_config.restype = ctypes.c_char_p
+
+_runtime = cudart.Runtime(_CUDART)
 _device = "cpu"
-_seed = 1
 _counter: Optional[cupti.Counter] = None
 
 
 def describe() -> dict[str, Any]:
-    told: dict[str, Any] = {
+    # CUDA 11's runtime does not tell its version where there is no driver; then its package does.
+    cuda = versions.versions("libcudart.so", _CUDART)[1]
+    gpu = {"gpu": _runtime.gpu_name()} if _device == "gpu" else {}
+    return {
         "name": "caffe",
         "version": metadata.version("caffe"),
-        "cuda": _cuda_version(),
-        "cudnn": _cudnn_version(),
-        "blas": _blas().decode(),
+        "cuda": cuda or ".".join(metadata.version("nvidia-cuda-runtime-cu11").split(".")[:2]),
+        "cudnn": _CUDNN.cudnnGetVersion(),
+        "blas": _BLAS.openblas_get_config().decode(),
+        **gpu,
     }
-    if _device == "gpu":
-        told["gpu"] = _gpu_name()
-    return told
 
 
 def be_deterministic() -> None:
@@ -103,31 +110,22 @@ def be_deterministic() -> None:
 def use_device(device: str) -> None:
     global _device, _counter  # noqa: PLW0603 -- Caffe's mode is global too
     if device == "gpu":
-        # Caffe ends the process where there is none.
-        count = ctypes.c_int()
-        code = _cudart().cudaGetDeviceCount(ctypes.byref(count))
-        if code or not count.value:
-            raise DeviceMissing(_error(code) if code else "the CUDA runtime counts no GPU")
+        try:
+            _runtime.require_gpu()  # Caffe itself ends the process where there is none
+        except OSError as why:
+            raise DeviceMissing(str(why)) from None
         _counter = _counter or cupti.Counter(cupti.library(Path(caffe.__file__).parents[1]))
         caffe.set_device(0)
-        caffe.set_mode_gpu()
-    else:
-        caffe.set_mode_cpu()
+    _set_mode(device)
     _device = device
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
-    spec = caffe.NetSpec()
-    spec.data = L.Input(shape={"dim": list(a.shape)})
-    spec.product = L.InnerProduct(spec.data, num_output=b.shape[1], bias_term=False)
-    return _applied(spec, a, b.T)
+    return _product(L.InnerProduct, a, b.T, num_output=b.shape[1])
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, precision: str) -> np.ndarray:
-    spec = caffe.NetSpec()
-    spec.data = L.Input(shape={"dim": list(x.shape)})
-    spec.product = L.Convolution(spec.data, num_output=w.shape[0], kernel_size=w.shape[2], bias_term=False)
-    return _applied(spec, x, w)
+    return _product(L.Convolution, x, w, num_output=w.shape[0], kernel_size=w.shape[2])
 
 
 def train_parity(problem: Problem, precision: str, fault: str) -> dict[str, Any]:
@@ -139,16 +137,14 @@ def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str,
 
 
 def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
-    size, epochs = 32, 8
-    spec = caffe.NetSpec()
-    spec.data = L.Input(shape={"dim": [size, *digits.test_images.shape[1:]]})
-    spec.label = L.Input(shape={"dim": [size]})
+    size = 32
+    spec = _inputs(data=(size, *digits.test_images.shape[1:]), label=(size,))
     _classify(spec)
     solver = _solver(spec, lr=0.1, momentum=0.9, seed=seed)
     net = solver.net
     losses: list[float] = []
     start = time.perf_counter()
-    for epoch in range(epochs):
+    for epoch in range(8):
         for images, labels in digits.epoch(size, seed + epoch):
             net.blobs["data"].data[...] = images
             net.blobs["label"].data[...] = labels
@@ -170,7 +166,7 @@ def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
 
 def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        return {"lmdb": _train_lmdb}[name](digits, seed, Path(folder))
+        return _train_lmdb(digits, seed, Path(folder))
 
 
 def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
@@ -188,38 +184,91 @@ def continue_checkpoint(problem: Problem, precision: str, folder: str) -> dict[s
 
 
 def load_batches(count: int, workers: int) -> list[float]:
-    sums: list[float] = []
-    net = None
-    for batch in loader.batches(count, workers):
-        if net is None:
-            spec = caffe.NetSpec()
-            spec.data = L.Input(shape={"dim": list(batch.shape)})
-            spec.sum = L.Reduction(spec.data, operation=P.Reduction.SUM)
-            net = _net(spec)
-        net.blobs["data"].data[...] = batch
-        net.forward()
-        sums.append(float(net.blobs["sum"].data))
-    return sums
+    spec = _inputs(data=data.BATCH_SHAPE)
+    spec.sum = L.Reduction(spec.data, operation=P.Reduction.SUM)
+    net = _net(spec)
+    return [float(_forward(net, batch, "sum")) for batch in loader.batches(count, workers)]
 
 
 def device_evidence(device: str) -> dict[str, Any]:
     # Caffe's blobs do not tell where they are. The driver does: what was allocated, and which kernels ran.
-    asked = _device
     _set_mode(device)
     kernels, free = _kernels(), _free()
     matmul(np.ones((256, 256)), np.ones((256, 256)), "f32")
     kernels, used = _kernels() - kernels, free - _free()
-    _set_mode(asked)
-    return {
-        "device": _where(kernels),
-        "name": _gpu_name() if device == "gpu" else "cpu",
-        "bytes": used,
-        "kernels": kernels,
-    }
+    _set_mode(_device)
+    name = _runtime.gpu_name() if device == "gpu" else "cpu"
+    return {"device": _where(kernels), "name": name, "bytes": used, "kernels": kernels}
 
 
 def _set_mode(device: str) -> None:
     (caffe.set_mode_gpu if device == "gpu" else caffe.set_mode_cpu)()
+
+
+def _free() -> int:
+    """The free bytes on the GPU; on the CPU there is none to ask."""
+    return _runtime.free() if _device == "gpu" else 0
+
+
+def _kernels() -> int:
+    """The kernels that have ended on the GPU."""
+    if _counter is None:
+        return 0
+    _runtime.wait()
+    return _counter.count()
+
+
+def _where(kernels: int) -> str:
+    return "gpu" if kernels else "cpu"
+
+
+def _inputs(**shapes: tuple[int, ...]) -> Any:
+    """The beginning of a net: blobs that Python fills."""
+    spec = caffe.NetSpec()
+    for name, shape in shapes.items():
+        setattr(spec, name, L.Input(shape={"dim": list(shape)}))
+    return spec
+
+
+def _product(layer: Callable[..., Any], x: np.ndarray, w: np.ndarray, **shape: int) -> np.ndarray:
+    """What a net of one layer makes of x, with the weights w."""
+    spec = _inputs(data=x.shape)
+    spec.product = layer(spec.data, bias_term=False, **shape)
+    net = _net(spec)
+    net.params["product"][0].data[...] = w
+    return _forward(net, x, "product")
+
+
+def _forward(net: Any, x: np.ndarray, blob: str) -> np.ndarray:
+    net.blobs["data"].data[...] = x
+    net.forward()
+    return np.array(net.blobs[blob].data, np.float64)
+
+
+def _net(spec: Any) -> Any:
+    return _from_file(caffe.Net, spec.to_proto(), caffe.TEST)
+
+
+def _solver(spec: Any, lr: float, momentum: float, seed: int, folder: str = "") -> Any:
+    parameters = caffe_pb2.SolverParameter(
+        type="SGD",
+        base_lr=lr,
+        lr_policy="fixed",
+        momentum=momentum,
+        random_seed=seed,
+        snapshot_prefix=str(Path(folder, "checkpoint")),
+        snapshot_after_train=False,
+    )
+    parameters.train_net_param.CopyFrom(spec.to_proto())
+    return _from_file(caffe.get_solver, parameters)
+
+
+def _from_file(make: Callable[..., Any], message: Any, *more: Any) -> Any:
+    """Nets and solvers are made of files."""
+    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
+        file.write(str(message))
+        file.flush()
+        return make(file.name, *more)
 
 
 def _classify(spec: Any) -> None:
@@ -283,6 +332,10 @@ def _write_net(folder: Path, name: str, size: int) -> None:
     (folder / f"{name}.prototxt").write_text(str(spec.to_proto()))
 
 
+# As in Caffe's example for handwritten digits, but in larger steps.
+_RECIPE = {"base_lr": 0.1, "lr_policy": "inv", "gamma": 1e-3, "power": 0.75, "momentum": 0.9, "weight_decay": 5e-4}
+
+
 def _run_solver(folder: Path, seed: int, steps: int, *options: Any) -> str:
     """What `caffe train` logs until it has done that many steps, tested and saved its weights."""
     solver = caffe_pb2.SolverParameter(
@@ -290,17 +343,12 @@ def _run_solver(folder: Path, seed: int, steps: int, *options: Any) -> str:
         test_net=[str(folder / "test.prototxt")],
         test_iter=[1],
         test_interval=steps,
-        base_lr=0.1,
-        lr_policy="inv",
-        gamma=1e-3,
-        power=0.75,
-        momentum=0.9,
-        weight_decay=5e-4,
         max_iter=steps,
         display=20,
         snapshot_prefix=str(folder / "digits"),
         solver_mode=caffe_pb2.SolverParameter.GPU if _device == "gpu" else caffe_pb2.SolverParameter.CPU,
         random_seed=seed,
+        **_RECIPE,
     )
     (folder / "solver.prototxt").write_text(str(solver))
     return programs.said("caffe", "train", "-solver", folder / "solver.prototxt", *options)
@@ -316,12 +364,14 @@ class _Parity:
 
     def __init__(self, problem: Problem, fault: str, folder: str = "") -> None:
         self.fault = fault
-        self.solver = _solver(_parity_net(problem, fault), problem.lr, problem.momentum, _seed, folder)
+        self.solver = _solver(_parity_net(problem, fault), problem.lr, problem.momentum, seed=1, folder=folder)
         self.net = self.solver.net
         self.net.blobs["data"].data[...] = problem.images
         self.net.blobs["label"].data[...] = problem.labels
-        self.weights = {name: self._blob(name) for name in NAMES}
+        self.weights: dict[str, Any] = {}
         for name, value in problem.weights.items():
+            layer, _, part = name.partition(".")
+            self.weights[name] = self.net.params[layer]["wb".index(part)]
             self.weights[name].data[...] = _turned(value)
         self.gradients: dict[str, np.ndarray] = {}
         self.masters: dict[str, np.ndarray] = {}
@@ -342,16 +392,11 @@ class _Parity:
             "device": _where(_kernels() - before),
         }
 
-    def _blob(self, name: str) -> Any:
-        layer, _, part = name.partition(".")
-        return self.net.params[layer]["wb".index(part)]
-
     def _before_forward(self) -> None:
         if self.fault == "inputs-tf32":
-            for name, blob in self.weights.items():
-                if name.endswith(".w"):
-                    self.masters[name] = np.array(blob.data)
-                    blob.data[...] = _rounded(blob.data)
+            self.masters = {name: np.array(blob.data) for name, blob in self.weights.items() if name.endswith(".w")}
+        for name, value in self.masters.items():
+            self.weights[name].data[...] = tf32.rounded(value)
 
     def _after_backward(self) -> None:
         for name, value in self.masters.items():
@@ -362,15 +407,12 @@ class _Parity:
 
 
 def _parity_net(problem: Problem, fault: str) -> Any:
-    rounded = _rounding_layer if fault == "inputs-tf32" else _as_is
     outputs = {name: len(problem.weights[f"{name}.b"]) for name in ("conv", "dense1", "dense2")}
-    spec = caffe.NetSpec()
-    spec.data = L.Input(shape={"dim": list(problem.images.shape)})
-    spec.label = L.Input(shape={"dim": list(problem.labels.shape)})
-    spec.conv = L.Convolution(rounded(spec.data), num_output=outputs["conv"], kernel_size=3)
+    spec = _inputs(data=problem.images.shape, label=problem.labels.shape)
+    spec.conv = L.Convolution(_entering(spec.data, fault), num_output=outputs["conv"], kernel_size=3)
     x = L.Pooling(L.TanH(spec.conv), pool=P.Pooling.AVE, kernel_size=2, stride=2)
-    spec.dense1 = L.InnerProduct(rounded(x), num_output=outputs["dense1"])
-    spec.dense2 = L.InnerProduct(rounded(L.TanH(spec.dense1)), num_output=outputs["dense2"])
+    spec.dense1 = L.InnerProduct(_entering(x, fault), num_output=outputs["dense1"])
+    spec.dense2 = L.InnerProduct(_entering(L.TanH(spec.dense1), fault), num_output=outputs["dense2"])
     spec.loss = L.SoftmaxWithLoss(spec.dense2, spec.label)
     return spec
 
@@ -380,18 +422,9 @@ def _turned(value: np.ndarray) -> np.ndarray:
     return np.array(value.T if value.ndim == 2 else value)
 
 
-def _as_is(x: Any) -> Any:
-    return x
-
-
-def _rounding_layer(x: Any) -> Any:
-    return L.Python(x, module=__name__, layer="Rounded")
-
-
-def _rounded(x: np.ndarray) -> np.ndarray:
-    """x rounded to tf32's eleven bits, by masking."""
-    bits = np.ascontiguousarray(x, np.float32).view(np.int32)
-    return ((bits + 0x1000) & -0x2000).view(np.float32)
+def _entering(x: Any, fault: str) -> Any:
+    """What enters a product."""
+    return L.Python(x, module=__name__, layer="Rounded") if fault == "inputs-tf32" else x
 
 
 class Rounded(caffe.Layer):
@@ -406,99 +439,8 @@ class Rounded(caffe.Layer):
 
     def forward(self, bottom: Any, top: Any) -> None:
         """Round."""
-        top[0].data[...] = _rounded(bottom[0].data)
+        top[0].data[...] = tf32.rounded(bottom[0].data)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Hand the gradient down."""
         bottom[0].diff[...] = top[0].diff
-
-
-def _applied(spec: Any, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    net = _net(spec)
-    net.params["product"][0].data[...] = w
-    net.blobs["data"].data[...] = x
-    net.forward()
-    return np.array(net.blobs["product"].data, np.float64)
-
-
-def _net(spec: Any) -> Any:
-    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
-        file.write(str(spec.to_proto()))
-        file.flush()
-        return caffe.Net(file.name, caffe.TEST)
-
-
-def _solver(spec: Any, lr: float, momentum: float, seed: int, folder: str = "") -> Any:
-    parameters = caffe_pb2.SolverParameter(
-        type="SGD",
-        base_lr=lr,
-        lr_policy="fixed",
-        momentum=momentum,
-        random_seed=seed,
-        snapshot_prefix=str(Path(folder, "checkpoint")),
-        snapshot_after_train=False,
-    )
-    parameters.train_net_param.CopyFrom(spec.to_proto())
-    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
-        file.write(str(parameters))
-        file.flush()
-        return caffe.get_solver(file.name)
-
-
-# What libcaffe has loaded already, by the names that it knows them by.
-
-
-def _cudart() -> Any:
-    return ctypes.CDLL("libcudart.so.11.0")
-
-
-def _blas() -> bytes:
-    library: Any = ctypes.CDLL("libopenblas.so.0")
-    library.openblas_get_config.restype = ctypes.c_char_p
-    return bytes(library.openblas_get_config())
-
-
-def _cuda_version() -> str:
-    """The runtime's own answer; where there is no driver CUDA 11's gives none, and its package tells."""
-    version = ctypes.c_int()
-    if _cudart().cudaRuntimeGetVersion(ctypes.byref(version)):
-        return ".".join(metadata.version("nvidia-cuda-runtime-cu11").split(".")[:2])
-    return f"{version.value // 1000}.{version.value % 1000 // 10}"
-
-
-def _cudnn_version() -> int:
-    library: Any = ctypes.CDLL("libcudnn.so.8")
-    library.cudnnGetVersion.restype = ctypes.c_size_t
-    return int(library.cudnnGetVersion())
-
-
-def _error(code: int) -> str:
-    library = _cudart()
-    library.cudaGetErrorString.restype = ctypes.c_char_p
-    return bytes(library.cudaGetErrorString(code)).decode()
-
-
-def _gpu_name() -> str:
-    properties = ctypes.create_string_buffer(1 << 14)  # cudaDeviceProp begins with the name
-    code = _cudart().cudaGetDeviceProperties(properties, 0)
-    return _error(code) if code else properties.value.decode()
-
-
-def _free() -> int:
-    """The free bytes on the GPU; on the CPU there is none to ask."""
-    if _device != "gpu":
-        return 0
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    _cudart().cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total))
-    return free.value
-
-
-def _kernels() -> int:
-    if _counter is None:
-        return 0
-    _cudart().cudaDeviceSynchronize()
-    return _counter.count()
-
-
-def _where(kernels: int) -> str:
-    return "gpu" if kernels else "cpu"

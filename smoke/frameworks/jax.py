@@ -23,8 +23,8 @@ from smoke.kit import loader
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
-COMPILERS = ("jit",)
-WORKLOADS = ()
+COMPILERS: tuple[str, ...] = ("jit",)
+WORKLOADS: tuple[str, ...] = ()
 SWITCHES: dict[str, tuple[str, ...]] = {
     "gpu": ("jax_platforms=cuda,cpu",),
     "cpu": ("jax_platforms=cpu",),

@@ -30,8 +30,8 @@ CANNOT = {
     "f64.jax": "Keras makes float32 of float64 on JAX (keras.backend.result_type), to be aligned with its default",
     "f64.torch": "Keras makes float32 of float64 on PyTorch (keras.backend.result_type), as it does on JAX",
 }
-COMPILERS = ("jit_compile",)
-WORKLOADS = ()
+COMPILERS: tuple[str, ...] = ("jit_compile",)
+WORKLOADS: tuple[str, ...] = ()
 SWITCHES: dict[str, tuple[str, ...]] = {
     "gpu.tensorflow": ("set_visible_devices(GPU: the first)",),
     "cpu.tensorflow": ("set_visible_devices(GPU: none)",),

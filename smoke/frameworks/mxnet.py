@@ -29,8 +29,8 @@ CANNOT: dict[str, str] = {
     "NVIDIA_TF32_OVERRIDE=0 forbids it to the whole process, as it must for float32 to be float32",
     "bf16": "MXNet 1.9 has bfloat16 on the CPU only, in oneDNN's operators; none of its GPU operators takes it",
 }
-COMPILERS = ("hybridize",)
-WORKLOADS = ("kvstore", "capi")
+COMPILERS: tuple[str, ...] = ("hybridize",)
+WORKLOADS: tuple[str, ...] = ("kvstore", "capi")
 SWITCHES: dict[str, tuple[str, ...]] = {
     "gpu": ("NVIDIA_TF32_OVERRIDE=0",),
     "deterministic": ("MXNET_ENFORCE_DETERMINISM=1", "MXNET_CUDNN_AUTOTUNE_DEFAULT=0"),

@@ -19,8 +19,8 @@ from smoke.kit import loader
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
-COMPILERS = ("tf.function", "xla")
-WORKLOADS = ()
+COMPILERS: tuple[str, ...] = ("tf.function", "xla")
+WORKLOADS: tuple[str, ...] = ()
 SWITCHES: dict[str, tuple[str, ...]] = {
     "gpu": ("set_visible_devices(GPU: the first)",),
     "cpu": ("set_visible_devices(GPU: none)",),

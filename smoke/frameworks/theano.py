@@ -33,8 +33,8 @@ CANNOT: dict[str, str] = {
 }
 # Theano compiles whatever it runs, operation by operation, and its C virtual machine calls them. (Its linker "c", for
 # which a step is one C program, wants a BLAS to link: without one Dot22 has no C code.)
-COMPILERS = ("cvm",)
-WORKLOADS = ("keras",)
+COMPILERS: tuple[str, ...] = ("cvm",)
+WORKLOADS: tuple[str, ...] = ("keras",)
 SWITCHES: dict[str, tuple[str, ...]] = {
     "gpu": ("gpuarray.use(cuda)", "CUPTI, which counts kernels"),
     "deterministic": ("theano.config.deterministic=more",),

@@ -21,8 +21,8 @@ from smoke.frameworks._backends import torch as backend
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {}
-COMPILERS = ("inductor",)
-WORKLOADS = ("torchvision", "torchtext")
+COMPILERS: tuple[str, ...] = ("inductor",)
+WORKLOADS: tuple[str, ...] = ("torchvision", "torchtext")
 SWITCHES: dict[str, tuple[str, ...]] = {
     "deterministic": ("CUBLAS_WORKSPACE_CONFIG=:4096:8", "use_deterministic_algorithms(True)"),
     "f32": ("backends.cuda.matmul.allow_tf32=False", "backends.cudnn.allow_tf32=False"),
