@@ -6,10 +6,10 @@ import importlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 from smoke import gates
+from smoke.frameworks import Framework
 from smoke.machine import host
 from smoke.plan import Plan, chosen_backend, declared
 
@@ -35,22 +35,22 @@ class Bench:
         self.facts: dict[str, Any] = {}
         self._deterministic = deterministic
         self.importable = True
-        self._module: Optional[ModuleType] = None
+        self._module: Optional[Framework] = None
         self._ready = False
 
-    def load(self) -> ModuleType:
+    def load(self) -> Framework:
         """Imports the framework and its file, on no device yet. Raises whatever the import raises."""
         if self._module is None:
             start = time.perf_counter()
             self.importable = False
             importlib.import_module(self.plan.module)
-            self._module = importlib.import_module("smoke.frameworks." + self.plan.framework)
+            self._module = cast(Framework, importlib.import_module("smoke.frameworks." + self.plan.framework))
             self.importable = True
             self.notes["import_seconds"] = time.perf_counter() - start
         return self._module
 
     @property
-    def framework(self) -> Any:
+    def framework(self) -> Framework:
         """The framework's file, on the device that the plan declares. Raises DeviceMissing if that is absent."""
         module = self.load()
         if not self._ready:

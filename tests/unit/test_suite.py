@@ -159,7 +159,9 @@ def test_a_file_of_several_images_costs_each(checkout: Path) -> None:
     assert cost(checkout, "smoke/frameworks/torch.py") == (own, own)
 
 
-@pytest.mark.parametrize("name", ["checks/parity.py", "gates.json", "frameworks/__init__.py", "suite.json"])
+@pytest.mark.parametrize(
+    "name", ["checks/parity.py", "gates.json", "frameworks/__init__.py", "frameworks/_backends/jax.py", "suite.json"]
+)
 def test_a_check_costs_all(checkout: Path, name: str) -> None:
     assert cost(checkout, f"smoke/{name}") == (set(FRAMEWORKS), set(FRAMEWORKS))
 
@@ -276,7 +278,8 @@ def test_an_image_carries_its_own_framework_alone(installed: Path, framework: st
     there = {path.relative_to(put_in).as_posix() for path in put_in.rglob("*") if path.is_file()}
     sources = {name for name in there if "__pycache__" not in name}
     assert sources == set(inside.carried(SUITE, framework))
-    assert {name for name in sources if name.startswith("frameworks/") and "__init__" not in name} == {
+    shared = ("frameworks/__init__", "frameworks/_backends/")
+    assert {name for name in sources if name.startswith("frameworks/") and not name.startswith(shared)} == {
         f"frameworks/{path.name}" for path in (SUITE / "frameworks").glob(f"{framework}[._]*")
     }
     assert suite.digest(put_in, framework) == suite.digest(SUITE, framework)

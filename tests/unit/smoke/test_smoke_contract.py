@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 
+import mypy.api
 import pytest
 
 from smoke import SUITE, gates, plan
 from smoke.checks.faults import TRAININGS
-from smoke.frameworks import CONSTANTS, CONTRACT
+from smoke.frameworks import Framework
 from smoke.report import report
 from smoke.runner.families import FAMILIES, STAGES
 
 FRAMEWORKS = plan.frameworks()
 FILES = sorted(report.SUITE.rglob("*.py"))
+CONTRACT = {
+    name: tuple(inspect.signature(function).parameters)[1:]
+    for name, function in vars(Framework).items()
+    if inspect.isfunction(function) and not name.startswith("_")
+}
 OF_FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "autograd", "mxnet", "caffe"}
 
 
@@ -43,8 +50,25 @@ def drift(tree):
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_each_framework_keeps_the_contract(name):
     assert drift(_tree(name)) == []
-    for constant in CONSTANTS:
+    for constant in Framework.__annotations__:
         plan.declared(name, constant)
+
+
+def test_a_type_checker_finds_each_framework_to_be_one_and_another_file_not():
+    """Frameworks that are not installed here are of any type."""
+    names = sorted(FRAMEWORKS)
+    lines = [
+        f"from smoke.frameworks import Framework, {', '.join(names)}",
+        "from smoke import gates",
+        *(f"{name}_: Framework = {name}" for name in names),
+        "wrong: Framework = gates",
+    ]
+    cache = SUITE.parent / ".mypy_cache/frameworks"
+    options = ["--config-file=", f"--cache-dir={cache}", "--ignore-missing-imports", "--follow-imports=silent"]
+    said, failed, _ = mypy.api.run([*options, "-c", "\n".join(lines)])
+    assert not failed, failed
+    assert said.startswith(f"<string>:{len(lines)}: error: Incompatible types"), said
+    assert "Found 1 error" in said, said
 
 
 @pytest.mark.parametrize(
@@ -84,12 +108,16 @@ def _imports(path):
 def test_walls(path):
     imported = set(_imports(path))
     assert not any(one.split(".")[0] == "assay" for one in imported)
-    framework = path.parent.name == "frameworks" and path.stem != "__init__"
-    if not framework:
-        assert not {one.split(".")[0] for one in imported} & OF_FRAMEWORKS
-    for one in imported:
-        if framework and one.startswith("smoke.frameworks."):
-            assert one.rpartition(".")[2] in ("Cannot", "DeviceMissing"), f"{path.name} imports {one}"
+    frameworks = {one.split(".")[0] for one in imported} & OF_FRAMEWORKS
+    shared = path.parent.name == "_backends"
+    if not (shared or path.parent.name == "frameworks") or path.stem == "__init__":
+        assert not frameworks
+        return
+    if shared:
+        assert frameworks == {path.stem}
+    named = {one for one in imported if one.startswith("smoke.frameworks.")}
+    allowed = {"smoke.frameworks.Cannot", "smoke.frameworks.DeviceMissing"}
+    assert named <= (allowed if shared else {*allowed, f"smoke.frameworks._backends.{path.stem}"})
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(report.SUITE).as_posix())
