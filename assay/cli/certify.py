@@ -213,9 +213,7 @@ def show_standings(found: Iterable[Standing]) -> None:
         (
             (
                 one.image.name,
-                (f"{one.certificate.verdict.level} holds", "green")
-                if one.holds and one.certificate
-                else ("no", "red"),
+                ("holds", "green") if one.holds else ("no", "bold red"),
                 one.date or "-",
                 str(one.tested) if one.tested else ("not on record", "yellow"),
                 one.problem,
