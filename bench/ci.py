@@ -1,9 +1,9 @@
 """What CI builds, and what it rests on. In a checkout: .venv/bin/python bench/ci.py lacking|turn|account
 
-`lacking` prints the images that have no committed certificate that holds; exit code 5 for more than two. `turn` prints
-one more to build, by the number of commits: of those whose certificate holds and whose image.toml says that they can
-be built in twelve minutes; the smallest is left to bench/fresh_start.py. Why is said on standard error. `account` says,
-at the end, which images were certified in this checkout and which rest on what is committed.
+`lacking` prints the images that have no committed certificate that holds; for more than two, exit code 5. `turn`
+prints one more to build, by the number of commits: of those whose certificate holds and whose image.toml says that twelve
+minutes are enough; the smallest is left to bench/fresh_start.py. Why is said on standard error. `account` says, at the
+end, which images were certified in this checkout and which rest on what is committed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MINUTES = 12  # for what a turn builds
 
 
 def lacking(found: Sequence[Standing]) -> list[str]:
-    """The images without a certificate that holds. Raises `VerificationFailed` where they are too many to make here."""
+    """The images without a certificate that holds. Raises `VerificationFailed` where these are too many."""
     without = [one for one in found if not one.holds]
     if len(without) > MOST_LACKING:
         raise lacks(without)
@@ -43,15 +43,14 @@ def turn(found: Sequence[Standing], smallest: str, commits: int) -> str | None:
     """
     if not any(one.image.minutes for one in found):
         raise UsageError("no image says how long its build takes", "Set limits.minutes in the image.toml of each.")
-    able = [one.image.name for one in found if one.image.minutes and one.image.minutes <= MINUTES]
-    able = [one.image.name for one in found if one.holds and one.image.name in able and one.image.name != smallest]
+    others = [one for one in found if one.holds and one.image.name != smallest]
+    able = [one.image.name for one in others if one.image.minutes and one.image.minutes <= MINUTES]
     if not able:
         note(f"no other image can be built in {MINUTES} minutes")
         return None
-    note(
-        f"of {', '.join(able)}, which can be built in {MINUTES} minutes, it is the turn of {able[commits % len(able)]}"
-    )
-    return able[commits % len(able)]
+    chosen = able[commits % len(able)]
+    note(f"{chosen} is built and compared: it is its turn among {', '.join(able)}")
+    return chosen
 
 
 def account(cat: Catalog, found: Sequence[Standing]) -> list[str]:

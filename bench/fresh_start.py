@@ -4,8 +4,8 @@
 
 Prints the seconds to each stage: the first line, the tools (.venv), the engine, each image, the certificate; then
 holds what was built against what this checkout has built, and against the committed certificate. Without an image it
-takes the smallest that is not compiled. The clone is of HEAD. Its engine is stopped and its folder removed, whatever happens. Exit code: 0 if
-both commands ended well and nothing differs, 1 otherwise.
+takes the smallest that is not compiled. The clone is of HEAD. Its engine is stopped and its folder removed, whatever
+happens. Exit code: 0 if the commands ended well and nothing differs, 1 otherwise.
 """
 
 from __future__ import annotations

@@ -13,8 +13,10 @@ from assay.catalog import Built, Catalog, Image, read_images
 from assay.catalog.built import repository, tag
 from assay.engine import ImageFacts, RunRequest, RunResult
 from tests.conftest import ROOT
+from tests.images.marks import Marks
 
 CATALOG = catalog.load(ROOT)
+MARKS = "assay-marks"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pack", action="store_true", help="As `assay build --pack`: compress each image when done.")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Marks(ROOT), MARKS)
+
+
 @pytest.fixture(scope="session", params=[image.name for image in CATALOG.frameworks()])
 def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engine) -> Iterator[Subject]:
     """Each framework image in turn."""
@@ -58,6 +64,9 @@ def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engi
     facts = running.image(tag(name, "latest")) if built else None
     if built is None or facts is None:
         pytest.skip(f"{name} is not built: run `make build-all`")
+    marks = request.config.pluginmanager.get_plugin(MARKS)
+    assert isinstance(marks, Marks)
+    marks.digests[name] = facts.digest
     yield Subject(known.get(name), built, facts, running)
     if request.config.getoption("--pack"):
         running.pack(running.tags(repository(name)))
