@@ -79,6 +79,11 @@ def select_built(catalog: Catalog, names: Iterable[str], built: Mapping[str, Bui
     return chosen
 
 
+def together(images: Iterable[Image]) -> tuple[Image, ...]:
+    """Return images in an order in which those of one parent follow each other: what they share is unpacked once."""
+    return tuple(sorted(images, key=lambda image: (image.parent or "", image.name)))
+
+
 def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
     """Return the bytes of these images in a registry, which keeps each layer once, and the sum of each alone."""
     images = list(built)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from assay import catalog, engine
+from assay import catalog, certify, engine
 from assay.catalog import Built, Catalog, Image, read_images
-from assay.catalog.built import repository, tag
+from assay.catalog.built import tag, together
 from assay.engine import ImageFacts, RunRequest, RunResult
 from tests.conftest import ROOT
 from tests.images.marks import Marks
 
 CATALOG = catalog.load(ROOT)
+IMAGES = together(CATALOG.frameworks())
 MARKS = "assay-marks"
 
 
@@ -56,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Marks(ROOT), MARKS)
 
 
-@pytest.fixture(scope="session", params=[image.name for image in CATALOG.frameworks()])
+@pytest.fixture(scope="session", params=[image.name for image in IMAGES])
 def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engine) -> Iterator[Subject]:
     """Each framework image in turn."""
     name = str(request.param)
@@ -69,7 +70,7 @@ def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engi
     marks.digests[name] = facts.digest
     yield Subject(known.get(name), built, facts, running)
     if request.config.getoption("--pack"):
-        running.pack(running.tags(repository(name)))
+        certify.pack(running, known.get(name), IMAGES[IMAGES.index(known.get(name)) + 1 :])
 
 
 def certificate_path(root: Path, name: str) -> Path:
