@@ -1,9 +1,9 @@
 """What CI builds, and what it rests on. In a checkout: .venv/bin/python bench/ci.py lacking|turn|account
 
 `lacking` prints the images that have no committed certificate that holds; for more than two, exit code 5. `turn`
-prints one more to build, by the number of commits: of those whose certificate holds and whose image.toml says that twelve
-minutes are enough; the smallest is left to bench/fresh_start.py. Why is said on standard error. `account` says, at the
-end, which images were certified in this checkout and which rest on what is committed.
+prints one more to build, by the number of commits: of those whose certificate holds and whose image.toml says that
+twelve minutes are enough; the smallest is left to bench/fresh_start.py. Why is said on standard error. `account`
+says, at the end, which images were certified in this checkout and which rest on what is committed.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def build_image(run: Run, image: Image) -> Built:
 
 
 def _pack(run: Run, image: Image) -> None:
-    """Drop the build cache, and pack what nothing is to be built on any more; a stack that is still needed is held."""
+    """Drop the build cache, and pack what nothing is to be built on any more; what is still needed is held."""
     suffix = run.options.suffix
     done = run.leave(image) if image.framework else []
     if image.parent and image.parent not in done:

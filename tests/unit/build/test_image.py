@@ -8,9 +8,7 @@ from assay.build import Options
 from assay.catalog.built import short, tag
 from assay.engine import ImageFacts
 from assay.errors import BuildFailed
-from tests.unit.place import (
-    Place,
-)
+from tests.unit.place import ORDER, Place
 
 
 def test_what_a_build_is_told(place: Place) -> None:
