@@ -24,6 +24,7 @@ KINDS = {
 }
 OTHER = "other"
 SECONDS = 60  # for `du` to count
+LEAST = 2**20  # bytes that are worth a word
 
 _used: dict[Path, contextlib.ExitStack] = {}
 
@@ -52,18 +53,18 @@ def alone() -> Iterator[None]:
 
 
 def sizes() -> dict[str, int]:
-    """The bytes on disk of what the cache holds, by kind; what is not there is left out."""
+    """The bytes on disk of what the cache holds, by kind; what is below a MiB is left out."""
     folder, counted = paths.cache(), 0
     found: dict[str, int] = {}
     for kind, names in KINDS.items():
         bytes_ = sum(size_of(folder / name) for name in names)
         if kind == "tools":  # its engine's data is a kind of its own
             bytes_ -= found.get("engine data", 0)
-        if bytes_ > 0:
+        if bytes_ >= LEAST:
             found[kind] = bytes_
             counted += bytes_
     other = size_of(folder) - counted
-    return {**found, OTHER: other} if other > 2**20 else found
+    return {**found, OTHER: other} if other >= LEAST else found
 
 
 def size_of(path: Path) -> int:

@@ -51,7 +51,7 @@ class Marks:
             if own & self._failed:
                 records.unmark(self._root, name)
             passed = own & self._passed - self._failed
-            skipped = {test.rpartition("/")[2]: self._skipped[test] for test in own & self._skipped.keys()}
+            skipped = {_short(test): self._skipped[test] for test in own & self._skipped.keys()}
             others_hold = self._failed <= self._images.keys()
             if self._whole and passed and others_hold and len(passed) + len(skipped) == len(own):
                 records.mark(self._root, name, digest, len(passed), skipped)
@@ -66,3 +66,9 @@ def _image_of(item: pytest.Item) -> str:
     """The image that a test is of; empty for one of none."""
     callspec = getattr(item, "callspec", None)
     return str(callspec.params.get("subject", "")) if callspec else ""
+
+
+def _short(test: str) -> str:
+    """A test's id without the folders."""
+    path, between, name = test.partition("::")
+    return f"{Path(path).name}{between}{name}"
