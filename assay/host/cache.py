@@ -6,6 +6,7 @@ removes something is `alone` with it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def use() -> None:
         return
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = _used[lock] = contextlib.ExitStack()
+    atexit.register(held.close)
     handle = held.enter_context(lock.open("a"))
     fcntl.flock(handle, fcntl.LOCK_SH)  # who cleans is soon done
     held.enter_context(holders.beside(lock, Holder.here("a command that uses it")))

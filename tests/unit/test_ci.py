@@ -37,12 +37,12 @@ def test_one_or_two_that_lack_a_certificate_are_built(
 ) -> None:
     assert ci.lacking(found) == []
     assert ci.lacking(without(found, "torchy", "plain")) == ["plain", "torchy"]
-    assert "plain is built and certified here: it has none" in capsys.readouterr().err
+    assert "plain's certificate does not hold: it has none" in capsys.readouterr().err
 
 
 def test_more_than_two_are_refused_by_name(found: list[Standing]) -> None:
     with pytest.raises(
-        VerificationFailed, match="3 images have no certificate that holds: plain: it has none; "
+        VerificationFailed, match="3 images have no certificate that holds: plain tensory torchy"
     ) as told:
         ci.lacking(without(found, "plain", "tensory", "torchy"))
     assert 'make build-all smoke IMAGES="plain tensory torchy"' in told.value.todo

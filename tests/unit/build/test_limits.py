@@ -93,9 +93,8 @@ def test_what_is_built_already_is_only_unpacked(place: Place) -> None:
 @pytest.mark.parametrize("factor", [one.name for one in dataclasses.fields(Factors)])
 def test_each_factor_counts(place: Place, factor: str) -> None:
     tools = dataclasses.replace(place.catalog.get("torchy"), size_gb=10, build_tools=place.catalog.get("base/trixie"))
-    order = [dataclasses.replace(place.catalog.get(name), size_gb=1) for name in ("base/trixie", "cuda/1.0")] + [
-        tools
-    ]
+    below = [dataclasses.replace(place.catalog.get(name), size_gb=1) for name in ("base/trixie", "cuda/1.0")]
+    order = [*below, tools]
     more = dataclasses.replace(FACTORS, **{factor: getattr(FACTORS, factor) * 2})
     assert peak_gb(order, {}, pack=True, factors=more) > peak_gb(order, {}, pack=True)
 

@@ -184,6 +184,6 @@ def test_a_file_of_the_suite_that_no_certificate_depends_on(certified: Place) ->
 
 def test_without_a_certificate_that_holds_there_is_nothing_to_compare_with(certified: Place) -> None:
     (certified.root / "images/common/entrypoint").write_text("other")
-    with pytest.raises(VerificationFailed, match="1 image has no certificate that holds: torchy: "):
+    with pytest.raises(VerificationFailed, match="1 image has no certificate that holds: torchy"):
         held(certified)
     assert certified.engine.requests
