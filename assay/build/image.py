@@ -30,7 +30,7 @@ from assay.catalog.plan import SUITE_LABEL
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import files, network, paths
+from assay.host import cache, files, network, paths
 from assay.host.holders import Holder
 
 # Until BuildKit has read what the first step needs.
@@ -259,6 +259,7 @@ def uv_folder(tell: files.Tell = files.silent) -> Path:
         partial.mkdir()
         shutil.copy(uv.find_uv_bin(), partial / "uv")
 
+    cache.use()
     return files.once(paths.cache() / "tools" / f"uv-{version('uv')}", make, "uv to be copied", tell)
 
 

@@ -36,7 +36,6 @@ def find(tell: files.Tell = files.silent) -> Engine:
     ``ASSAY_ENGINE`` may name one of them, ``system`` or ``embedded``. ``tell`` hears what is fetched, started or
     waited for. Raises `EngineMissing` if there is neither.
     """
-    cache.use()
     choice = _choice()
     lacks: list[str] = []
     if choice != "embedded":
@@ -48,6 +47,7 @@ def find(tell: files.Tell = files.silent) -> Engine:
     if choice == "system" or not apt.available():
         found = f"the Docker Engine here will not do: {'; '.join(lacks)}" if lacks else "no container engine answers"
         raise EngineMissing(found, install_hint())
+    cache.use()
     return find_embedded(tell)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from assay.errors import UsageError
@@ -56,17 +56,22 @@ def alone() -> Iterator[None]:
 
 def sizes() -> dict[str, int]:
     """The bytes on disk of what the cache holds, by kind; what is below a MiB is left out."""
-    folder, counted = paths.cache(), 0
-    found: dict[str, int] = {}
-    for kind, names in KINDS.items():
-        bytes_ = sum(size_of(folder / name) for name in names)
-        if kind == "tools":  # its engine's data is a kind of its own
-            bytes_ -= found.get("engine data", 0)
-        if bytes_ >= LEAST:
-            found[kind] = bytes_
-            counted += bytes_
-    other = size_of(folder) - counted
-    return {**found, OTHER: other} if other >= LEAST else found
+    folder = paths.cache()
+    found = dict.fromkeys((*KINDS, OTHER), 0)
+    for path in (*_in(folder), *_in(folder / "engine")):
+        if path != folder / "engine":
+            found[_kind(path.relative_to(folder).as_posix())] += size_of(path)
+    return {kind: size for kind, size in found.items() if size >= LEAST}
+
+
+def _in(folder: Path) -> Iterable[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else ()
+
+
+def _kind(name: str) -> str:
+    """The kind of what lies at a path below the cache folder."""
+    top = name.partition("/")[0]
+    return next((kind for kind, places in KINDS.items() if name in places or top in places), OTHER)
 
 
 def size_of(path: Path) -> int:

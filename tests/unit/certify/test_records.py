@@ -33,7 +33,7 @@ def test_a_line_for_each_certificate_that_is_kept(tested: Place) -> None:
     assert list(found) == ["plain", "tensory", "torchy"]
     assert found["plain"].tested is not None
     assert found["plain"].tested.passed == 40
-    assert list(found["plain"].outside) == ["compare.py"]
+    assert list(found["plain"].outside) == ["report/compare.py"]
     assert found["torchy"] == Record(
         "torchy", DIGEST
     )  # not built as this checkout says: it is not known what it carries

@@ -82,10 +82,10 @@ def test_what_cannot_be_read_is_none(committed: Place, data: bytes | None) -> No
 CHECKOUT = {
     "images/plain/requirements.lock": (["plain"], "other now: images/plain/requirements.lock"),
     "images/cuda/1.0/image.toml": (["tensory", "torchy"], "other now: images/cuda/1.0/image.toml"),
-    "images/common/entrypoint": (["plain", "tensory", "torchy"], "other now: images/common/entrypoint"),
+    "images/common/bin/entrypoint": (["plain", "tensory", "torchy"], "other now: images/common/bin/entrypoint"),
     "smoke/frameworks/tensor.py": (["tensory"], "its suite ("),
     "smoke/reference.py": (["plain", "tensory", "torchy"], "its suite ("),
-    "smoke/compare.py": ([], ""),  # outside of what a certificate depends on
+    "smoke/report/compare.py": ([], ""),  # outside of what a certificate depends on
 }
 
 

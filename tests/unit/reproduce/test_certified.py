@@ -176,14 +176,14 @@ def test_the_same_packages_in_another_tar_excuse_nothing(certified: Place, monke
 
 
 def test_a_file_of_the_suite_that_no_certificate_depends_on(certified: Place) -> None:
-    (certified.root / "smoke/compare.py").write_text("other")
+    (certified.root / "smoke/report/compare.py").write_text("other")
     found = held(certified, torchy=["other", "torchy 1"])
     assert found.problems == ()
-    assert found.layers[0].because == ("smoke/compare.py, which no certificate depends on",)
+    assert found.layers[0].because == ("smoke/report/compare.py, which no certificate depends on",)
 
 
 def test_without_a_certificate_that_holds_there_is_nothing_to_compare_with(certified: Place) -> None:
-    (certified.root / "images/common/entrypoint").write_text("other")
+    (certified.root / "images/common/bin/entrypoint").write_text("other")
     with pytest.raises(VerificationFailed, match="1 image has no certificate that holds: torchy"):
         held(certified)
     assert certified.engine.requests
