@@ -58,6 +58,8 @@ lock: $(READY) ## Resolve the locks anew
 doctor: $(READY) ## Say what this machine has, and which images run on it
 	@$(VENV)/bin/assay doctor
 
-clean: ## Stop the embedded engine and drop what was made here (images stay in the engine)
+clean: ## Stop the embedded engine and drop what was made here (the cache stays: `assay clean`)
 	@test ! -x $(VENV)/bin/assay || $(VENV)/bin/assay engine down
 	rm -rf build .nox $(VENV)
+	@cache="$${ASSAY_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/assay}"; test ! -d "$$cache" || \
+	  echo "left: $$cache, $$(du -shx "$$cache" | cut -f1): engine, images, root file systems, wheels (assay clean --help)"

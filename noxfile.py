@@ -36,7 +36,7 @@ def build(session: nox.Session) -> None:
 @nox.session
 def smoke(session: nox.Session) -> None:
     """Train in the images and certify them: nox -s smoke [-- IMAGE... --device cpu|gpu]"""
-    run(session, "assay", "smoke", *session.posargs)
+    run(session, "assay", "smoke", "--pack", *session.posargs)
 
 
 @nox.session
@@ -49,7 +49,7 @@ def smoke_one(image: str) -> None:
     """Register the smoke session of one image."""
 
     def smoke_image(session: nox.Session) -> None:
-        run(session, "assay", "smoke", image, *session.posargs)
+        run(session, "assay", "smoke", "--pack", image, *session.posargs)
 
     smoke_image.__doc__ = f"Train in {image} and certify it"
     nox.session(name=f"smoke-{image.replace('/', '-')}")(smoke_image)
@@ -67,7 +67,7 @@ def tests(session: nox.Session) -> None:
         return
     run(session, "pytest", "tests/unit", "--numprocesses", "auto")
     run(session, "pytest", "tests/integration")
-    run(session, "pytest", "tests/images")
+    run(session, "pytest", "tests/images", "--pack")
 
 
 @nox.session

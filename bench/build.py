@@ -3,7 +3,8 @@
 Prints one table: no-op build, build after one changed pin, a framework's image against a plain `docker build` of the
 obvious Dockerfile (same base, `pip install` of the same lock, same engine), sizes, and what drifted. `--cold` empties
 the engine's build cache and removes all images of this checkout first: the cold build of everything, as
-`make build-all` does it, and the peak of the disk meanwhile. `--short` leaves out changed pin and plain build.
+`make build-all` does it, and the peak of the disk meanwhile, beside its estimate; with `--certified` that of
+`make smoke` too. `--short` leaves out changed pin and plain build.
 Nothing of the checkout is changed; the changed pin is made in a copy.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assay import build, catalog, engine, rootfs
+from assay.build.limits import peak_gb
 from assay.catalog import Catalog, Image, drifts, read_images
 from assay.catalog.built import repository, tag
 from assay.cli.console import say_table, size
@@ -46,8 +48,8 @@ RUN --mount=type=secret,id=network --mount=type=secret,id=ca \\
 class Peak:
     """The most that a disk was filled, above what it was at first, in bytes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.first, self.most = folder, shutil.disk_usage(folder).used, 0
+    def __init__(self, folder: Path, first: int | None = None) -> None:
+        self.folder, self.first, self.most = folder, shutil.disk_usage(folder).used if first is None else first, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -78,7 +80,7 @@ def run(root: Path, *arguments: str) -> None:
     subprocess.run([ASSAY, *arguments], cwd=root, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def cold(root: Path, cat: Catalog, found: Engine, rows: list[tuple[str, str]]) -> None:
+def cold(root: Path, cat: Catalog, found: Engine, rows: list[tuple[str, str]], *, certified: bool) -> None:
     """Everything from nothing: no image, no build cache, no kept base."""
     for image in cat.images.values():
         for name in found.tags(repository(image.name)):
@@ -86,9 +88,14 @@ def cold(root: Path, cat: Catalog, found: Engine, rows: list[tuple[str, str]]) -
     found.prune_build_cache()
     shutil.rmtree(rootfs.kept_copy("").parent, ignore_errors=True)
     (root / "build/images.json").unlink(missing_ok=True)
+    estimate = peak_gb(cat.order([]), {}, pack=True)
     with Peak(found.data_root()) as peak, timed(rows, "cold build of every image"):
         run(root, "build", "--pack")
-    rows.append(("disk at its peak, above what it was", size(peak.most)))
+    rows.append(("disk at its peak, above what it was", f"{size(peak.most)} (estimated: {estimate:.1f} GB)"))
+    if certified:
+        with Peak(found.data_root(), peak.first) as later, timed(rows, "certification of every image"):
+            run(root, "smoke", "--pack", "--again")
+        rows.append(("disk at its peak while certified, above what it was before the build", size(later.most)))
 
 
 def changed_pin(root: Path, image: Image, rows: list[tuple[str, str]]) -> None:
@@ -145,6 +152,7 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cold", action="store_true", help="build everything from nothing first")
+    parser.add_argument("--certified", action="store_true", help="with --cold: certify everything too")
     parser.add_argument("--short", action="store_true", help="no changed pin, no plain build")
     parser.add_argument("--image", help="the image to hold against a plain build (default: the first)")
     options = parser.parse_args()
@@ -154,7 +162,7 @@ def main() -> None:
     rows: list[tuple[str, str]] = []
     with engine.find() as found:
         if options.cold:
-            cold(root, cat, found, rows)
+            cold(root, cat, found, rows, certified=options.certified)
         run(root, "build", "--pack")
         with timed(rows, "nothing changed"):
             run(root, "build", "--pack")

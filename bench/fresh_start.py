@@ -3,9 +3,9 @@
     .venv/bin/python bench/fresh_start.py [IMAGE] [--limit SECONDS] [--json FILE]
 
 Prints the seconds to each stage: the first line, the tools (.venv), the engine, each image, the certificate; then
-holds what was built against what this checkout has built. Without an image it takes the smallest built one that is
-not compiled. The clone is of HEAD. Its engine is stopped and its folder removed, whatever happens. Exit code: 0 if
-both commands ended well and nothing differs, 1 otherwise.
+holds what was built against what this checkout has built, and against the committed certificate. Without an image it
+takes the smallest that is not compiled. The clone is of HEAD. Its engine is stopped and its folder removed, whatever
+happens. Exit code: 0 if the commands ended well and nothing differs, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from assay import catalog
+from assay import catalog, certify
 from assay.catalog import Built, drifts, read_images
-from assay.catalog.built import smallest
+from assay.catalog.built import smallest_by_limit
 from assay.engine.embedded import EmbeddedEngine
 from assay.reproduce import sameness_of
 
@@ -200,10 +200,16 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     root = Path(subprocess.check_output(["git", "rev-parse", "--show-toplevel"], text=True).strip())
-    image = options.image or smallest(catalog.load(root))
+    cat = catalog.load(root)
+    image = options.image or smallest_by_limit(cat)
+    (standing,) = certify.standings(cat, [image])
     with fresh(root, image) as start:
         run(start, ["make", "build-all", f"IMAGES={image}"])
         run(start, ["make", "smoke", f"IMAGES={image}"])
+        if standing.holds:
+            run(start, [".venv/bin/assay", "reproduce", "--certified", image])
+        else:
+            print(f"not held against its certificate: {standing.problem}")
         rows = compare(read_images(root).images, read_images(start.clone).images)
     problems = [f"{name} came out as another image than here" for name, _, good in rows if not good]
     if start.stages["first line"] > FIRST:

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from assay.build.ahead import Ahead
 from assay.build.image import Run, build_image, log_of
-from assay.build.limits import check_room
+from assay.build.limits import SIDE_BY_SIDE, check_room
 from assay.build.turns import checkout_turn, tidy
 from assay.build.watching import Options, View
 from assay.catalog import Built, Catalog, Image, Images, read_images
@@ -22,7 +22,6 @@ from assay.engine import Engine
 from assay.errors import AssayError, of_image, together
 from assay.host import process
 
-SIDE_BY_SIDE = 2
 # What a view is told that is about no image.
 ALL = "this build"
 
@@ -43,6 +42,7 @@ def build(
     options = options or Options()
     order = cat.order(names)
     run = Run(cat, engine, view, options, ahead)
+    run.above.update({image.name: {one.name for one in order if one.parent == image.name} for image in order})
     if ahead:
         run.stop = ahead.stop
     with checkout_turn(cat.root, lambda text: view.phase(ALL, text)):

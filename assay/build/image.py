@@ -30,7 +30,7 @@ from assay.catalog.plan import SUITE_LABEL
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import files, network, paths
+from assay.host import cache, files, network, paths
 from assay.host.holders import Holder
 
 # Until BuildKit has read what the first step needs.
@@ -50,6 +50,24 @@ class Run:
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
     fresh: bool = False
+    above: dict[str, set[str]] = field(default_factory=dict)  # by an image, what is still to be built on it
+
+    def leave(self, image: Image) -> list[str]:
+        """Say that an image is there; returns it, and all below it that nothing is to be built on any more.
+
+        One that something is still to be built on stays in use, and nothing is returned.
+        """
+        done = [image.name]
+        with self.lock:
+            if self.above.get(image.name):
+                return []
+            while image.parent and self.above.get(image.parent):
+                self.above[image.parent].discard(image.name)
+                if self.above[image.parent]:
+                    break
+                image = self.catalog.get(image.parent)
+                done.append(image.name)
+        return done
 
     def building(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
@@ -71,6 +89,7 @@ def build_image(run: Run, image: Image) -> Built:
         and not run.options.suffix
         and run.engine.digest(name) == before.digest
     ):
+        run.leave(image)
         run.view.done(image.name, before, fresh=False)
         return before
     run.view.start(image.name)
@@ -88,11 +107,20 @@ def build_image(run: Run, image: Image) -> Built:
     if run.options.pack:
         with run.building(image.name):
             run.view.phase(image.name, "packing")
-            run.engine.tidy()
-            if image.framework:
-                run.engine.pack(run.engine.tags(repository(image.name, run.options.suffix)))
+            _pack(run, image)
     run.view.done(image.name, built, fresh=True)
     return built
+
+
+def _pack(run: Run, image: Image) -> None:
+    """Drop the build cache, and pack what nothing is to be built on any more; what is still needed is held."""
+    suffix = run.options.suffix
+    done = run.leave(image) if image.framework else []
+    if image.parent and image.parent not in done:
+        run.engine.hold(tag(image.parent, "latest", suffix))
+    run.engine.tidy()
+    if done:
+        run.engine.pack([name for one in done for name in run.engine.tags(repository(one, suffix))])
 
 
 def log_of(root: Path, name: str) -> Path:
@@ -231,6 +259,7 @@ def uv_folder(tell: files.Tell = files.silent) -> Path:
         partial.mkdir()
         shutil.copy(uv.find_uv_bin(), partial / "uv")
 
+    cache.use()
     return files.once(paths.cache() / "tools" / f"uv-{version('uv')}", make, "uv to be copied", tell)
 
 

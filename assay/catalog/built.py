@@ -79,6 +79,11 @@ def select_built(catalog: Catalog, names: Iterable[str], built: Mapping[str, Bui
     return chosen
 
 
+def together(images: Iterable[Image]) -> tuple[Image, ...]:
+    """Return images in an order in which those of one parent follow each other: what they share is unpacked once."""
+    return tuple(sorted(images, key=lambda image: (image.parent or "", image.name)))
+
+
 def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
     """Return the bytes of these images in a registry, which keeps each layer once, and the sum of each alone."""
     images = list(built)
@@ -88,15 +93,23 @@ def registry_bytes(built: Iterable[Built]) -> tuple[int, int]:
 
 def smallest(catalog: Catalog) -> str:
     """Return the built framework image that takes the least room; a compiled one only if all are compiled."""
-    built = read_images(catalog.root).images
-    sizes = {
-        image.name: (image.build_tools is not None, built[image.name].uncompressed_bytes)
+    return _least(catalog, {name: made.uncompressed_bytes for name, made in read_images(catalog.root).images.items()})
+
+
+def smallest_by_limit(catalog: Catalog) -> str:
+    """Return the same of all framework images, built or not, by what they may take."""
+    return _least(catalog, {image.name: image.size_gb for image in catalog.frameworks() if image.size_gb})
+
+
+def _least(catalog: Catalog, sizes: Mapping[str, float]) -> str:
+    ranks = {
+        image.name: (image.build_tools is not None, sizes[image.name])
         for image in catalog.frameworks()
-        if image.name in built
+        if image.name in sizes
     }
-    if not sizes:
+    if not ranks:
         raise UsageError("no framework image is built", "Run `assay build` first.")
-    return min(sizes, key=lambda name: sizes[name])
+    return min(ranks, key=lambda name: ranks[name])
 
 
 def repository(name: str, suffix: str = "") -> str:

@@ -47,6 +47,8 @@ class Image:
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     # The last month in which Debian supports the suite, such as 2028-06: the base's, in every image above it.
     supported_until: str | None = None
+    # Upper bound of its build from nothing, with all below it, on two cores; None: nobody says. CI chooses by it.
+    minutes: float | None = None
     # What its lock pins, by name. It is empty for an image without a lock, and None where no lock was read.
     pins: Mapping[str, Pin] | None = field(default=None, hash=False, repr=False)
 

@@ -117,6 +117,7 @@ def _image(root: Path, name: str, file: File, others: Mapping[str, Image]) -> Im
         workloads=file.image.workloads,
         labels=_labels(name, file.labels, parent),
         size_gb=file.limits.size_gb,
+        minutes=file.limits.minutes,
         requirements=present(folder / "requirements.in"),
         lock=present(folder / "requirements.lock"),
         packages_lock=present(folder / "packages.lock"),

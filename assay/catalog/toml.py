@@ -72,9 +72,12 @@ class ImageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an image may take: its uncompressed size in GB."""
+    """What an image may take: its uncompressed size in GB; minutes to build it on two cores, with all below it, from
+    nothing.
+    """
 
     size_gb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 class AsFound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,15 +29,21 @@ def carried(folder: Path, framework: str) -> list[Path]:
     return [names[name] for name in sorted(names) if not _is_byte_code(name) and _is_for(name, places, framework)]
 
 
+def outside(folder: Path, framework: str) -> list[Path]:
+    """Those of the carried files that no certificate depends on."""
+    beyond = _table(folder).outside
+    names = {path.relative_to(folder).as_posix(): path for path in carried(folder, framework)}
+    return [path for name, path in names.items() if any(name == one or name.startswith(f"{one}/") for one in beyond)]
+
+
 def digest(folder: Path, framework: str) -> str:
     """SHA-256 over the files that a certificate depends on: for each, path + NUL + length + NUL + content."""
-    outside = _table(folder).outside
+    left_out = outside(folder, framework)
     found = hashlib.sha256()
     for path in carried(folder, framework):
-        name = path.relative_to(folder).as_posix()
-        if not any(name == one or name.startswith(f"{one}/") for one in outside):
+        if path not in left_out:
             content = path.read_bytes()
-            found.update(name.encode() + b"\0%d\0" % len(content) + content)
+            found.update(path.relative_to(folder).as_posix().encode() + b"\0%d\0" % len(content) + content)
     return found.hexdigest()
 
 

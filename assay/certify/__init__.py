@@ -1,7 +1,12 @@
 """Certify images: train in each, judge the report, and write its certificate; the table of what is certified."""
 
-from assay.certify.images import certify
+from assay.certify.images import certify, pack
 from assay.certify.junit import junit
 from assay.certify.outcome import Options, Outcome, require_passed, row
+from assay.certify.standing import Standing, require_standing, standings
 
-__all__ = ["Options", "Outcome", "certify", "junit", "require_passed", "row"]
+# fmt: off
+__all__ = [
+    "Options", "Outcome", "Standing", "certify", "junit", "pack", "require_passed", "require_standing", "row",
+    "standings",
+]

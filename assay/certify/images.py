@@ -5,12 +5,12 @@ Whatever goes wrong with one image is that image's outcome; the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from assay import catalog, certificate
 from assay.catalog import Built, Catalog, Image, read_images
-from assay.catalog.built import repository, select_built, tag
+from assay.catalog.built import repository, select_built, tag, together
 from assay.catalog.drift import drift_inputs
 from assay.certificate import Policy, Suites
 from assay.certify.container import run_suite
@@ -29,10 +29,10 @@ def certify(
 ) -> list[Outcome]:
     """Certify the named images (none: all that are built), one after the other."""
     built = read_images(cat.root).images
-    chosen = select_built(cat, names, built)
+    chosen = together(select_built(cat, names, built))
     suites = Suites.read(cat.root)
     outcomes = []
-    for image in chosen:
+    for at, image in enumerate(chosen):
         on_image(image.name)
         try:
             outcome = _certify(cat, engine, image, built.get(image.name), suites, options)
@@ -40,12 +40,22 @@ def certify(
             outcome = _failed(engine, image, options, error)
         try:
             if options.pack:
-                engine.pack(engine.tags(repository(image.name)))
+                pack(engine, image, chosen[at + 1 :])
         except Exception as error:
             outcome = _failed(engine, image, options, error)
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes
+
+
+def pack(engine: Engine, image: Image, later: Sequence[Image]) -> None:
+    """Pack an image that has been run; what it stands on, once no image that is still to be run stands on it too."""
+    packed = [image.name]
+    if image.parent and any(one.parent == image.parent for one in later):
+        engine.hold(tag(image.parent, "latest"))
+    elif image.parent:
+        packed.append(image.parent)
+    engine.pack([name for one in packed for name in engine.tags(repository(one))])
 
 
 def _failed(engine: Engine, image: Image, options: Options, error: Exception) -> Outcome:

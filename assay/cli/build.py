@@ -13,7 +13,7 @@ from assay.cli.options import checkout, engine_watched, images_argument, json_op
 
 if TYPE_CHECKING:
     from assay.catalog import Built, Catalog, Image
-    from assay.reproduce import Reproduced
+    from assay.reproduce import Against, Reproduced
 
 COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian until", "what")
 
@@ -47,9 +47,13 @@ def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh
 @click.command("reproduce")
 @images_argument
 @click.option("--smallest", is_flag=True, help="Of the built framework images, the one with the least bytes.")
+@click.option("--certified", is_flag=True, help="Compare with what was certified instead, layer by layer.")
 @json_option
-def reproduce_command(images: tuple[str, ...], smallest: bool, as_json: bool) -> None:
-    """Build images once more, with no cache and from a new base, and compare what came out."""
+def reproduce_command(images: tuple[str, ...], smallest: bool, certified: bool, as_json: bool) -> None:
+    """Build images once more, with no cache and from a new base, and compare what came out.
+
+    With --certified they are built once, where they are not, and held against their certificates in certificates/.
+    """
     from assay import catalog, reproduce
     from assay.catalog.built import smallest as smallest_built
     from assay.cli.progress import BuildView
@@ -58,6 +62,9 @@ def reproduce_command(images: tuple[str, ...], smallest: bool, as_json: bool) ->
     cat.order(images)
     if smallest:
         images = (smallest_built(cat),)
+    if certified:
+        _against_certified(cat, images, as_json)
+        return
     with BuildView() as view, engine_watched(view) as engine:
         rows = reproduce.reproduce(cat, engine, images, view)
     finish(
@@ -83,6 +90,32 @@ def show_reproduced(rows: Sequence[Reproduced]) -> None:
             for each in rows
         ),
     )
+
+
+def _against_certified(cat: Catalog, images: tuple[str, ...], as_json: bool) -> None:
+    from assay import reproduce
+    from assay.cli.progress import BuildView
+
+    with BuildView() as view, engine_watched(view) as engine:
+        found = reproduce.certified(cat, engine, images, view)
+    finish(
+        found,
+        as_json,
+        row=lambda found: [reproduce.against_row(each) for each in found],
+        show=show_against,
+        require=reproduce.require_certified,
+    )
+
+
+def show_against(found: Sequence[Against]) -> None:
+    """Print per image which layers are not as they were certified, and why that may be."""
+    for each in found:
+        said = f"{each.count} layers above the base, {len(each.layers)} differ from what was certified on {each.date}"
+        say((f"{each.image}: {said}", "bold red" if each.problems else "green"))
+        if each.base:
+            say(f"  its base: {each.base}")
+        for layer in each.layers:
+            say(f"  layer {layer.number} ({layer.step}): {'; '.join(layer.because) or 'ran nothing that moved'}")
 
 
 @click.command("lock")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from assay.errors import UsageError
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from assay.catalog import Catalog
     from assay.certificate import Report, Verdict
-    from assay.certify import Outcome
+    from assay.certify import Outcome, Standing
     from assay.cli.progress import BuildView
 
 TRAINING = "training"
@@ -161,18 +162,62 @@ def _short(value: str) -> str:
     is_flag=True,
     help="Keep the certificates of build/ in certificates/, and put the table into README.md.",
 )
-def table_command(write: bool) -> None:
-    """Print the support table of the certificates that are kept in certificates/."""
-    from assay import catalog
-    from assay.certificate import Suites
-    from assay.certify import table
+@click.option(
+    "--check", is_flag=True, help="Hold the certificates that are kept against this checkout; nothing is built."
+)
+def table_command(write: bool, check: bool) -> None:
+    """Print the support table of the certificates that are kept in certificates/.
 
-    root = checkout()
+    With --check: which images can rest on their certificate, and which tests of the image it stands for.
+    """
+    from assay import catalog, certify
+    from assay.certificate import Suites
+    from assay.certify import records, table
+
+    cat = catalog.load(checkout())
     if write:
-        table.keep(root)
-    until = {image.name: image.supported_until for image in catalog.load(root).images.values()}
-    rows = table.rows(root / "certificates", Suites.read(root), until)
+        table.keep(cat.root)
+        records.keep(cat, _current(cat))
+    if check:
+        found = certify.standings(cat)
+        show_standings(found)
+        certify.require_standing(found)
+        return
+    until = {image.name: image.supported_until for image in cat.images.values()}
+    rows = table.rows(cat.root / "certificates", Suites.read(cat.root), until)
     if write:
-        readme = root / "README.md"
+        readme = cat.root / "README.md"
         readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(rows)), encoding="utf-8")
     say_table(table.COLUMNS, (row.cells() for row in rows))
+
+
+def _current(cat: Catalog) -> set[str]:
+    """The images that are built as this checkout says."""
+    from assay import build
+    from assay.catalog import read_images
+
+    built = read_images(cat.root).images
+    parents = {image.name: built.get(image.parent or "") for image in cat.frameworks()}
+    return {
+        image.name
+        for image in cat.frameworks()
+        if (made := built.get(image.name)) and (below := parents[image.name])
+        if made.key == build.input_key(cat, image, below.digest)
+    }
+
+
+def show_standings(found: Iterable[Standing]) -> None:
+    """Print per image whether its certificate holds, of which day it is, and what tests/images found of the image."""
+    say_table(
+        ("image", "certificate", "of", "tests/images", "why not"),
+        (
+            (
+                one.image.name,
+                ("holds", "green") if one.holds else ("no", "bold red"),
+                one.date or "-",
+                str(one.tested) if one.tested else ("not on record", "yellow"),
+                one.problem,
+            )
+            for one in found
+        ),
+    )

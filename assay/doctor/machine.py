@@ -6,8 +6,8 @@ Another machine may be described in its place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from assay.doctor.compatibility import Gpu, Machine
 from assay.doctor.cuda import Code, dotted, numbers
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.errors import UsageError
-from assay.host import gpus, machine
+from assay.host import cache, gpus, machine, paths
 from assay.host.gpus import Nvidia
 from assay.host.machine import Room
 
@@ -62,6 +62,7 @@ class Surroundings:
     disk: Room | None
     podman: str
     apptainer: str
+    cache: Mapping[str, int] = field(default_factory=dict)  # by kind, the bytes that the cache folder holds
 
     @classmethod
     def here(cls) -> Surroundings:
@@ -77,6 +78,7 @@ class Surroundings:
             disk=machine.room(embedded.data if status.used == "embedded" else Path("/var/lib/docker")),
             podman=machine.version_of("podman"),
             apptainer=machine.version_of("apptainer", "singularity"),
+            cache=cache.sizes(),
         )
 
     def machine(self) -> Machine:
@@ -111,6 +113,7 @@ def findings(found: Surroundings) -> Iterable[Finding]:
         yield _gpu_access(found)
     yield _shared_memory(found.shm)
     yield _disk(found.disk)
+    yield _cache(found.cache)
     yield _program("podman", found.podman)
     yield _program("apptainer", found.apptainer)
 
@@ -184,6 +187,12 @@ def _disk(room: Room | None) -> Finding:
         remedy = "Make room, or move the engine's data: an image takes up to 9 GiB, and as much again while pulled."
         return Finding("disk", "warn", message, remedy)
     return Finding("disk", "ok", message)
+
+
+def _cache(held: Mapping[str, int]) -> Finding:
+    kinds = ", ".join(f"{kind} {_size(count)}" for kind, count in held.items())
+    total = f"{_size(sum(held.values()))}: {kinds}; `assay clean` makes room" if held else "nothing"
+    return Finding("cache", "ok", f"{paths.cache()} holds {total}")
 
 
 def _program(name: str, version: str) -> Finding:

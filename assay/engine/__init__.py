@@ -1,7 +1,7 @@
 """A Docker Engine: the one that this machine runs, or the embedded one, which Assay unpacks and starts."""
 
 from assay.engine.builds import BuildRequest
-from assay.engine.choose import Status, find, status
+from assay.engine.choose import Status, find, find_embedded, status
 from assay.engine.containers import RunRequest, RunResult, parse_size
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
@@ -12,5 +12,5 @@ from assay.engine.shared import MOUNT, run_with_folder
 __all__ = [
     "MOUNT",
     "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "RunRequest", "RunResult", "Status", "Step",
-    "find", "install_hint", "parse_size", "run_with_folder", "status",
+    "find", "find_embedded", "install_hint", "parse_size", "run_with_folder", "status",
 ]

@@ -10,7 +10,7 @@ from assay.engine import apt
 from assay.engine.docker import Engine
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.errors import EngineMissing, UsageError
-from assay.host import files, machine, process
+from assay.host import cache, files, machine, process
 
 CHOICES = ("auto", "system", "embedded")
 
@@ -47,7 +47,8 @@ def find(tell: files.Tell = files.silent) -> Engine:
     if choice == "system" or not apt.available():
         found = f"the Docker Engine here will not do: {'; '.join(lacks)}" if lacks else "no container engine answers"
         raise EngineMissing(found, install_hint())
-    return _embedded(tell)
+    cache.use()
+    return find_embedded(tell)
 
 
 def status() -> Status:
@@ -56,8 +57,7 @@ def status() -> Status:
     access = engine.gpu_access() if engine else None
     if engine is not None:
         engine.close()
-    embedded = EmbeddedEngine.here()
-    running = embedded.pid() is not None
+    running = EmbeddedEngine.here().pid() is not None
     good = engine is not None and not lacks and _choice() != "embedded"
     used = "system" if good else "embedded" if apt.available() and _choice() != "system" else None
     if used == "embedded":
@@ -94,9 +94,10 @@ def _system() -> tuple[Engine | None, list[str]]:
     return engine, engine.shortcomings()
 
 
-def _embedded(tell: files.Tell) -> Engine:
-    embedded = EmbeddedEngine.here()
-    embedded.up(tell)
-    environment = embedded.environment()
-    environment["ASSAY_CONTAINERD"] = str(embedded.run / "exec/containerd/containerd.sock")
-    return Engine("embedded", environment, embedded.address)
+def find_embedded(tell: files.Tell = files.silent) -> Engine:
+    """Return the embedded engine, started as needed. Raises `EngineMissing` where it cannot be."""
+    here = EmbeddedEngine.here()
+    here.up(tell)
+    environment = here.environment()
+    environment["ASSAY_CONTAINERD"] = str(here.run / "exec/containerd/containerd.sock")
+    return Engine("embedded", environment, here.address)

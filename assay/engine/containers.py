@@ -16,7 +16,7 @@ import requests
 from docker.models.containers import Container
 from docker.utils import parse_bytes
 
-from assay.engine.connection import Connection
+from assay.engine.connection import Connection, answered
 from assay.errors import AssayError, EngineMissing, UsageError
 
 LOG_BYTES = 4096
@@ -89,6 +89,11 @@ class Containers(Connection):
             ) from error
         out_of_memory = bool(state.get("OOMKilled"))
         return RunResult(exit_code, out_of_memory, timed_out, output, time.monotonic() - started)
+
+    @answered
+    def running(self) -> list[str]:
+        """Return the names of the containers that run now."""
+        return sorted(str(container.name) for container in self.client.containers.list())
 
     def _options(self, request: RunRequest) -> dict[str, Any]:
         options: dict[str, Any] = {

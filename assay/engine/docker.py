@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import docker.errors
@@ -12,6 +13,17 @@ from assay.engine.builds import Builds
 from assay.engine.connection import answered
 from assay.engine.containers import Containers
 from assay.engine.content import Content
+
+# The label on an image's config by which containerd keeps its unpacked layers.
+SNAPSHOT = "containerd.io/gc.ref.snapshot.overlayfs"
+
+
+def chain_id(diff_ids: Sequence[str]) -> str:
+    """Return the OCI ChainID of layers that lie on each other: what containerd calls the uppermost's snapshot."""
+    first, *above = diff_ids
+    for diff_id in above:
+        first = f"sha256:{hashlib.sha256(f'{first} {diff_id}'.encode()).hexdigest()}"
+    return first
 
 
 @dataclass(frozen=True)
@@ -112,10 +124,19 @@ class Engine(Builds, Content, Containers):
             digest = self.digest(reference)
             if digest is not None:
                 config = str(self.manifest(digest, reference)["config"]["digest"])
-                self.ctr("content", "label", config, "containerd.io/gc.ref.snapshot.overlayfs=")
+                self.ctr("content", "label", config, f"{SNAPSHOT}=")
         # To end a lease with --sync is how one asks containerd for a collection.
         self.ctr("leases", "create", "--id", "assay-pack")
         self.ctr("leases", "rm", "--sync", "assay-pack")
+
+    @answered
+    def hold(self, reference: str) -> None:
+        """In the embedded engine: keep what is unpacked of an image until it is packed, whatever is above it."""
+        if self.kind != "embedded":
+            return
+        attributes = self.client.images.get(reference).attrs
+        config = str(self.manifest(str(attributes["Id"]), reference)["config"]["digest"])
+        self.ctr("content", "label", config, f"{SNAPSHOT}={chain_id(attributes['RootFS']['Layers'])}")
 
     @answered
     def prune_build_cache(self) -> int:

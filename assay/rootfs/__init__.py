@@ -3,7 +3,7 @@
 `rootfs` gives one as a tar for its lock, `lock` resolves one anew, `layout` hands a tar to BuildKit.
 """
 
-from assay.rootfs.bootstrap import SOURCE_DATE_EPOCH
+from assay.rootfs.bootstrap import SOURCE_DATE_EPOCH, programs_folder
 from assay.rootfs.kept import How, Rootfs, kept_copy, lock, rootfs
 from assay.rootfs.layout import layout
 from assay.rootfs.packages_lock import SOURCE, Package, PackagesLock
@@ -18,5 +18,6 @@ __all__ = [
     "kept_copy",
     "layout",
     "lock",
+    "programs_folder",
     "rootfs",
 ]

@@ -40,9 +40,14 @@ def require_possible(image: Image) -> None:
         )
 
 
+def programs_folder() -> Path:
+    """Return where mmdebstrap and Debian's keyrings are unpacked."""
+    return paths.cache() / "tools" / f"debian-{apt.key_of(TOOLS)}"
+
+
 def programs(tell: files.Tell = files.silent, stop: threading.Event | None = None) -> Path:
     """Return the folder with mmdebstrap and Debian's keyrings, unpacked when first asked for."""
-    folder = paths.cache() / "tools" / f"debian-{apt.key_of(TOOLS)}"
+    folder = programs_folder()
     try:
         apt.unpack(TOOLS, folder, tell, stop)
     except EngineMissing as error:

@@ -20,7 +20,7 @@ import msgspec
 
 from assay.catalog import Change, Drift, Image
 from assay.errors import BuildFailed, UsageError
-from assay.host import files, paths, tars
+from assay.host import cache, files, paths, tars
 from assay.host.files import Tell
 from assay.rootfs import bootstrap, drift, sources
 from assay.rootfs.packages_lock import PackagesLock
@@ -76,16 +76,19 @@ def rootfs(image: Image, on_step: Tell, how: How | None = None) -> Rootfs:
     releases, whichever has every locked version; else it drifts. Raises `BuildFailed` where no archive answers, where
     one has other content under a locked version, and, if ``locked``, where it would drift.
     """
+    cache.use()
     how = how or How()
     on_step = how.stoppable(on_step)
     lock = _lock_of(image)
     kept = kept_copy(lock.rootfs)
     with files.alone(kept, f"another command that makes {image.name}", on_step, how.stop):
         if not how.fresh and kept.is_file() and files.sha256(kept) == lock.rootfs:
+            os.utime(kept)  # `assay clean` asks when it was used
             on_step("kept copy of the root file system")
             return Rootfs(kept)
         drifted = None if how.fresh or how.locked or how.refresh else _kept_drift(lock)
         if drifted:
+            os.utime(drifted.tar.parent)
             on_step(f"kept copy of the root file system, drifted: {drifted.drift}")
             return drifted
         bootstrap.require_possible(image)
@@ -98,6 +101,7 @@ def lock(image: Image, on_step: Tell) -> PackagesLock:
     The lock that there is comes back if nothing has moved. Raises `BuildFailed` where the archive has older versions
     than that: it is behind, or a part of it is missing.
     """
+    cache.use()
     bootstrap.require_possible(image)
     resolved = datetime.now(UTC).replace(microsecond=0)
     archive = Search(image, on_step).newest()

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from assay import catalog, engine
+from assay import catalog, certify, engine
 from assay.catalog import Built, Catalog, Image, read_images
-from assay.catalog.built import repository, tag
+from assay.catalog.built import tag, together
 from assay.engine import ImageFacts, RunRequest, RunResult
 from tests.conftest import ROOT
+from tests.images.marks import Marks
 
 CATALOG = catalog.load(ROOT)
+IMAGES = together(CATALOG.frameworks())
+MARKS = "assay-marks"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pack", action="store_true", help="As `assay build --pack`: compress each image when done.")
 
 
-@pytest.fixture(scope="session", params=[image.name for image in CATALOG.frameworks()])
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Marks(ROOT), MARKS)
+
+
+@pytest.fixture(scope="session", params=[image.name for image in IMAGES])
 def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engine) -> Iterator[Subject]:
     """Each framework image in turn."""
     name = str(request.param)
@@ -58,9 +65,12 @@ def subject(request: pytest.FixtureRequest, known: Catalog, running: engine.Engi
     facts = running.image(tag(name, "latest")) if built else None
     if built is None or facts is None:
         pytest.skip(f"{name} is not built: run `make build-all`")
+    marks = request.config.pluginmanager.get_plugin(MARKS)
+    assert isinstance(marks, Marks)
+    marks.digests[name] = facts.digest
     yield Subject(known.get(name), built, facts, running)
     if request.config.getoption("--pack"):
-        running.pack(running.tags(repository(name)))
+        certify.pack(running, known.get(name), IMAGES[IMAGES.index(known.get(name)) + 1 :])
 
 
 def certificate_path(root: Path, name: str) -> Path:

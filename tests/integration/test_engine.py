@@ -14,6 +14,7 @@ import pytest
 
 from assay import engine
 from assay.engine import RunRequest
+from assay.engine.docker import chain_id
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import UsageError
 from tests.integration.conftest import ASSAY, assay
@@ -147,6 +148,25 @@ def test_a_packed_image_is_unpacked_again_when_it_is_run(running: engine.Engine,
     assert snapshots(running) == packed
     assert running.run(request).exit_code == 0
     assert snapshots(running) > packed
+
+
+def test_what_is_held_outlives_what_stands_on_it(running: engine.Engine, newcomer: object) -> None:
+    if running.kind != "embedded":
+        pytest.skip("only the embedded engine packs")
+    upper, lower = "assay/newcomer:latest", "assay/base/trixie:latest"
+    layers = {name: found.diff_ids for name in (upper, lower) if (found := running.image(name))}
+    running.tidy()
+    running.pack([*running.tags("assay/newcomer"), *running.tags("assay/base/trixie")])
+    assert running.run(RunRequest(upper, ("python", "-c", "print('here')"))).exit_code == 0
+    running.hold(lower)
+    running.pack(running.tags("assay/newcomer"))
+    assert not unpacked(running, layers[upper])
+    assert unpacked(running, layers[lower])
+
+
+def unpacked(running: engine.Engine, layers: tuple[str, ...]) -> bool:
+    """Whether the uppermost of these layers is unpacked."""
+    return running.ctr("snapshots", "info", chain_id(layers)).returncode == 0
 
 
 def snapshots(running: engine.Engine) -> int:

@@ -42,6 +42,7 @@ class Engine:
         self.lock = threading.Lock()
         self.tidied = 0
         self.packed: list[str] = []
+        self.held: list[str] = []
 
     def build(self, request: BuildRequest, on_step: Callable[[Step], None]) -> str:
         with self.lock:
@@ -89,6 +90,9 @@ class Engine:
 
     def answers(self) -> bool:
         return True
+
+    def hold(self, reference: str) -> None:
+        self.held.append(reference)
 
     def tidy(self) -> None:
         self.tidied += 1

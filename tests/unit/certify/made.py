@@ -30,6 +30,7 @@ class Engine:
         self.gpu: str | None = None
         self.on_run: dict[str, Callable[[Path], RunResult | None]] = {}
         self.packed: list[str] = []
+        self.held: list[str] = []
         self.there = True
 
     def answers(self) -> bool:
@@ -40,6 +41,9 @@ class Engine:
 
     def pack(self, references: Iterable[str]) -> None:
         self.packed += references
+
+    def hold(self, reference: str) -> None:
+        self.held.append(reference)
 
     def digest(self, reference: str) -> str | None:
         return self.names.get(reference)

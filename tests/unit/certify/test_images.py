@@ -99,7 +99,15 @@ def test_packed_is_what_was_run_and_only_when_asked_for(place: Place) -> None:
     place.smoke("plain")
     assert place.engine.packed == []
     place.smoke("tensory", pack=True)
-    assert place.engine.packed == ["assay/tensory:latest"]
+    assert place.engine.packed == ["assay/tensory:latest", "assay/cuda/1.0:latest"]
+
+
+def test_what_two_images_share_stays_unpacked_until_both_were_run(place: Place) -> None:
+    place.smoke("torchy", "plain", "tensory", pack=True)
+    assert place.begun == ["plain", "tensory", "torchy"]  # those of one parent follow each other
+    assert place.engine.held == ["assay/cuda/1.0:latest"]
+    names = [name.removesuffix(":latest") for name in place.engine.packed]
+    assert names == ["assay/plain", "assay/base/trixie", "assay/tensory", "assay/torchy", "assay/cuda/1.0"]
 
 
 def test_the_plan(place: Place) -> None:

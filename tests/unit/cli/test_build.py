@@ -114,6 +114,30 @@ def test_reproduce(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) 
     assert assay_("reproduce").code == 0
 
 
+def test_reproduce_against_what_was_certified(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = reproduce.Layer(4, "sh /run/install", ("python3.13 1 -> 2",))
+    fault = reproduce.Layer(5, "WORKDIR /", ())
+    good = reproduce.Against("a", "2026-01-02", 5, "1 package has moved: python3.13 1 -> 2", (moved,), ())
+    bad = reproduce.Against("b", "2026-01-02", 5, "", (fault,), ("layer 5 (WORKDIR /) differs",))
+    rows = [good, bad]
+    asked: list[Any] = []
+    monkeypatch.setattr(reproduce, "certified", lambda cat, found, names, view: asked.append(names) or rows)
+    ran = assay_("reproduce", "--certified", "torchy")
+    ran.refused(5, "b: layer 5 (WORKDIR /) differs")
+    assert ran.out.splitlines() == [
+        "a: 5 layers above the base, 1 differ from what was certified on 2026-01-02",
+        "  its base: 1 package has moved: python3.13 1 -> 2",
+        "  layer 4 (sh /run/install): python3.13 1 -> 2",
+        "b: 5 layers above the base, 1 differ from what was certified on 2026-01-02",
+        "  layer 5 (WORKDIR /): ran nothing that moved",
+    ]
+    said = json.loads(assay_("reproduce", "--certified", "--json").out)
+    assert [(one["image"], one["same"]) for one in said] == [("a", True), ("b", False)]
+    rows.pop()
+    assert assay_("reproduce", "--certified").code == 0
+    assert asked == [("torchy",), (), ()]
+
+
 def test_lock(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
 

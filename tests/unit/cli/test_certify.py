@@ -90,6 +90,16 @@ def test_a_log_says_what_trains(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "torchy: training\ntorchy: training took 0 s\n"
 
 
+def test_the_certificates_are_held_against_the_checkout(assay_: Callable[..., Ran]) -> None:
+    ran = assay_("table", "--check")
+    ran.refused(5, "3 images have no certificate that holds: plain tensory torchy", "assay table --write")
+    assert [line.split()[:2] for line in ran.out.splitlines()[1:]] == [
+        ["plain", "no"],
+        ["tensory", "no"],
+        ["torchy", "no"],
+    ]
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_smoke(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, as_json: bool) -> None:
     seen: list[certify.Options] = []

@@ -65,6 +65,13 @@ from tests.unit.doctor.known import (
         ({}, "disk", "ok", "/var/lib has 50 GiB free"),
         ({"disk": Room(Path("/var/lib"), 100 * GIB, 5 * GIB)}, "disk", "warn", "5.0 GiB free"),
         ({"disk": None}, "disk", "warn", "not known"),
+        ({}, "cache", "ok", "holds nothing"),
+        (
+            {"cache": {"engine data": 20 * GIB, "wheels": GIB}},
+            "cache",
+            "ok",
+            "holds 21 GiB: engine data 20 GiB, wheels 1.0 GiB; `assay clean` makes room",
+        ),
         ({"podman": "podman 5.4.2"}, "podman", "ok", "podman 5.4.2"),
         ({}, "apptainer", "ok", "not installed"),
     ],
