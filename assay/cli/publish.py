@@ -53,6 +53,7 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     from assay import catalog, engine, publish
     from assay.attestation import PrivateKey
     from assay.certificate import Suites
+    from assay.cli.publishing import PublishView
     from assay.errors import together
 
     cat = catalog.load(checkout())
@@ -63,18 +64,13 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     failed: dict[str, AssayError] = {}
     if good:
         private = PrivateKey.read(key, password(confirm=False))
-        with engine.find() as found:
-            destination = publish.Destination(registry, plain_http)
-            done, failed = publish.publish(cat, found, private, good, destination, show_step)
+        destination = publish.Destination(registry, plain_http)
+        with PublishView() as view, engine.find(lambda text: view.phase("engine", text)) as found:
+            done, failed = publish.publish(cat, found, private, good, destination, view)
     finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)
     if failed:
         raise together(failed)
     publish.require_none_refused(refused)
-
-
-def show_step(image: str, step: str) -> None:
-    """Print what is under way, for whoever waits."""
-    note(f"{image}: {step}")
 
 
 def show_published(done: Sequence[Published]) -> None:
