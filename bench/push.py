@@ -40,50 +40,42 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
-class Layout:
-    """An OCI layout that is written as a tar."""
+def add(archive: tarfile.TarFile, path: str, data: bytes) -> None:
+    """Add a file to a tar."""
+    member = tarfile.TarInfo(path)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
 
-    def __init__(self, file: Any) -> None:
-        self.archive = tarfile.open(fileobj=file, mode="w")
 
-    def add(self, path: str, data: bytes) -> None:
-        member = tarfile.TarInfo(path)
-        member.size = len(data)
-        self.archive.addfile(member, io.BytesIO(data))
-
-    def blob(self, data: bytes, media_type: str) -> dict[str, Any]:
-        name = hashlib.sha256(data).hexdigest()
-        self.add(f"blobs/sha256/{name}", data)
-        return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
+def blob(archive: tarfile.TarFile, data: bytes, media_type: str) -> dict[str, Any]:
+    """Add a blob to an OCI layout; returns its descriptor."""
+    name = hashlib.sha256(data).hexdigest()
+    add(archive, f"blobs/sha256/{name}", data)
+    return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
 
 
 def layer(number: int, megabytes: int) -> bytes:
     """A layer with one file of random bytes."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w") as archive:
-        member = tarfile.TarInfo(f"file{number}")
-        member.size = megabytes * 10**6
-        archive.addfile(member, io.BytesIO(os.urandom(member.size)))
+        add(archive, f"file{number}", os.urandom(megabytes * 10**6))
     return target.getvalue()
 
 
 def make(local: Engine, layers: int, megabytes: int, folder: Path) -> list[Descriptor]:
     """Load an image into the engine; returns its blobs."""
     path = folder / "image.tar"
-    with path.open("wb") as file:
-        layout = Layout(file)
-        made = [layout.blob(layer(number, megabytes), LAYER) for number in range(layers)]
+    with tarfile.open(path, "w") as layout:
+        made = [blob(layout, layer(number, megabytes), LAYER) for number in range(layers)]
         rootfs = {"type": "layers", "diff_ids": [one["digest"] for one in made]}
         config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}
-        blobs = [*made, layout.blob(json.dumps(config).encode(), CONFIG)]
+        blobs = [*made, blob(layout, json.dumps(config).encode(), CONFIG)]
         content = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": blobs[-1], "layers": made}
-        manifest = layout.blob(json.dumps(content).encode(), OCI_MANIFEST)
+        manifest = blob(layout, json.dumps(content).encode(), OCI_MANIFEST)
         manifest["annotations"] = {"io.containerd.image.name": f"docker.io/{NAME}"}
-        layout.add(
-            "index.json", json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest]}).encode()
-        )
-        layout.add("oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
-        layout.archive.close()
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest]}
+        add(layout, "index.json", json.dumps(index).encode())
+        add(layout, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
     docker(local, "load", "--quiet", "--input", str(path))
     path.unlink()
     return [Descriptor(one["mediaType"], one["digest"], one["size"]) for one in blobs]
@@ -114,7 +106,7 @@ def docker_push(local: Engine, registry: Registry) -> float:
 
 def our_push(local: Engine, registry: Registry, blobs: list[Descriptor], at_once: int) -> float:
     """The seconds of our own."""
-    told = Told(lambda digest, count: None, lambda digest: None)
+    told = Told(lambda _digest, _count: None, lambda _digest: None)
     started = time.monotonic()
     with Repository(Reference.parse(f"{registry.host}/bench/push")) as repository:
         send(local, NAME, blobs, repository, told, at_once)

@@ -15,6 +15,7 @@ from assay.cli.options import (
     images_argument,
     json_option,
     key_option,
+    name_option,
     password,
     plain_option,
 )
@@ -95,6 +96,7 @@ def show_published(done: Sequence[Published]) -> None:
 @click.option("--require", type=click.Choice(LEVELS), default="E2", show_default=True, help="The least level.")
 @click.option("--max-age", type=click.IntRange(0), default=365, show_default=True, help="Days; 0: however old.")
 @click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
+@name_option
 @plain_option
 @json_option
 def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **demanded: Any) -> None:

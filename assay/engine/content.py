@@ -1,4 +1,4 @@
-"""The content of local images: their blobs, from containerd if we may read what it keeps, else from ``docker save``."""
+"""The content of local images: their blobs, from containerd where we may read it, else from ``docker save``."""
 
 from __future__ import annotations
 
