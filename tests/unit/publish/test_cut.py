@@ -1,38 +1,42 @@
 """A publication that ends at any moment leaves no tag that does not verify, and the next one goes on from there.
 
-The process dies for the registry when nothing of it comes any more: here each request in turn is the last one. The
-real command is killed in tests/integration.
+The process dies for the registry when nothing of it comes any more: here each PUT in turn is the first that is
+missing. The real command is killed in tests/integration.
 """
 
 from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from assay import catalog, verify
-from assay.errors import RegistryFailed
+from assay import catalog, publish, verify
+from assay.engine import Engine
+from assay.publish import Destination
 from assay.registry import Reference, tag
 from assay.verify import Demands
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import Image, fresh, image, key, labels, name, put, suites
-from tests.unit.publish.known import HOME, go
+from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen
 
 OLDER = "0.0.9"
 
 
 class Cut:
-    """From the request of this number on, none is carried out or answered."""
+    """From the PUT of this number on, no request is carried out or answered: only a PUT changes what others see."""
 
     def __init__(self, number: int) -> None:
         self.left = number
-        self.reached = False
+
+    @property
+    def reached(self) -> bool:
+        return self.left < 0
 
     def __call__(self, method: str, path: str) -> Answer | None:
-        self.left -= 1
-        self.reached = self.reached or self.left < 0
-        return Answer(drop=True) if self.left < 0 else None
+        self.left -= method == "PUT"
+        return Answer(drop=True) if self.reached else None
 
 
 def tags(fake: FakeRegistry) -> dict[str, str]:
@@ -67,28 +71,28 @@ def made(root: Path) -> Image:
     [(True, True, {2, 3}), (False, False, {0, 1, 2})],
     ids=["an-older-one-is-there", "the-first-by-fallback-tags"],
 )
-def test_every_request_may_be_the_last(
+def test_every_put_may_be_the_last(
     checkout: Path, made: Image, monkeypatch: pytest.MonkeyPatch, referrers: bool, before: bool, counts: set[int]
 ) -> None:
     monkeypatch.setattr("assay.registry.connection.time.sleep", lambda seconds: None)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda seconds: None)
-    seen = set()
+    seen, cat, (good, _) = set(), catalog.load(checkout), chosen(checkout)
+    engine = cast(Engine, LocalEngine(made))
     for number in itertools.count():
         with serving(FakeRegistry(referrers=referrers)) as fake:
             if before:
                 put(fake.host, of_version(OLDER), tags=(tag(labels(OLDER)), "latest"))
             fake.hook = cut = Cut(number)
-            try:
-                go(checkout, fake, made)
-            except RegistryFailed:
-                assert cut.reached
+            destination = Destination(f"{fake.host}/team")
+            _, failed = publish.publish(cat, engine, key(), good, destination, Watched())
+            assert bool(failed) == cut.reached
             fake.hook = lambda method, path: None
             require_all_verify(fake)
             seen.add(len(tags(fake)))
             if not cut.reached:
                 break
-            go(checkout, fake, made)
+            publish.publish(cat, engine, key(), good, destination, Watched())
             require_all_verify(fake)
             assert fake.tag(HOME, "latest") == made.digest
-    assert number > 20
+    assert number > 12
     assert seen == counts
