@@ -2,8 +2,10 @@
 .venv/bin/python bench/publish.py
 
 Prints per image: seconds to publish and bytes sent, the same again with nothing changed, seconds to verify (also with
-every layer read), and what pulling it costs, alone and where another image on its CUDA stack is already there.
-The registry and its content are in a temporary folder, which takes as much room as all images compressed.
+every layer read), and what pulling it costs, alone and where another image on its CUDA stack is already there. Then
+`docker push` sends the same images to a registry of its own, and the seconds of both are compared. (bench/push.py
+does that without images, for so many connections.) Each registry and its content are in a temporary folder, which
+takes as much room as all images compressed.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from assay import catalog
+from assay import catalog, engine
 from assay.catalog import read_images
+from assay.catalog.built import PREFIX
 from tests import registries
 from tests.registries import Registry
 
@@ -49,8 +52,23 @@ def pulls(root: Path) -> dict[str, str]:
     return rows
 
 
-def measure(root: Path, registry: Registry, key: Path) -> None:
-    """Publish twice, verify twice, and print."""
+def docker_pushes(names: list[str], registry: Registry) -> float:
+    """The seconds of a ``docker push`` of each image, one after the other."""
+    seconds = 0.0
+    with engine.find() as local:
+        for name in names:
+            target = f"{registry.host}/team/{name}:latest"
+            local.tag(f"{PREFIX}/{name}:latest", target)
+            started = time.monotonic()
+            argv = ["docker", "push", "--quiet", target]
+            subprocess.run(argv, env=local.environment, check=True, stdout=subprocess.DEVNULL)
+            seconds += time.monotonic() - started
+            local.remove(target)
+    return seconds
+
+
+def measure(root: Path, registry: Registry, key: Path) -> list[dict[str, Any]]:
+    """Publish twice, verify twice, and print; returns what was published."""
     publish = ("publish", "--registry", registry.host, "--key", str(key))
     first, seconds = assay(root, *publish)
     again, seconds_again = assay(root, *publish)
@@ -65,6 +83,7 @@ def measure(root: Path, registry: Registry, key: Path) -> None:
         )
     sent = sum(one["bytes_sent"] for one in first)
     print(f"all: published in {seconds:.0f} s, {sent / 1e9:.2f} GB sent; again in {seconds_again:.0f} s")
+    return list(first)
 
 
 def main() -> None:
@@ -74,8 +93,12 @@ def main() -> None:
         key = Path(folder, "bench.key")
         argv = [ASSAY, "keygen", "--out", str(key.with_suffix(""))]
         subprocess.run(argv, env={**os.environ, **PASSWORD}, check=True, stdout=subprocess.DEVNULL)
-        with Registry(registries.programs() / "docker-registry", Path(folder)) as registry:
-            measure(root, registry, key)
+        program = registries.programs() / "docker-registry"
+        with Registry(program, Path(folder)) as registry:
+            done = measure(root, registry, key)
+    with tempfile.TemporaryDirectory(dir=root / "build") as folder, Registry(program, Path(folder)) as registry:
+        ours, theirs = sum(one["seconds"] for one in done), docker_pushes([one["image"] for one in done], registry)
+        print(f"docker push of the same: {theirs:.1f} s; ours, with what is attached, is {ours / theirs:.2f} of that")
 
 
 if __name__ == "__main__":

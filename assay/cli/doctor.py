@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from assay.cli.console import Styled, finish, say, say_table
-from assay.cli.options import checkout, json_option, plain_option
+from assay.cli.options import checkout, json_option, name_option, plain_option
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ RUNS = {"gpu": ("on the GPU", "green"), "cpu": ("on the CPU", "yellow"), "no": (
 @click.command("doctor")
 @click.argument("references", nargs=-1, metavar="[REF]...")
 @click.option("--key", envvar="ASSAY_KEY", type=click.Path(path_type=Path), help="The publisher's key, for REF.")
+@name_option
 @plain_option
 @click.option("--driver", metavar="VERSION", help="Answer for a machine with this driver, such as 550 or 550.54.14.")
 @click.option(
@@ -31,10 +32,10 @@ RUNS = {"gpu": ("on the GPU", "green"), "cpu": ("on the CPU", "yellow"), "no": (
 def doctor_command(
     references: tuple[str, ...],
     key: Path | None,
-    plain_http: bool,
     driver: str | None,
     capabilities: tuple[str, ...],
     as_json: bool,
+    **demanded: Any,
 ) -> None:
     """Say what this machine has, and which images run on it and why, the newest that runs first.
 
@@ -58,7 +59,7 @@ def doctor_command(
         # What a registry has is judged by what this Assay came with, never by a folder that the command runs in.
         named = [Reference.parse(reference) for reference in references]
         suites = Suites.read(paths.release())
-        gathered = doctor.published(named, PublicKey.read(key), suites, plain_http=plain_http)
+        gathered = doctor.published(named, PublicKey.read(key), suites, **demanded)
     else:
         root = _certificates_at(paths.release())
         gathered = doctor.gather(root, Suites.read(root))

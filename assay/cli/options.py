@@ -24,6 +24,9 @@ key_option = click.option(
 pack_option = click.option(
     "--pack", is_flag=True, help="Keep images compressed until they are run: half the room (embedded engine only)."
 )
+name_option = click.option(
+    "--name", metavar="IMAGE", help="The image that REF has to be, where its repository has another name."
+)
 plain_option = click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS, beyond loopback too.")
 
 

@@ -14,11 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.catalog import Built
+from assay.cli.beats import BEAT, Beats
 from assay.cli.console import plain, size, standard_error, styled
 from assay.errors import AssayError
-
-# Seconds without a line about something that goes on, after which a log says so again.
-BEAT = 30
 
 
 class _Row:
@@ -43,8 +41,7 @@ class BuildView:
         self._clock = clock
         self._rows: dict[str, _Row] = {}
         self._lock = threading.RLock()
-        self._stop = threading.Event()
-        self._beating = threading.Thread(target=self._beat, name="beat", daemon=True)
+        self._beating = Beats(self.beat)
         self._spinner = Spinner("dots")
         self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=8, transient=False)
 
@@ -61,8 +58,7 @@ class BuildView:
         if self._console.is_terminal:
             self._live.stop()
         else:
-            self._stop.set()
-            self._beating.join()
+            self._beating.end()
 
     def start(self, name: str) -> None:
         """An image's turn has come."""
@@ -111,10 +107,6 @@ class BuildView:
                 if row.phase and now - row.said >= BEAT:
                     row.said = now
                     self._say(f"{name}: {row.phase}, {now - row.phase_started:.0f} s")
-
-    def _beat(self) -> None:
-        while not self._stop.wait(1):
-            self.beat()
 
     def _end_phase(self, name: str, row: _Row) -> None:
         now = self._clock()

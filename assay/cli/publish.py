@@ -15,6 +15,7 @@ from assay.cli.options import (
     images_argument,
     json_option,
     key_option,
+    name_option,
     password,
     plain_option,
 )
@@ -53,6 +54,7 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     from assay import catalog, engine, publish
     from assay.attestation import PrivateKey
     from assay.certificate import Suites
+    from assay.cli.publishing import PublishView
     from assay.errors import together
 
     cat = catalog.load(checkout())
@@ -63,18 +65,13 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     failed: dict[str, AssayError] = {}
     if good:
         private = PrivateKey.read(key, password(confirm=False))
-        with engine.find() as found:
-            destination = publish.Destination(registry, plain_http)
-            done, failed = publish.publish(cat, found, private, good, destination, show_step)
+        destination = publish.Destination(registry, plain_http)
+        with PublishView() as view, engine.find(lambda text: view.phase("engine", text)) as found:
+            done, failed = publish.publish(cat, found, private, good, destination, view)
     finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)
     if failed:
         raise together(failed)
     publish.require_none_refused(refused)
-
-
-def show_step(image: str, step: str) -> None:
-    """Print what is under way, for whoever waits."""
-    note(f"{image}: {step}")
 
 
 def show_published(done: Sequence[Published]) -> None:
@@ -99,6 +96,7 @@ def show_published(done: Sequence[Published]) -> None:
 @click.option("--require", type=click.Choice(LEVELS), default="E2", show_default=True, help="The least level.")
 @click.option("--max-age", type=click.IntRange(0), default=365, show_default=True, help="Days; 0: however old.")
 @click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
+@name_option
 @plain_option
 @json_option
 def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **demanded: Any) -> None:

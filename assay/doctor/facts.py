@@ -128,17 +128,24 @@ def _pair(text: object) -> tuple[int, int] | None:
 
 
 def published(
-    references: Iterable[Reference], key: PublicKey, suites: Suites, *, plain_http: bool = False
+    references: Iterable[Reference],
+    key: PublicKey,
+    suites: Suites,
+    *,
+    plain_http: bool = False,
+    name: str | None = None,
 ) -> Gathered:
     """What is certified of images in a registry, by the certificates attached there and signed with this key.
 
-    They are held to what `assay verify` holds them to; one that does not hold is of no use. Raises `RegistryFailed`
-    where a registry does not answer.
+    They are held to what `assay verify` holds them to; one that does not hold is of no use. ``name`` is the image
+    that they have to be, where their repositories have other names. Raises `RegistryFailed` where a registry does not
+    answer.
     """
+    demands = verify.Demands(plain_http=plain_http, name=name)
     images, unusable = [], []
     for reference in references:
         try:
-            certificates = verify.certificates(reference, key, suites, plain_http=plain_http)
+            certificates = verify.certificates(reference, key, suites, demands=demands)
             images.append(certified(certificates, str(reference.at(certificates[0].digest))))
         except VerificationFailed as error:
             unusable.append((str(reference), error.what))

@@ -3,6 +3,7 @@
 from assay.engine.builds import BuildRequest
 from assay.engine.choose import Status, find, find_embedded, status
 from assay.engine.containers import RunRequest, RunResult, parse_size
+from assay.engine.content import require_whole
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
@@ -12,5 +13,5 @@ from assay.engine.shared import MOUNT, run_with_folder
 __all__ = [
     "MOUNT",
     "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "RunRequest", "RunResult", "Status", "Step",
-    "find", "find_embedded", "install_hint", "parse_size", "run_with_folder", "status",
+    "find", "find_embedded", "install_hint", "parse_size", "require_whole", "run_with_folder", "status",
 ]

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,6 @@ def run(
     except subprocess.TimeoutExpired:
         return Completed(124, "", f"{Path(argv[0]).name}: no end after {timeout:.0f} seconds")
     return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
-
-
-def run_into(argv: Sequence[str], output: IO[bytes], *, env: Mapping[str, str]) -> Completed:
-    """Run ``argv`` to its end and write its standard output to a file: for output that is large, or not text."""
-    done = subprocess.run(
-        list(argv), env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, check=False
-    )
-    return Completed(done.returncode, "", done.stderr.decode(errors="replace"))
 
 
 _running: set[subprocess.Popen[str]] = set()

@@ -6,12 +6,14 @@
 from assay.publish.candidates import Candidate, Refused, candidates, require_none_refused
 from assay.publish.images import Destination, Published, publish, row, source_commit
 from assay.publish.push import attach
+from assay.publish.watching import View
 
 __all__ = [
     "Candidate",
     "Destination",
     "Published",
     "Refused",
+    "View",
     "attach",
     "candidates",
     "publish",

@@ -6,7 +6,7 @@ Signatures and statements are deterministic, so publishing again asks what is th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from assay.host import process
 from assay.publish.candidates import Candidate, Proof
 from assay.publish.inventory import inventory_of
 from assay.publish.push import attach, homes_of_layers, push
+from assay.publish.watching import View
 from assay.registry import Reference, Repository
 
 
@@ -55,16 +56,14 @@ def publish(
     key: PrivateKey,
     good: Iterable[Candidate],
     destination: Destination,
-    on_step: Callable[[str, str], None],
+    view: View,
 ) -> tuple[list[Published], dict[str, AssayError]]:
-    """Publish images one after the other; ``on_step`` is told the image and the step that begins.
+    """Publish images one after the other, the layers of each side by side.
 
     Returns what was published, and by its name what failed; one that fails leaves the others alone.
     """
     path = destination.reference("any").path.rpartition("/")[0]
-    publisher = _Publisher(
-        cat, engine, key, destination, on_step, source_commit(cat.root), homes_of_layers(cat, path)
-    )
+    publisher = _Publisher(cat, engine, key, destination, view, source_commit(cat.root), homes_of_layers(cat, path))
     done: list[Published] = []
     failed: dict[str, AssayError] = {}
     for candidate in good:
@@ -105,7 +104,7 @@ class _Publisher:
     engine: Engine
     key: PrivateKey
     destination: Destination
-    on_step: Callable[[str, str], None]
+    view: View
     commit: str | None
     homes: Mapping[str, list[str]]
 
@@ -116,12 +115,12 @@ class _Publisher:
             raise UsageError(f"the engine has no {name} of the certified digest", f"Run `assay build {name}` first.")
         started = time.monotonic()
         with Repository(reference, plain_http=self.destination.plain_http) as repository:
-            self.on_step(name, "image")
-            manifest = push(self.engine, candidate, repository, self.homes)
-            self.on_step(name, "certificates")
+            self.view.phase(name, "asking what is there")
+            manifest = push(self.engine, candidate, repository, self.homes, self.view)
+            self.view.phase(name, "certificates")
             statements = self._statements(candidate)
             attached = sum(attach(repository, manifest, statement, self.key) for statement in statements)
-            self.on_step(name, "tags")
+            self.view.phase(name, "tags")
             for tag in candidate.tags:
                 if repository.digest(tag) != manifest.digest:
                     repository.put_manifest(manifest.data, manifest.media_type, tag)

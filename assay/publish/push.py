@@ -1,13 +1,14 @@
 """How an image and what is attached to it get into a registry.
 
-An image goes there under the very digest that its certificate names. The engine hands over its blobs one at a time,
-and our own client sends them, rather than ``docker push``: that needs a tag at once, so that an interrupted push, or
-one whose certificates are refused, would leave a tag without them; it does not resume within a layer; and it cannot
-say what it sent. Our way takes the room of the largest layer for a while.
+An image goes there under the very digest that its certificate names. The engine hands over its blobs, and our own
+client sends them, rather than ``docker push``: that needs a tag at once, so that an interrupted push, or one whose
+certificates are refused, would leave a tag without them; it does not resume within a layer; and it cannot say what it
+sent. With the system's engine our way takes the room of as many layers as go at once, for a while.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,8 @@ from assay.catalog.built import tag as local_name
 from assay.engine import Engine
 from assay.errors import VerificationFailed
 from assay.publish.candidates import Candidate
+from assay.publish.layers import Told, send
+from assay.publish.watching import View
 from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
 
 
@@ -32,7 +35,9 @@ def homes_of_layers(cat: Catalog, path: str) -> dict[str, list[str]]:
     return homes
 
 
-def push(engine: Engine, candidate: Candidate, repository: Repository, homes: Mapping[str, list[str]]) -> Manifest:
+def push(
+    engine: Engine, candidate: Candidate, repository: Repository, homes: Mapping[str, list[str]], view: View
+) -> Manifest:
     """Send what the registry lacks of an image, its manifest last and under its digest; returns the manifest."""
     built, name = candidate.built, local_name(candidate.image.name, "latest")
     if repository.digest(built.digest) == built.digest:
@@ -49,8 +54,10 @@ def push(engine: Engine, candidate: Candidate, repository: Repository, homes: Ma
     wanted = {blob.digest: blob for blob in (*content.layers, content.config)}
     absent = [digest for digest, blob in wanted.items() if repository.size(digest) != blob.size]
     left = [digest for digest in absent if not any(repository.mount(digest, home) for home in homes.get(digest, ()))]
-    for digest, file in engine.content(name, left):
-        repository.upload(digest, file, wanted[digest].size)
+    image = candidate.image.name
+    view.sending(image, {digest: wanted[digest].size for digest in left})
+    told = Told(functools.partial(view.gone, image), functools.partial(view.sent, image))
+    send(engine, name, [wanted[digest] for digest in left], repository, told)
     repository.put_manifest(manifest.data, manifest.media_type)
     return manifest
 

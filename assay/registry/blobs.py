@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import requests
@@ -19,10 +20,19 @@ _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
 _LENGTH = re.compile(r"[0-9]{1,19}")
 
 
+# Told how many of a blob's bytes have gone, while it is sent.
+Gone = Callable[[int], None]
+
+
+def _unheard(_count: int) -> None:
+    """Tell nobody."""
+
+
 class Blobs(Session):
-    """The blobs of one repository. ``sent`` counts the bytes of content that went there."""
+    """The blobs of one repository; several threads may send some. ``sent`` counts the bytes of content that went."""
 
     sent: int = 0
+    _counting = threading.Lock()
 
     def size(self, digest: str) -> int | None:
         """How many bytes the registry says that a blob has; None where it has no such blob."""
@@ -75,10 +85,11 @@ class Blobs(Session):
         response = self._send("POST", f"{self._base}/blobs/uploads/", params={"mount": digest, "from": path})
         return response.status_code == 201  # refused: an upload has begun, which the registry drops after a while
 
-    def upload(self, digest: str, source: IO[bytes], size: int) -> bool:
+    def upload(self, digest: str, source: IO[bytes], size: int, gone: Gone = _unheard) -> bool:
         """Send a blob from a file that can be rewound; False where it was there already.
 
         An upload that breaks off goes on from what the registry has kept of it, or starts anew where it kept nothing.
+        What ``gone`` raises ends it.
         """
         if self.size(digest) == size:
             return False
@@ -89,7 +100,7 @@ class Blobs(Session):
                 self._wait(attempt)
                 location, at = self._resume(location)
             try:
-                if self._finish(self._patch(location, source, at, size), digest, size):
+                if self._finish(self._patch(location, source, at, size, gone), digest, size):
                     return True
                 location, last = self._start(), _Passing("it has other content than was sent")
             except (requests.ConnectionError, requests.Timeout, _Passing) as error:
@@ -102,7 +113,7 @@ class Blobs(Session):
         self._require(response, 202)
         return self._location(response)
 
-    def _patch(self, location: str, source: IO[bytes], at: int, size: int) -> str:
+    def _patch(self, location: str, source: IO[bytes], at: int, size: int, gone: Gone) -> str:
         """Send the bytes from ``at`` on; returns where the upload goes on."""
         if at >= size:
             return location
@@ -111,7 +122,7 @@ class Blobs(Session):
         if at:  # as docker does it, no range where all of it is sent: every registry takes that
             headers["Content-Range"] = f"{at}-{size - 1}"
         meter = self.meter(LARGEST_ANSWER)
-        body = Rest(source, size - at, meter, self._count)
+        body = Rest(source, size - at, meter, self._counted(source, gone))
         response = self._send("PATCH", location, data=body, headers=headers, meter=meter)
         if response.status_code in {*PASSING, 404, 416}:
             raise _Passing(f"HTTP {response.status_code}")
@@ -140,8 +151,13 @@ class Blobs(Session):
             raise self.failed("does not say where to send a blob", None)
         return self._own(response.url, text).text
 
-    def _count(self, bytes_read: int) -> None:
-        self.sent += bytes_read
+    def _counted(self, source: IO[bytes], gone: Gone) -> Gone:
+        def count(bytes_read: int) -> None:
+            with self._counting:
+                self.sent += bytes_read
+            gone(source.tell())
+
+        return count
 
 
 class _Passing(Exception):

@@ -29,6 +29,8 @@ SECONDS = 120.0  # for an answer; content of any size gets more time as it comes
 SLOWEST = 2**14  # bytes per second, on average; content that comes more slowly is given up
 OVERHEAD = 2**20  # bytes around a body: headers, the framing of chunks, answers that are asked again
 LONGEST_LINE = 2**16
+# At SLOWEST it goes within the time that there is to connect, which is the time to send a piece, too.
+SENT_AT_ONCE = 2**17
 
 
 @dataclass
@@ -151,6 +153,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def _counting(manager: PoolManager) -> PoolManager:
+    manager.connection_pool_kw["blocksize"] = SENT_AT_ONCE
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
     return manager
 

@@ -65,7 +65,7 @@ def evidence(
             if statement.predicate_type == predicate_type
         ]
     if not statements:
-        why = why_nothing(ignored)
+        why = why_nothing(reference, ignored)
         raise VerificationFailed(
             f"{reference} has nothing of the type {predicate_type} that is signed with this key{why}",
             "Use the publisher's key; `assay verify` says more.",
@@ -90,9 +90,14 @@ def signed(repository: Repository, digest: str, key: PublicKey, ignored: list[st
             ignored.append(f"{listed.digest[7:19]}: {error.what}")
 
 
-def why_nothing(ignored: list[str]) -> str:
+def why_nothing(reference: Reference, ignored: list[str]) -> str:
     """Why there is no evidence: what is attached was ignored, or nothing at all is attached."""
-    return f": {ignored[0]}" if ignored else ", and nothing at all is attached"
+    if ignored:
+        return f": {ignored[0]}"
+    return (
+        ", and nothing at all is attached; if it was copied without its certificates, this copies them too: "
+        f"`oras cp -r ORIGINAL {reference}`"
+    )
 
 
 def _may_be_bundle(listed: Descriptor) -> bool:

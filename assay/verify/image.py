@@ -53,24 +53,26 @@ def certificates(
     key: PublicKey,
     suites: Suites,
     *,
-    plain_http: bool = False,
+    demands: Demands = USUAL,
     now: datetime.datetime | None = None,
 ) -> list[Certificate]:
     """The certificates of a published image, of each device the one that counts, judged as `verify` judges them.
+
+    Of the demands the name counts, and the way to the registry.
 
     Raises `VerificationFailed` where there is none that is signed with this key, or one is malformed.
     """
     found = Verification(str(reference))
     policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
-    with Repository(reference, plain_http=plain_http) as repository:
+    with Repository(reference, plain_http=demands.plain_http) as repository:
         content, config = _image(repository, found)
         statements = list(signed(repository, found.digest, key, found.ignored))
         result = judged(statements, found, policy_for(policy, found.digest, content, config))
     if not result:
-        nothing = f"no certificate of it is signed with this key{why_nothing(found.ignored)}"
+        nothing = f"no certificate of it is signed with this key{why_nothing(reference, found.ignored)}"
         problem = found.problems[0] if found.problems else nothing
         raise VerificationFailed(f"{reference}: {problem}", "Use the publisher's key; `assay verify` says more.")
-    _check_name(repository.reference, found)
+    _check_name(reference, found, demands.name)
     found.problems += [opened.origin for opened in result if opened.origin]
     if found.problems:
         raise VerificationFailed(f"{reference}: {found.problems[0]}", "Do not use this image.")
@@ -113,7 +115,8 @@ def _verify(repository: Repository, found: Verification, key: PublicKey, policy:
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
     if len(config.rootfs.diff_ids) != len(content.layers):
         found.problems.append("the manifest has more or fewer layers than the image's configuration")
-    sum_up(found, demands.require)
+    sum_up(repository.reference, found, demands.require)
+    _check_name(repository.reference, found, demands.name)
     _check_tag(repository.reference, found, config)
     if demands.layers:
         _check_content(repository, found, content.layers, config.rootfs.diff_ids)
@@ -130,7 +133,6 @@ def _image(repository: Repository, found: Verification) -> tuple[ImageManifest, 
 
 def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -> None:
     """A tag says which version it is; one that was moved to another image, certified as that may be, is named."""
-    _check_name(reference, found)
     if reference.digest or reference.wanted == "latest":
         return
     wanted = tag(config.config.labels)
@@ -141,10 +143,17 @@ def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -
         )
 
 
-def _check_name(reference: Reference, found: Verification) -> None:
-    """The repository is the image's: a certificate of one image of ours is none of another."""
-    if found.image and not f"/{reference.path}".endswith(f"/{found.image}"):
-        found.problems.append(f"the repository is {reference.path}, and the certificate is of {found.image}")
+def _check_name(reference: Reference, found: Verification, name: str | None) -> None:
+    """It is the image that was asked for, by its repository unless by name: one image of ours is none of another."""
+    if not found.image:
+        return
+    if name is not None and name != found.image:
+        found.problems.append(f"{name} was asked for, and the certificate is of {found.image}")
+    if name is None and not f"/{reference.path}".endswith(f"/{found.image}"):
+        found.problems.append(
+            f"the repository is {reference.path}, and the certificate is of {found.image}; "
+            f"if that is the image that you want: --name {found.image}"
+        )
 
 
 def _check_sizes(repository: Repository, found: Verification, layers: tuple[Descriptor, ...]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from assay import attestation, certificate
 from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Certificate, Policy
 from assay.errors import VerificationFailed
+from assay.registry import Reference
 from assay.verify.attached import Attached, why_nothing
 
 # The statements that every published image has beside its certificates, and what none of each kind may lack.
@@ -21,12 +22,16 @@ NEEDED = tuple(_PARTS)
 
 @dataclass(frozen=True)
 class Demands:
-    """What is asked for: the least level, the greatest age in days (None: any), and every layer's content too."""
+    """What is asked for: the least level, the greatest age in days (None: any), and every layer's content too.
+
+    ``name`` is the image that it has to be; without one the repository's name says it.
+    """
 
     require: str = "E2"
     max_age_days: int | None = LONGEST_LIFE
     layers: bool = False
     plain_http: bool = False
+    name: str | None = None
 
 
 USUAL = Demands()
@@ -93,12 +98,13 @@ def hear(statements: Iterable[Attached], found: Verification) -> None:
     found.statements = sorted(heard)
 
 
-def sum_up(found: Verification, require: str) -> None:
+def sum_up(reference: Reference, found: Verification, require: str) -> None:
     """The level that the certificates amount to, and every problem that keeps the image from ``require``."""
     for opened in found.certificates:
         found.problems += [f"certificate ({opened.device}): {problem}" for problem in opened.problems]
     if not found.certificates:
-        found.problems.append(f"no certificate of this image is signed with this key{why_nothing(found.ignored)}")
+        why = why_nothing(reference, found.ignored)
+        found.problems.append(f"no certificate of this image is signed with this key{why}")
     for absent in (kind for kind in NEEDED if kind not in found.statements):
         found.problems.append(f"no signed statement of the type {absent} is attached")
     good = (opened.level for opened in found.certificates if not opened.problems)

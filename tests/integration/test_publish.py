@@ -6,7 +6,10 @@ import base64
 import contextlib
 import json
 import os
+import random
+import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +25,7 @@ import pytest
 from assay import attestation, certificate, engine
 from tests import published
 from tests.fake_registry import FakeRegistry, serving
-from tests.integration.conftest import PASSWORD, Newcomer, assay, publish
+from tests.integration.conftest import ASSAY, PASSWORD, Newcomer, assay, publish
 from tests.registries import Registry
 
 pytestmark = pytest.mark.engine
@@ -176,6 +180,62 @@ def test_a_registry_that_dies_in_the_middle(certified: Newcomer, registry: Regis
     assert set(made["tags"]) <= set(registry.tags("team/newcomer"))  # type: ignore[call-overload]
 
 
+def test_a_publication_that_is_killed_at_any_moment(
+    certified: Newcomer,
+    registry: Registry,
+    key: Path,
+    installed: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Twenty are killed, each on its way to a repository of its own: whatever tag is there then verifies.
+
+    The moments are spread over the time from the first thing that it says to the end of one that is left alone.
+    ASSAY_TEST_SEED gives those of an earlier run again.
+    """
+    seed = int(os.environ.get("ASSAY_TEST_SEED", "") or secrets.randbelow(10**6))
+    record_property("seed", seed)
+    print(f"ASSAY_TEST_SEED={seed}")
+    moments, public = random.Random(seed), key.with_suffix(".pub")
+    whole, ended = killed(certified, f"{registry.host}/whole", key, None)
+    assert ended == 0
+    codes, tagged = [], []
+    for number in range(20):
+        _, ended = killed(certified, f"{registry.host}/n{number}", key, moments.uniform(0, whole))
+        codes.append(ended)
+        there = [one for one in registry.tags(f"n{number}/newcomer") if not one.startswith("sha256-")]
+        tagged.append(len(there))
+        for tag in there:
+            reference = f"{registry.host}/n{number}/newcomer:{tag}"
+            seen = verify(installed, reference, public)
+            assert seen.returncode == 0, f"seed {seed}, number {number}: {seen.stderr}"
+    print(f"ended with {codes}, tags {tagged}, in {whole:.1f} s")
+    assert -signal.SIGKILL in codes, f"seed {seed}: none was killed"
+    again = assay(certified.checkout, "publish", "--registry", f"{registry.host}/n0", "--key", str(key), **PASSWORD)
+    assert again.returncode == 0, again.stderr
+    assert "latest" in registry.tags("n0/newcomer")
+
+
+def killed(certified: Newcomer, to: str, key: Path, after: float | None) -> tuple[float, int]:
+    """Publish, and kill that so many seconds after it said something (None: never).
+
+    Returns the seconds from what it said first to its end, and how it ended.
+    """
+    argv = [ASSAY, "publish", "newcomer", "--registry", to, "--key", str(key)]
+    environment = {**os.environ, **PASSWORD}
+    with subprocess.Popen(
+        argv, cwd=certified.checkout, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline()
+        started = time.monotonic()
+        try:
+            running.wait(after if after is not None else 300)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+        return time.monotonic() - started, running.returncode
+
+
 def test_an_uncertified_image_is_refused(certified: Newcomer, registry: Registry, key: Path, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(certified.checkout, checkout)
@@ -235,6 +295,34 @@ def test_others_find_what_is_attached(programs: Path, tmp_path: Path, referrers:
         listed = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
         found = {one["annotations"]["dev.sigstore.bundle.predicateType"] for one in json.loads(listed)["manifests"]}
     assert found == {one["predicateType"] for one in made.statements()}
+
+
+@pytest.mark.parametrize("referrers", [True, False], ids=["referrers-api", "fallback-tag"])
+def test_a_mirror_that_oras_made(programs: Path, public_key: Path, referrers: bool) -> None:
+    """An image that was copied under another name: with what is attached it verifies, without it that is said."""
+    made = published.fresh()
+    with serving(FakeRegistry(referrers=referrers)) as first, serving(FakeRegistry(referrers=referrers)) as mirror:
+        published.put(first.host, made)
+        there = f"{mirror.host}/mirror/dl-image:latest"
+        copy = [str(programs / "oras"), "cp", "--from-plain-http", "--to-plain-http"]
+        original = str(published.reference(first.host, "latest"))
+        subprocess.run([*copy, original, there], capture_output=True, timeout=60, check=True)
+        command = ("verify", there, "--name", published.name(), "--key", str(public_key))
+        bare = assay(public_key.parent, *command)
+        assert bare.returncode == 5
+        assert f"`oras cp -r ORIGINAL {there}`" in bare.stderr
+        subprocess.run([*copy, "-r", original, there], capture_output=True, timeout=60, check=True)
+        done = assay(public_key.parent, *command)
+        assert done.returncode == 0, done.stderr
+        assert f"holds: {published.name()}, E2" in done.stdout
+        assert f"--name {published.name()}" in assay(public_key.parent, "verify", there, *command[-2:]).stderr
+
+
+@pytest.fixture
+def public_key(tmp_path: Path) -> Path:
+    path = tmp_path / "assay.pub"
+    path.write_bytes(published.key().public.pem())
+    return path
 
 
 def test_a_wrong_password_of_the_key(certified: Newcomer, registry: Registry, key: Path) -> None:

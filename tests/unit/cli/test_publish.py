@@ -43,6 +43,14 @@ def test_an_image_that_does_not(verify: Callable[..., Ran]) -> None:
     ran.refused(5)
 
 
+def test_the_name_that_is_asked_for(verify: Callable[..., Ran]) -> None:
+    held = verify("--name", published.name())
+    assert held.out.splitlines()[-1] == f"  holds: {published.name()}, E2"
+    other = verify("--name", "another")
+    assert f"  WRONG        another was asked for, and the certificate is of {published.name()}" in other.out
+    other.refused(5, "another was asked for")
+
+
 def test_the_levels_that_verify_takes_are_those_that_there_are() -> None:
     (require,) = [option for option in cli.cli.commands["verify"].params if option.name == "require"]
     assert isinstance(require.type, click.Choice)

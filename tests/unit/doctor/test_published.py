@@ -10,6 +10,7 @@ from assay import doctor
 from assay.errors import RegistryFailed
 from tests import published
 from tests.fake_registry import FakeRegistry
+from tests.unit.verify.known import mirror
 
 
 def asked(fake: FakeRegistry, *, which: int = 1, **names: Any) -> doctor.Gathered:
@@ -24,6 +25,17 @@ def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
     assert not unusable
     assert (facts.image, facts.digest, facts.levels) == (published.name(), made.digest, {"cpu": "E2"})
     assert facts.reference == f"{fake.host}/team/{published.name()}@{made.digest}"
+
+
+def test_a_mirror_under_another_name(fake: FakeRegistry) -> None:
+    published.put(fake.host, published.fresh())
+    there = mirror(fake)
+    _, ((_, problem),) = doctor.published([there], published.key().public, published.suites())
+    assert f"--name {published.name()}" in problem
+    (facts,), unusable = doctor.published([there], published.key().public, published.suites(), name=published.name())
+    assert not unusable
+    assert facts.image == published.name()
+    assert facts.reference.startswith(f"{fake.host}/{there.path}@sha256:")
 
 
 def test_what_is_signed_with_another_key_says_nothing(fake: FakeRegistry) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -43,10 +43,12 @@ class LocalEngine:
     def digest(self, reference: str) -> str | None:
         return self.made.digest
 
-    def content(self, reference: str, digests: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    def content(self, reference: str, digests: Collection[str]) -> Generator[tuple[str, IO[bytes]], None, None]:
         for digest in digests:
             self.handed_over.append(digest)
             yield digest, io.BytesIO({**self.made.blobs, self.made.digest: self.made.manifest.data}[digest])
+
+    files = content
 
     def run(self, request: RunRequest) -> RunResult:
         self.runs.append(request)
@@ -57,6 +59,28 @@ class LocalEngine:
         (shared / "inventory.json").write_text(json.dumps({"schema": 1, "debian": packages, "python": []}))
         self.on_run(shared / "inventory.json")
         return self.ended
+
+
+class Watched:
+    """A view that keeps what it is told; ``on_phase`` may break in."""
+
+    def __init__(self, on_phase: Callable[[str, str], None] = lambda image, text: None) -> None:
+        self.on_phase = on_phase
+        self.sizes: dict[str, int] = {}
+        self.counts: dict[str, list[int]] = {}
+        self.whole: list[str] = []
+
+    def phase(self, image: str, text: str) -> None:
+        self.on_phase(image, text)
+
+    def sending(self, image: str, sizes: Mapping[str, int]) -> None:
+        self.sizes = dict(sizes)
+
+    def gone(self, image: str, digest: str, count: int) -> None:
+        self.counts.setdefault(digest, []).append(count)
+
+    def sent(self, image: str, digest: str) -> None:
+        self.whole.append(digest)
 
 
 def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
@@ -77,7 +101,13 @@ def refused(checkout: Path, suite: Suites | None = None) -> str:
     return bad[0].why
 
 
-def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | None = None) -> publish.Published:
+def go(
+    checkout: Path,
+    fake: FakeRegistry,
+    made: Image,
+    engine: LocalEngine | None = None,
+    view: publish.View | None = None,
+) -> publish.Published:
     good, _ = chosen(checkout)
     done, failed = publish.publish(
         catalog.load(checkout),
@@ -85,7 +115,7 @@ def go(checkout: Path, fake: FakeRegistry, made: Image, engine: LocalEngine | No
         key(),
         good,
         Destination(f"{fake.host}/team"),
-        lambda image, step: None,
+        view or Watched(),
     )
     for error in failed.values():
         raise error

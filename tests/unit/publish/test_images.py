@@ -15,7 +15,7 @@ from assay.errors import UsageError
 from assay.publish import Destination
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, image, key
-from tests.unit.publish.known import HOME, LocalEngine, chosen, go
+from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen, go
 
 
 def test_an_engine_with_another_image(checkout: Path, fake: FakeRegistry) -> None:
@@ -76,13 +76,13 @@ def test_an_image_that_fails_is_named_and_the_others_are_published(
     (good,), _ = chosen(checkout)
     other = next(image for image in cat.frameworks() if image.name != good.image.name)
 
-    def on_step(image: str, step: str) -> None:
+    def on_phase(image: str, text: str) -> None:
         if image == other.name:
             raise raised
 
     engine = cast(Engine, LocalEngine(made))
     both = [dataclasses.replace(good, image=other), good]
-    done, failed = publish.publish(cat, engine, key(), both, Destination(f"{fake.host}/team"), on_step)
+    done, failed = publish.publish(cat, engine, key(), both, Destination(f"{fake.host}/team"), Watched(on_phase))
     assert [one.image for one in done] == [good.image.name]
     assert list(failed) == [other.name]
     assert failed[other.name].what.startswith(f"{other.name}: ")
@@ -104,7 +104,7 @@ def test_an_image_that_cannot_say_what_is_in_it_leaves_the_others_alone(
     engine.on_run = on_run
     both = [dataclasses.replace(good, image=other), good]
     destination = Destination(f"{fake.host}/team")
-    done, failed = publish.publish(cat, cast(Engine, engine), key(), both, destination, lambda image, step: None)
+    done, failed = publish.publish(cat, cast(Engine, engine), key(), both, destination, Watched())
     assert [one.image for one in done] == [good.image.name]
     assert failed[other.name].what.startswith(f"what {other.name} says is in it is malformed")
     assert fake.tag(f"team/{other.name}", "latest") is None

@@ -13,12 +13,24 @@ from hypothesis import strategies as st
 from assay import verify
 from assay.attestation.bundle import BUNDLE_TYPE
 from assay.errors import VerificationFailed
-from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
+from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Reference, Repository, digest_of
 from assay.verify import Demands, Verification
 from tests.fake_registry import FakeRegistry
 from tests.published import NOW, TAG, Image, image, key, name, reference, suites
 
 REPOSITORY = f"team/{name()}"
+
+
+def mirror(fake: FakeRegistry, *, attached: bool = True) -> Reference:
+    """Copy what is there to a repository of another name, as mirrors have it; its reference by the version's tag."""
+    there = Reference(fake.host, "mirror/dl-image", TAG)
+    fake.blobs |= {(there.path, digest): data for (_, digest), data in fake.blobs.items()}
+    fake.manifests |= {
+        (there.path, which): (kind, data)
+        for (_, which), (kind, data) in fake.manifests.items()
+        if attached or not (b'"subject"' in data or which.startswith("sha256-"))
+    }
+    return there
 
 
 def ask(fake: FakeRegistry, tag: str | None = TAG, digest: str | None = None, **demands: Any) -> Verification:

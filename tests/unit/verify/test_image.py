@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from assay import verify
 from assay.errors import RegistryFailed
 from assay.registry import OCI_MANIFEST, Descriptor, Manifest, digest_of
+from assay.verify import Demands, Verification
 from tests.fake_registry import Answer, FakeRegistry
-from tests.published import TAG, Image, image, name, put
-from tests.unit.verify.known import JSON, REPOSITORY, ask, edited, problems
+from tests.published import NOW, TAG, Image, image, key, name, put, suites
+from tests.unit.verify.known import JSON, REPOSITORY, ask, edited, mirror, problems
 
 
 def test_a_published_image_holds(either: FakeRegistry) -> None:
@@ -45,6 +46,40 @@ def test_a_certificate_of_another_image_of_ours(fake: FakeRegistry) -> None:
 
     put(fake.host, edited(change))
     assert f"the repository is {REPOSITORY}, and the certificate is of another" in problems(fake)
+
+
+def asked_of_a_mirror(fake: FakeRegistry, image_name: str | None = None, *, attached: bool = True) -> Verification:
+    there = mirror(fake, attached=attached)
+    return verify.verify(there, key().public, suites(), Demands(name=image_name), NOW)
+
+
+def test_a_mirror_under_another_name_holds_by_the_images_name(either: FakeRegistry) -> None:
+    put(either.host, image())
+    found = asked_of_a_mirror(either, name())
+    assert found.passed, found.problems
+    assert (found.image, found.level) == (name(), "E2")
+
+
+def test_a_mirror_says_whose_certificate_it_has(either: FakeRegistry) -> None:
+    put(either.host, image())
+    (problem,) = asked_of_a_mirror(either).problems
+    assert problem.startswith(f"the repository is mirror/dl-image, and the certificate is of {name()}; ")
+    assert problem.endswith(f"--name {name()}")
+
+
+def test_a_mirror_of_another_image_than_was_asked_for(either: FakeRegistry) -> None:
+    put(either.host, image())
+    for another in ("another", "", f"team/{name()}", name()[1:]):
+        assert asked_of_a_mirror(either, another).problems == [
+            f"{another} was asked for, and the certificate is of {name()}"
+        ]
+
+
+def test_an_image_that_was_copied_without_its_certificates(either: FakeRegistry) -> None:
+    put(either.host, image())
+    found = asked_of_a_mirror(either, name(), attached=False)
+    assert "nothing at all is attached; if it was copied without its certificates" in found.problems[0]
+    assert f"`oras cp -r ORIGINAL {either.host}/mirror/dl-image:{TAG}`" in found.problems[0]
 
 
 def test_a_certificate_whose_report_is_of_another_image(fake: FakeRegistry) -> None:
