@@ -6,11 +6,11 @@ from assay.engine.containers import RunRequest, RunResult, parse_size
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
-from assay.engine.shared import MOUNT, run_with_folder
+from assay.engine.shared import MOUNT, run_with_files
 
 # fmt: off
 __all__ = [
     "MOUNT",
     "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "RunRequest", "RunResult", "Status", "Step",
-    "find", "install_hint", "parse_size", "run_with_folder", "status",
+    "find", "install_hint", "parse_size", "run_with_files", "status",
 ]
