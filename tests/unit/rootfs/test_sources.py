@@ -149,12 +149,12 @@ def test_an_archive_that_nobody_has_to_sign_is_refused(
     line = f"{kind} [{option}] http://c.example trixie main"
     path.write_text(f"deb http://c.example trixie main\n{line}\n")
     monkeypatch.setenv("ASSAY_DEBIAN_SOURCES", str(path))
-    with pytest.raises(UsageError, match="ASSAY_DEBIAN_SOURCES.*that nobody has signed") as caught:
+    with pytest.raises(UsageError, match=r"ASSAY_DEBIAN_SOURCES.*that nobody has signed") as caught:
         sources.mirror(image)
     assert len(str(caught.value).splitlines()) == 2
     path.write_text(f"old = [{json.dumps(line)}]\n")
     monkeypatch.setenv("ASSAY_DEBIAN_ARCHIVES", str(path))
-    with pytest.raises(UsageError, match="ASSAY_DEBIAN_ARCHIVES.*that nobody has signed"):
+    with pytest.raises(UsageError, match=r"ASSAY_DEBIAN_ARCHIVES.*that nobody has signed"):
         sources.old_releases(image)
 
 
