@@ -21,13 +21,17 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 @dataclass
 class Answer:
-    """What to answer instead; ``keep`` bytes of an upload are kept before the connection is dropped."""
+    """What to answer instead; ``keep`` bytes of an upload are kept before the connection is dropped.
+
+    ``reason`` stands in the status line.
+    """
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     drop: bool = False
     keep: int | None = None
+    reason: str | None = None
 
 
 @dataclass
@@ -133,13 +137,13 @@ class _Handler(BaseHTTPRequestHandler):
         if told.keep is None:
             self._body()
         self.close_connection = told.keep is not None
-        self._say(told.status, told.body, **told.headers)
+        self._say(told.status, told.body, told.reason, **told.headers)
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def _say(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
+    def _say(self, status: int, body: bytes = b"", reason: str | None = None, **headers: str) -> None:
+        self.send_response(status, reason)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         if "Content_Length" not in headers:

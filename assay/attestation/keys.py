@@ -20,11 +20,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from assay.attestation import encrypted
 from assay.attestation.bundle import PAYLOAD_TYPE, decode, encode, to_be_signed
 from assay.errors import UsageError, VerificationFailed
+from assay.host.secrets import PASSWORD_VARIABLE
 
 LARGEST_KEY = 64 * 2**10
-PASSWORD_VARIABLE = "ASSAY_PASSWORD"  # noqa: S105 - a variable's name
 
 
 class WrongKey(VerificationFailed):
@@ -125,12 +126,10 @@ def generate(prefix: Path, password: str) -> tuple[Path, Path]:
     """
     if not password:
         raise UsageError("the password is empty", f"Type one, or set {PASSWORD_VARIABLE}.")
+    if not prefix.name:
+        raise UsageError(f"{str(prefix)!r} is no name for a key", "Give one with --out, such as --out assay.")
     private = ec.generate_private_key(ec.SECP256R1())
-    secret = private.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(password.encode()),
-    )
+    secret = encrypted.pem(private, password.encode())
     paths = prefix.with_name(f"{prefix.name}.key"), prefix.with_name(f"{prefix.name}.pub")
     for path in paths:
         if path.exists() or path.is_symlink():

@@ -30,7 +30,7 @@ from assay.catalog.plan import SUITE_LABEL
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import cache, files, network, paths
+from assay.host import cache, files, foreign, network, paths
 from assay.host.holders import Holder
 
 # Until BuildKit has read what the first step needs.
@@ -146,7 +146,8 @@ def _build(run: Run, image: Image, parent: Built | None, name: str) -> str:
         with log.open("w") as lines:
 
             def on_step(step: Step) -> None:
-                lines.write(f"{step.line if step.line is not None else '# ' + step.name}\n")
+                said = step.line if step.line is not None else f"# {step.name}"
+                lines.write(f"{foreign.shown(said)}\n")
                 phase = phase_of(step)
                 if phase:
                     run.view.phase(image.name, phase)

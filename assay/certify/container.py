@@ -15,8 +15,9 @@ from assay.catalog import Image
 from assay.catalog.built import tag
 from assay.certificate import Report
 from assay.certify.outcome import Options
-from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_folder
+from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_files
 from assay.errors import CertificateFailed, VerificationFailed
+from assay.host import foreign
 
 UID = 12345
 SHM_BYTES = 64 * 2**20
@@ -50,8 +51,8 @@ def run_suite(
         seconds=SECONDS,
     )
     given = {"plan.json": json.dumps(dict(plan)).encode()}
-    ran, left = run_with_folder(engine, request, given, "report.json", certificate.LARGEST_REPORT)
-    (folder / f"{options.device}.log").write_text(ran.output, encoding="utf-8")
+    ran, left = run_with_files(engine, request, given, "report.json", certificate.LARGEST_REPORT)
+    (folder / f"{options.device}.log").write_text(foreign.lines(ran.output), encoding="utf-8")
     _check_ending(image.name, ran)
     if isinstance(left, VerificationFailed):
         raise left

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from assay.certify.outcome import Outcome
+from assay.host.foreign import shown  # which leaves nothing that XML cannot hold
 
 
 def junit(outcomes: Iterable[Outcome]) -> bytes:
@@ -16,27 +17,22 @@ def junit(outcomes: Iterable[Outcome]) -> bytes:
         if outcome.report is None or outcome.verdict is None:
             case = ElementTree.SubElement(suite, "testcase", classname=outcome.image, name="suite")
             what = outcome.error.what if outcome.error else "no report"
-            ElementTree.SubElement(case, "error", message=_xml(what))
+            ElementTree.SubElement(case, "error", message=shown(what))
         problems = dict(outcome.verdict.problems) if outcome.verdict else {}
         for result in outcome.report.results if outcome.report else ():
             case = ElementTree.SubElement(
-                suite, "testcase", classname=outcome.image, name=_xml(result.id), time=_xml(result.seconds)
+                suite, "testcase", classname=outcome.image, name=shown(result.id), time=shown(result.seconds)
             )
             if result.state == "not-run":
-                ElementTree.SubElement(case, "skipped", message=_xml(result.reason))
+                ElementTree.SubElement(case, "skipped", message=shown(result.reason))
             elif result.id in problems:
                 kind = "error" if result.state == "error" else "failure"
-                ElementTree.SubElement(case, kind, message=_xml(problems.pop(result.id)))
+                ElementTree.SubElement(case, kind, message=shown(problems.pop(result.id)))
         for name, problem in problems.items():
-            case = ElementTree.SubElement(suite, "testcase", classname=outcome.image, name=_xml(name))
-            ElementTree.SubElement(case, "failure", message=_xml(problem))
+            case = ElementTree.SubElement(suite, "testcase", classname=outcome.image, name=shown(name))
+            ElementTree.SubElement(case, "failure", message=shown(problem))
         cases = list(suite)
         suite.set("tests", str(len(cases)))
         for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             suite.set(plural, str(sum(case.find(kind) is not None for case in cases)))
     return bytes(ElementTree.tostring(top, encoding="utf-8", xml_declaration=True))
-
-
-def _xml(text: str) -> str:
-    """Text without the characters that XML 1.0 cannot hold."""
-    return "".join(each for each in text if each in "\t\n" or (each >= " " and each not in "\ufffe\uffff"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.console import Styled, finish, say, say_table, standard_error
+from assay.cli.console import Styled, finish, say, say_table, standard_error, styled
 from assay.cli.options import checkout, images_argument, json_option, pack_option
 from assay.errors import UsageError
 
@@ -86,7 +86,7 @@ class SmokeView:
     def start(self, name: str) -> None:
         """An image's turn has come."""
         if standard_error().is_terminal:
-            self._status = standard_error().status(f"{name}: {TRAINING}", spinner="dots")
+            self._status = standard_error().status(styled(f"{name}: {TRAINING}"), spinner="dots")
             self._status.start()
         if self._log:
             self._log.phase(name, TRAINING)

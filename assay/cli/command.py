@@ -15,6 +15,7 @@ from assay import __version__
 from assay.cli import build, certify, clean, doctor, engine, publish
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError, of_the_system
+from assay.host import secrets
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -45,6 +46,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command; every error is two lines and its own exit code."""
+    secrets.take()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         cli.main(standalone_mode=False)
@@ -52,7 +54,7 @@ def main() -> None:
         show_error(error)
         sys.exit(error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        note(error.format_message())
+        click.echo(error.format_message(), err=True)  # our own help, of many lines
         sys.exit(UsageError.exit_code)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -64,5 +66,6 @@ def main() -> None:
         show_error(told)
         sys.exit(told.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        note("\ninterrupted: what is finished is kept, and the next run goes on from there")
+        note("")
+        note("interrupted: what is finished is kept, and the next run goes on from there")
         sys.exit(130)

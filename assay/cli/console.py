@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from assay.host import foreign, secrets
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 # A text, or one with a style of rich's, such as "bold red".
 Styled = str | tuple[str, str]
 T = TypeVar("T")
-
-_CONTROLS = {number: None for number in (*range(32), *range(127, 160)) if number not in {9, 10}}
 
 
 def standard_output() -> Console:
@@ -47,17 +47,12 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
 
-def plain(text: str) -> str:
-    """Return a text from a stranger without what would steer the terminal."""
-    return text.translate(_CONTROLS)
-
-
 def styled(text: Styled) -> Text:
-    """Return a text for rich: none of it is markup, and nothing in it steers the terminal."""
+    """Return a text for rich, as one line: nothing in it is markup or a secret, and nothing steers the terminal."""
     from rich.text import Text
 
     words, style = (text, "") if isinstance(text, str) else text
-    return Text(plain(words), style)
+    return Text(foreign.shown(secrets.hidden(words)), style)
 
 
 def say(*parts: Styled) -> None:
@@ -102,6 +97,14 @@ def _nothing(_: object) -> None:
     return
 
 
+def _without_secrets(data: object) -> object:
+    if isinstance(data, str):
+        return secrets.hidden(data)
+    if isinstance(data, dict):
+        return {name: _without_secrets(value) for name, value in data.items()}
+    return [_without_secrets(value) for value in data] if isinstance(data, list | tuple) else data
+
+
 def finish(
     result: T,
     as_json: bool,
@@ -116,7 +119,8 @@ def finish(
     the command ends with, if any.
     """
     if as_json:
-        click.echo(json.dumps(row(result), indent=1))
+        # JSON escapes all that a terminal obeys but the last of the controls.
+        click.echo(json.dumps(_without_secrets(row(result)), indent=1).replace("\x7f", "\\u007f"))
     else:
         show(result)
     require(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.errors import UsageError
+from assay.host import secrets
 
 if TYPE_CHECKING:
     from assay.cli.progress import BuildView
@@ -54,13 +54,13 @@ def engine_watched(view: BuildView, meanwhile: Callable[[], None] = lambda: None
 
 def password(*, confirm: bool) -> str:
     """Return the key's password from the environment, else ask for it; others can see a command line."""
-    from assay.attestation import PASSWORD_VARIABLE
-
-    given = os.environ.pop(PASSWORD_VARIABLE, None)  # no process that is started later inherits it
+    given = secrets.password()
     if given is not None:
         return given
     if not sys.stdin.isatty():
         raise UsageError(
-            "the key's password is wanted, and this is no terminal", f"Set {PASSWORD_VARIABLE}, or use one."
+            "the key's password is wanted, and this is no terminal", f"Set {secrets.PASSWORD_VARIABLE}, or use one."
         )
-    return str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))
+    typed = str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))
+    secrets.keep(typed)
+    return typed

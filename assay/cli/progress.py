@@ -15,7 +15,7 @@ from rich.text import Text
 
 from assay.catalog import Built
 from assay.cli.beats import BEAT, Beats
-from assay.cli.console import plain, size, standard_error, styled
+from assay.cli.console import size, standard_error, styled
 from assay.errors import AssayError
 
 
@@ -123,7 +123,7 @@ class BuildView:
 
     def _say(self, line: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(line, markup=False)
+            self._console.print(styled(line))
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -136,9 +136,9 @@ class BuildView:
             for name, row in self._rows.items():
                 if row.end is not None:
                     mark = Text("!", "red") if row.end.style == "red" else Text("*", "green")
-                    table.add_row(mark, name, "", row.end)
+                    table.add_row(mark, styled(name), "", row.end)
                 else:
                     phase = f"{row.phase} {now - row.phase_started:.0f} s" if row.phase else ""
-                    said = Text.assemble((phase, "cyan"), "  " if phase else "", (plain(row.text), "dim"))
-                    table.add_row(self._spinner, name, f"{now - row.started:.0f} s", said)
+                    said = Text.assemble(styled((phase, "cyan")), "  " if phase else "", styled((row.text, "dim")))
+                    table.add_row(self._spinner, styled(name), f"{now - row.started:.0f} s", said)
         return table

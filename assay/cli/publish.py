@@ -40,7 +40,8 @@ def keygen_command(out: Path) -> None:
     from assay import attestation
 
     secret, public = attestation.generate(out, password(confirm=True))
-    say(f"{secret}: keep it, and its password, to yourself\n{public}: give it out")
+    say(f"{secret}: keep it, and its password, to yourself")
+    say(f"{public}: give it out")
 
 
 @click.command("publish")
@@ -148,7 +149,8 @@ def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) 
 def show_rebuilt(rebuilt: Rebuilt) -> None:
     """Print whether the same bits came out, and where not."""
     say((f"{rebuilt.reference}  commit {rebuilt.commit[:12]}", "bold"))
-    say(f"  published  {rebuilt.published}\n  rebuilt    {rebuilt.rebuilt}")
+    say(f"  published  {rebuilt.published}")
+    say(f"  rebuilt    {rebuilt.rebuilt}")
     for layer in rebuilt.layers:
         say((f"  layer {layer.number}: {layer.count} files differ", "bold red"))
         for file in layer.files:

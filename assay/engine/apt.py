@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.errors import BuildFailed, EngineMissing
-from assay.host import files, process
+from assay.host import files, paths, process
 
 # Debian 12's docker.io is 20.10 and has no buildx. Debian 13's runs on 12 when merely unpacked, but its runc
 # wants a newer libc, so runc stays the host's own. This table may go when Debian 12 leaves support (2028).
@@ -32,14 +32,29 @@ _SETTINGS = (
     "Acquire::Check-Date=true",
     "Acquire::Check-Valid-Until=true",
     "Acquire::GzipIndexes=false",
+    "Acquire::AllowInsecureRepositories=false",
+    "Acquire::AllowWeakRepositories=false",
+    "Acquire::AllowDowngradeToInsecureRepositories=false",
+    "APT::Get::AllowUnauthenticated=false",
 )
 SILENCE = 10
 _HELPER = "/usr/lib/apt/apt-helper"
 # What apt says, as a mere warning, of a component that a source line names and the archive lacks.
 _PART = "doesn't have the component"
 _AGAIN = "Try again in a few minutes, or choose another mirror: nothing is resolved from a part of an archive."
-LINE = re.compile(r"deb(-src)?\s+(\[[^\]]*\]\s+)?(?P<address>\S+)\s+(?P<suite>\S+)(\s+\S+)+")
+LINE = re.compile(r"deb(-src)?\s+(\[(?P<options>[^\]]*)\]\s+)?(?P<address>\S+)\s+(?P<suite>\S+)(\s+\S+)+")
+# Options of a source line with which signatures still count; with trusted=yes or allow-insecure=yes they do not.
+_OPTION = re.compile(
+    r"(arch|by-hash|check-valid-until|lang|pdiffs|signed-by|target|valid-until-(min|max))[+-]?=[^\s\"']+"
+)
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def unsigned(line: str) -> str:
+    """Return the first option of a source line with which apt may take what nobody has signed; empty without one."""
+    found = LINE.fullmatch(line)
+    options = (found["options"] or "").split() if found else []
+    return next((option for option in options if not _OPTION.fullmatch(option)), "")
 
 
 class IndexFailed(BuildFailed):
@@ -151,8 +166,10 @@ def unpack(
 ) -> None:
     """Unpack the packages into ``folder``, which appears only once it is whole; one thread of one command does it.
 
-    Raises `EngineMissing` when the archive does not answer or a package is not in it.
+    Raises `EngineMissing` when the archive does not answer or a package is not in it, and `UsageError` where another
+    user could write there.
     """
+    paths.require_own(folder)
     names = ", ".join(package.name for package in wanted)
     files.once(folder, lambda partial: _unpack(wanted, partial, tell), f"{names} to be unpacked", tell, stop)
 

@@ -20,18 +20,28 @@ from assay.engine.connection import Connection, answered
 from assay.errors import AssayError, EngineMissing, UsageError
 
 LOG_BYTES = 4096
+# What one container may take of the machine, far above what training needs. A file's size also bounds what it writes
+# outside itself, into a file that is mounted.
+MOST_PROCESSES = 8192  # threads count too, and each library starts one per core
+MOST_OF_TMP = "size=4g,nr_inodes=256k"  # in memory
+LARGEST_FILE = 2**30
+LOGGED = {"max-size": "8m", "max-file": "2"}  # of its output, which the engine writes to the disk
 # parse_bytes takes more than docker does: nothing, fractions, no number at all.
 _SIZE = re.compile(r"(?=.*[1-9])[0-9]{1,15}[kmg]?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One container to run to its end, without network, on a read-only root, by default as a user without a name."""
+    """One container to run to its end, without network, on a read-only root, by default as a user without a name.
+
+    ``given`` are paths of this machine, and where the container can read them; ``mounts``, where it can also write.
+    """
 
     image: str
     command: tuple[str, ...]
     user: str = "12345:12345"
     device: str = "cpu"
+    given: Mapping[Path, str] = field(default_factory=dict)
     mounts: Mapping[Path, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     shm_bytes: int = 64 * 2**20
@@ -96,14 +106,19 @@ class Containers(Connection):
         return sorted(str(container.name) for container in self.client.containers.list())
 
     def _options(self, request: RunRequest) -> dict[str, Any]:
+        volumes = {str(host): {"bind": inside, "mode": "ro"} for host, inside in request.given.items()}
+        volumes |= {str(host): {"bind": inside, "mode": "rw"} for host, inside in request.mounts.items()}
         options: dict[str, Any] = {
             "network_mode": "none",
             "read_only": True,
             "user": request.user,
             "shm_size": request.shm_bytes,
-            "tmpfs": {"/tmp": "rw,exec,mode=1777"},  # noqa: S108 - the container's own
+            "tmpfs": {"/tmp": f"rw,exec,mode=1777,{MOST_OF_TMP}"},  # noqa: S108 - the container's own
+            "pids_limit": MOST_PROCESSES,
+            "ulimits": [docker.types.Ulimit(name="fsize", soft=LARGEST_FILE, hard=LARGEST_FILE)],
+            "log_config": docker.types.LogConfig(type=docker.types.LogConfig.types.JSON, config=LOGGED),
             "environment": dict(request.environment),
-            "volumes": {str(host): {"bind": inside, "mode": "rw"} for host, inside in request.mounts.items()},
+            "volumes": volumes,
             "security_opt": ["no-new-privileges"],
             "cap_drop": ["ALL"],
         }

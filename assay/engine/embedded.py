@@ -91,10 +91,13 @@ class EmbeddedEngine:
     def up(self, tell: files.Tell = files.silent) -> None:
         """Start the daemon unless it runs, and unpack it first if need be; two commands may do so at once.
 
-        Raises `EngineMissing` with the last line of the daemon's log when it does not start.
+        Raises `EngineMissing` with the last line of the daemon's log when it does not start, and `UsageError` where
+        another user could have put a program in its place.
         """
         if not apt.available():
             raise EngineMissing("the embedded engine needs Linux, root and apt", install_hint())
+        for folder in (paths.cache(), self.home, self.programs):
+            paths.require_own(folder)
         with self._alone(tell):
             if not self.programs.is_dir():
                 tell("fetching Docker Engine from the distribution's archive")

@@ -9,7 +9,7 @@ import msgspec
 from assay import scripts
 from assay.attestation.sbom import Inventory
 from assay.catalog.built import tag as local_name
-from assay.engine import MOUNT, Engine, RunRequest, run_with_folder
+from assay.engine import MOUNT, Engine, RunRequest, run_with_files
 from assay.errors import VerificationFailed
 from assay.host import files
 
@@ -35,7 +35,7 @@ def _taken(engine: Engine, name: str) -> bytes:
         seconds=SECONDS,
     )
     given = {"inventory.py": scripts.INVENTORY.read_bytes()}
-    ran, left = run_with_folder(engine, request, given, "inventory.json", LARGEST)
+    ran, left = run_with_files(engine, request, given, "inventory.json", LARGEST)
     if ran.exit_code != 0:
         last = (ran.output.strip().splitlines() or ["it printed nothing"])[-1]
         raise VerificationFailed(f"{name} cannot say what is in it: {last}", "An SBOM is part of what is published.")

@@ -24,6 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 from assay.errors import RegistryFailed, VerificationFailed
+from assay.registry import address
 
 SECONDS = 120.0  # for an answer; content of any size gets more time as it comes
 SLOWEST = 2**14  # bytes per second, on average; content that comes more slowly is given up
@@ -159,8 +160,19 @@ def _counting(manager: PoolManager) -> PoolManager:
 
 
 class BoundedSession(requests.Session):
-    """A session that follows no redirect: to find where one leads, requests would read its whole body."""
+    """A session that follows no redirect: to find where one leads, requests would read its whole body.
+
+    Nor does it ask a proxy for this machine itself: there, what is sent in the clear stays on it.
+    """
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         """None: where to go on is judged by whoever asks."""
         return None
+
+    def merge_environment_settings(self, url: Any, *arguments: Any) -> Any:
+        """As in `requests.Session`."""
+        settings = super().merge_environment_settings(url, *arguments)
+        there = address.parse(str(url))
+        if there is not None and there.is_loopback:
+            settings["proxies"] = {}
+        return settings

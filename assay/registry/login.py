@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import msgspec
 
 from assay.errors import RegistryFailed
-from assay.host import process
+from assay.host import process, secrets
 
 DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 HUB_KEY = "https://index.docker.io/v1/"
+_HELPER = re.compile(r"[A-Za-z0-9._-]+")
 _TOKEN_USER = "<token>"  # noqa: S105 - what helpers say in place of a name when the secret is an identity token
 
 
@@ -29,6 +31,10 @@ class Credentials:
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Nothing that is printed has a part of it that is secret."""
+        secrets.keep(self.password, self.identity_token, self.basic().partition(" ")[2])
 
     def basic(self) -> str:
         """The value of a Basic Authorization header."""
@@ -90,8 +96,8 @@ def _stored(entry: _Auth | None, path: Path) -> Credentials | None:
 def _ask(helper: str, key: str) -> Credentials | None:
     """Ask a credential helper, over its standard input, as docker does."""
     program = f"docker-credential-{helper}"
-    if "/" in helper:
-        raise RegistryFailed("Docker's configuration names a credential helper that is a path", "Name it only.")
+    if not _HELPER.fullmatch(helper):
+        raise RegistryFailed("Docker's configuration gives a credential helper no name", "Name it, without a path.")
     done = process.run([program, "get"], input=key.encode(), timeout=30)
     if done.returncode == 127:
         raise RegistryFailed(f"{program} is not on the path", "Install it, or run `docker login` without it.")

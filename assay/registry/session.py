@@ -6,13 +6,14 @@ What a status means is said here, too: `RegistryFailed` for a registry that refu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import msgspec
 import requests
 
 from assay.errors import RegistryFailed
-from assay.registry import address, login
+from assay.registry import address
 from assay.registry.address import Address
 from assay.registry.bounded import SECONDS, Meter, metered
 from assay.registry.connection import LARGEST_REASON, Connection
@@ -41,7 +42,7 @@ class Session(Connection):
     ) -> None:
         """Credentials are Docker's own unless given; the rest is as in `Connection`."""
         super().__init__(reference, plain_http=plain_http, pause=pause, seconds=seconds)
-        self._authority = Authority(self, credentials or login.find(reference.host))
+        self._authority = Authority(self, credentials)
         self._authorization: dict[str, str] = {}
 
     def _send(
@@ -54,8 +55,8 @@ class Session(Connection):
         with metered(meter or self.meter()):
             response = self.once(method, url, self._authorization, options)
             if response.status_code == 401:
-                self._authorization = self._authority.header(response)
-                response.close()
+                with closing(response):
+                    self._authorization = self._authority.header(response)
                 response = self.once(method, url, self._authorization, options)
             if not response.is_redirect:
                 return response
@@ -142,4 +143,4 @@ def _reason(response: requests.Response) -> str:
         text = str(first.get("message") or first.get("code"))
     except (requests.RequestException, msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError):
         text = response.reason or "no reason given"
-    return "".join(letter for letter in text if letter.isprintable())[:200]
+    return text[:200]

@@ -97,6 +97,7 @@ def _chosen(path: Path, image: Image) -> tuple[str, ...]:
     for line in lines:
         found = apt.LINE.fullmatch(line)
         if found and found["suite"].partition("-")[0].partition("/")[0] == image.suite:
+            _require_signed(line, f"{SOURCES}: {path}")
             fitting.append(line)
     if not fitting:
         raise UsageError(f"{SOURCES}: {path} has no line for {image.suite}", todo)
@@ -121,7 +122,17 @@ def _read(path: Path) -> _Table:
     for line in (*table.snapshot, *table.old):
         if not apt.LINE.fullmatch(line):
             raise UsageError(f"{ARCHIVES}: {path}: {line[:80]!r} is no line of a sources.list", "Write deb ADDRESS …")
+        _require_signed(line, f"{ARCHIVES}: {path}")
     return table
+
+
+def _require_signed(line: str, where: str) -> None:
+    option = apt.unsigned(line)
+    if option:
+        raise UsageError(
+            f"{where}: the option {option[:80]!r} may let packages in that nobody has signed",
+            "Take it out. An archive with a key of its own is named with [signed-by=KEYRING].",
+        )
 
 
 def _filled(lines: Iterable[str], image: Image, resolved: datetime | None = None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,53 @@ def test_a_key_pair(pair: tuple[Path, Path]) -> None:
     bundle = private.sign(STATEMENT)
     assert json.loads(PublicKey.read(public).open(bundle)) == STATEMENT
     assert private.sign(STATEMENT) == bundle, "the same statement is the same bundle"
+
+
+def test_to_try_a_password_takes_600000_rounds(pair: tuple[Path, Path]) -> None:
+    """Read by another program than writes it."""
+    shown = subprocess.run(
+        ["openssl", "asn1parse", "-in", pair[0]], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.partition("prim:")[2].split() for line in shown.splitlines() if "prim:" in line]
+    assert [row[-1] for row in rows if row[0] == "OBJECT"] == [":PBES2", ":PBKDF2", ":hmacWithSHA256", ":aes-256-cbc"]
+    assert int(next(row[1] for row in rows if row[0] == "INTEGER").removeprefix(":"), 16) >= 600_000
+    opened = ["openssl", "pkey", "-in", pair[0], "-passin", "pass:a password", "-pubout"]
+    assert subprocess.run(opened, capture_output=True, check=True).stdout == pair[1].read_bytes()
+
+
+def test_two_keys_share_no_salt(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    other, _ = generate(tmp_path / "other", "a password")
+    heads = [base64.b64decode("".join(path.read_text().splitlines()[1:-1]))[:101] for path in (pair[0], other)]
+    assert heads[0][:33] == heads[1][:33]
+    assert heads[0] != heads[1]
+    assert heads[0][35:51] != heads[1][35:51]
+    assert heads[0][-16:] != heads[1][-16:]
+
+
+@pytest.mark.parametrize("password", ["x", "grüße", "long " * 1000, "a\0b"])
+def test_any_password_will_do(tmp_path: Path, password: str) -> None:
+    secret, public = generate(tmp_path / "release", password)
+    assert PrivateKey.read(secret, password).public.pem() == public.read_bytes()
+    with pytest.raises(UsageError, match="password is wrong"):
+        PrivateKey.read(secret, f"{password} ")
+
+
+def test_a_key_of_older_versions_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.key"
+    path.write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"a password"),
+        )
+    )
+    assert PrivateKey.read(path, "a password")
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_key_has_a_name(name: str) -> None:
+    with pytest.raises(UsageError, match="no name for a key"):
+        generate(Path(name), "a password")
 
 
 def test_a_key_is_never_overwritten(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class Engine:
 
     def run(self, request: RunRequest) -> RunResult:
         self.requests.append(request)
-        (shared,) = request.mounts
+        (report,) = request.mounts
+        shared = report.parent
         name = request.image.partition("/")[2].partition(":")[0]
         plan = json.loads((shared / "plan.json").read_text())
         assert plan["image"] == name

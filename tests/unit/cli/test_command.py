@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
 
 import assay
 from assay import cli
+from assay.host import process
 from tests.conftest import ROOT
 from tests.unit.cli.ran import Ran
 
@@ -59,3 +63,29 @@ def test_every_command_has_a_line_of_help() -> None:
     assert isinstance(engine_group, click.Group)
     for command in (*cli.cli.commands.values(), *engine_group.commands.values()):
         assert command.get_short_help_str()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["engine", "status"], ["doctor"], ["publish", "--registry", "r.example", "--key", "k"], ["keygen"]]
+)
+def test_no_program_that_is_started_inherits_the_password(
+    assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]
+) -> None:
+    """Nor does the daemon that outlives the command; whether the command wants the password or not."""
+    seen = tmp_path / "seen"
+    for name in ("docker", "git", "nvidia-smi", "podman", "apptainer"):
+        (tmp_path / name).write_text(f"#!/bin/sh\nenv >> {seen}\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("ASSAY_PASSWORD", "of nobody's business")
+    assay_(*arguments)
+    process.daemon(["/usr/bin/env"], env=process.environment(), log=tmp_path / "daemon")
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "daemon").is_file() or not (tmp_path / "daemon").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    said = (tmp_path / "daemon").read_text() + (seen.read_text() if seen.is_file() else "")
+    assert "PATH=" in said
+    assert "nobody" not in said
+    assert arguments != ["engine", "status"] or seen.is_file()

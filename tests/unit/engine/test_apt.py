@@ -7,7 +7,7 @@ import pytest
 
 from assay.engine import apt
 from assay.engine.apt import Wanted
-from assay.errors import EngineMissing
+from assay.errors import EngineMissing, UsageError
 from assay.host import process
 from assay.host.process import Completed
 
@@ -272,3 +272,21 @@ def test_a_component_that_is_not_there_is_half_an_answer(tmp_path: Path, monkeyp
     updating(monkeypatch, Completed(0, "", said))
     with pytest.raises(apt.IndexFailed, match="doesn't have the component 'contrib'"):
         apt.PrivateApt.make(tmp_path / "apt", [MAIN]).update(print)
+
+
+def test_nothing_is_unpacked_where_others_write(programs: Programs, tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(UsageError, match="can be written by others"):
+        apt.unpack(WANTED, tmp_path / "open/programs")
+    assert programs.calls == []
+
+
+def test_what_nobody_has_signed_is_refused_whatever_the_host_says(programs: Programs, tmp_path: Path) -> None:
+    apt.unpack(WANTED, tmp_path / "programs")
+    asked = [argv for argv in programs.calls if argv[0] == "apt-get" and "-o" in argv]
+    assert len(asked) == 2
+    for argv in asked:
+        for name in ("Insecure", "Weak", "DowngradeToInsecure"):
+            assert f"Acquire::Allow{name}Repositories=false" in argv
+        assert "APT::Get::AllowUnauthenticated=false" in argv

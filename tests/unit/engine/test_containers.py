@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import docker
 import docker.errors
 import pytest
 import requests
@@ -27,12 +28,37 @@ def test_a_container_has_no_network_and_no_rights() -> None:
     assert not {"device_requests", "mem_limit", "entrypoint", "privileged"} & options.keys()
 
 
+@pytest.mark.parametrize("memory", [None, 2**30])
+def test_what_a_container_may_take_of_the_machine(memory: int | None) -> None:
+    """The engine's own words for it: every container has a limit of each, whether its memory is bounded or not."""
+    asked = created(RunRequest("i", (), memory_bytes=memory))
+    host = docker.types.HostConfig(
+        version="1.44",
+        **{name: asked[name] for name in ("pids_limit", "ulimits", "log_config", "tmpfs", "shm_size")},
+    )
+    assert 0 < host["PidsLimit"] <= 2**14
+    assert host["Tmpfs"].keys() == {"/tmp"}
+    assert {"size=4g", "nr_inodes=256k"} <= set(host["Tmpfs"]["/tmp"].split(","))
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "8m", "max-file": "2"}}
+    assert host["Ulimits"] == [{"Name": "fsize", "Soft": 2**30, "Hard": 2**30}]
+    assert host["ShmSize"] == 64 * 2**20
+
+
 def test_the_options_that_are_asked_for() -> None:
-    mounts = {Path("/t"): "/run/assay"}
-    options = created(RunRequest("i", (), mounts=mounts, environment={"A": "1"}, memory_bytes=2**30, entrypoint=()))
+    options = created(
+        RunRequest(
+            "i",
+            (),
+            given={Path("/g"): "/in"},
+            mounts={Path("/t"): "/out"},
+            environment={"A": "1"},
+            memory_bytes=2**30,
+            entrypoint=(),
+        )
+    )
     assert (options["mem_limit"], options["memswap_limit"], options["entrypoint"]) == (2**30, 2**30, [])
     assert options["environment"] == {"A": "1"}
-    assert options["volumes"] == {"/t": {"bind": "/run/assay", "mode": "rw"}}
+    assert options["volumes"] == {"/g": {"bind": "/in", "mode": "ro"}, "/t": {"bind": "/out", "mode": "rw"}}
 
 
 def test_the_options_of_a_gpu_run() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
-from assay.errors import EngineMissing
+from assay.errors import EngineMissing, UsageError
 from assay.host import process
 from assay.host.process import Completed
 
@@ -178,6 +178,22 @@ def test_a_daemon_that_starts_and_never_answers(private: Private, monkeypatch: p
     with pytest.raises(EngineMissing, match="did not start"):
         private.up()
     process.end(pids[0])
+
+
+@pytest.mark.parametrize("which", ["", "engine", "engine/programs"])
+def test_from_a_folder_that_others_write_no_daemon_is_started(
+    private: Private, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    private.programs.mkdir()
+    started(monkeypatch, private, "exit 1")
+    monkeypatch.setattr(apt, "unpack", lambda *a: pytest.fail("unpacked there"))
+    monkeypatch.setattr(process, "daemon", lambda *a, **k: pytest.fail("started it"))
+    folder = private.programs if which == "engine/programs" else private.home.parent / which
+    folder.chmod(0o777)
+    with pytest.raises(UsageError, match="can be written by others") as caught:
+        private.up()
+    assert "ASSAY_CACHE" in caught.value.todo
+    assert not (private.home / "lock").exists(), "nothing there is touched"
 
 
 def test_a_running_daemon_is_not_started_again(

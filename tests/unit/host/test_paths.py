@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from assay.errors import UsageError
 from assay.host import paths
 from tests.conftest import ROOT
 
@@ -16,3 +18,53 @@ def test_what_this_assay_came_with(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(paths, "__file__", str(tmp_path / "assay/host/paths.py"))
     (tmp_path / "assay/release").mkdir(parents=True)
     assert paths.release() == tmp_path / "assay/release"
+
+
+def refused(folder: Path, *words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        paths.require_own(folder)
+    assert len(str(caught.value).splitlines()) == 2
+    assert "ASSAY_CACHE" in caught.value.todo
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_of_ones_own(tmp_path: Path, made: bool) -> None:
+    folder = tmp_path / "a/b"
+    if made:
+        folder.mkdir(parents=True)
+    paths.require_own(folder)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777])
+def test_a_folder_that_others_write(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a").chmod(mode)
+    refused(tmp_path / "a", f"{tmp_path / 'a'} can be written by others", f"chmod go-w {tmp_path / 'a'}")
+
+
+@pytest.mark.parametrize(("mode", "good"), [(0o777, False), (0o770, False), (0o1777, True), (0o755, True)])
+def test_a_folder_that_others_rename(tmp_path: Path, mode: int, good: bool) -> None:
+    (tmp_path / "a/b/c").mkdir(parents=True)
+    (tmp_path / "a").chmod(mode)
+    if good:
+        paths.require_own(tmp_path / "a/b/c")
+    else:
+        refused(tmp_path / "a/b/c", f"{tmp_path / 'a'} can be written by others")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("which", ["a", "a/b"])
+def test_a_folder_of_another(tmp_path: Path, which: str) -> None:
+    """Such as the home that sudo kept."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    os.chown(tmp_path / which, 65534, 65534)
+    refused(tmp_path / "a/b", f"{tmp_path / which} belongs to the user 65534", f"chown 0 {tmp_path / which}")
+
+
+def test_a_link_to_a_folder_of_another_is_that_folder(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to("open")
+    refused(tmp_path / "link", "can be written by others")

@@ -52,7 +52,8 @@ class LocalEngine:
 
     def run(self, request: RunRequest) -> RunResult:
         self.runs.append(request)
-        (shared,) = request.mounts
+        (inventory,) = request.mounts
+        shared = inventory.parent
         assert request.command == ("python", "/run/assay/inventory.py", "/run/assay/inventory.json")
         assert (shared / "inventory.py").read_bytes() == scripts.INVENTORY.read_bytes()
         packages = [{"name": "bash", "version": "5", "licences": ["GPL-3.0-or-later"], "architecture": "amd64"}]

@@ -11,12 +11,13 @@ import trustme
 
 from assay.errors import RegistryFailed
 from assay.registry import (
+    Credentials,
     Reference,
     Repository,
 )
 from assay.registry.connection import ATTEMPTS
 from tests.fake_registry import Answer, FakeRegistry, serving
-from tests.unit.registry.known import BLOB, DATA, DIGEST, repository, send
+from tests.unit.registry.known import BLOB, DATA, DIGEST, challenged, repository, send
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,24 @@ def test_tls_with_a_private_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         with Repository(reference, pause=0.001) as there:
             assert send(there)
             assert there.blob(BLOB, 2**21) == DATA
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_no_proxy_stands_before_this_machine(fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It would see the password, and answer in place of what runs here."""
+    monkeypatch.setenv("NO_PROXY", "")
+    known = Credentials("me", "secret word")
+    challenged(fake, 'Basic realm="x"', known.basic())
+    fake.blobs["team/app", DIGEST] = DATA
+    with serving(FakeRegistry()) as proxy:
+        monkeypatch.setenv(name, f"http://{proxy.host}")
+        for host in (fake.host, fake.host.replace("127.0.0.1", "localhost")):
+            with Repository(Reference.parse(f"{host}/team/app"), credentials=known, pause=0.001) as there:
+                assert there.blob(BLOB, len(DATA)) == DATA
+        assert proxy.log == []
+        with (
+            Repository(Reference.parse("r.example/team/app"), plain_http=True, pause=0.001) as there,
+            pytest.raises(RegistryFailed),
+        ):
+            there.blob(BLOB, len(DATA))
+        assert proxy.log, "to others it does"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,50 @@ def test_sources_of_ones_own(image: catalog.Image, tmp_path: Path, monkeypatch: 
     path.unlink()
     with pytest.raises(UsageError, match="cannot be read"):
         sources.mirror(image)
+
+
+UNSIGNED = [
+    "trusted=yes",
+    " signed-by=/k.gpg  trusted=yes ",
+    "arch=amd64\ttrusted=true",
+    "allow-insecure=yes",
+    "allow-weak=yes",
+    "allow-downgrade-to-insecure=yes",
+    "TRUSTED=yes",
+    "trusted+=yes",
+    "check-date=no",
+    "inrelease-path=elsewhere",
+    'signed-by="/k.gpg trusted=yes',
+    "something",
+]
+
+
+@pytest.mark.parametrize("option", UNSIGNED)
+@pytest.mark.parametrize("kind", ["deb", "deb-src"])
+def test_an_archive_that_nobody_has_to_sign_is_refused(
+    image: catalog.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, kind: str
+) -> None:
+    path = tmp_path / "sources"
+    line = f"{kind} [{option}] http://c.example trixie main"
+    path.write_text(f"deb http://c.example trixie main\n{line}\n")
+    monkeypatch.setenv("ASSAY_DEBIAN_SOURCES", str(path))
+    with pytest.raises(UsageError, match=r"ASSAY_DEBIAN_SOURCES.*that nobody has signed") as caught:
+        sources.mirror(image)
+    assert len(str(caught.value).splitlines()) == 2
+    path.write_text(f"old = [{json.dumps(line)}]\n")
+    monkeypatch.setenv("ASSAY_DEBIAN_ARCHIVES", str(path))
+    with pytest.raises(UsageError, match=r"ASSAY_DEBIAN_ARCHIVES.*that nobody has signed"):
+        sources.old_releases(image)
+
+
+@pytest.mark.parametrize(
+    "option", ["", "arch=amd64 signed-by=/k.gpg", "check-valid-until=no", "lang+=en by-hash=force"]
+)
+def test_options_with_which_signatures_count_are_taken(
+    image: catalog.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    path = tmp_path / "sources"
+    line = f"deb [{option}] http://c.example trixie main"
+    path.write_text(f"{line}\n")
+    monkeypatch.setenv("ASSAY_DEBIAN_SOURCES", str(path))
+    assert sources.mirror(image).lines == (line,)
