@@ -66,9 +66,14 @@ class Authority:
         else:
             basic = {"Authorization": known.basic()} if known else {}
             answer = self.connection.once("GET", realm, basic, {"params": params, "stream": True})
-        if answer.status_code != 200:
-            raise self.denied(answer)
-        data = self.connection.body(answer, LARGEST_ANSWER)
+        try:
+            if answer.status_code != 200:
+                raise self.denied(answer)
+            data = self.connection.body(answer, LARGEST_ANSWER)
+        except requests.RequestException as error:
+            raise self.connection.failed("broke off its token", error) from error
+        finally:
+            answer.close()
         found = decode(data, dict[str, Any], "the token service's answer")
         token = found.get("token") or found.get("access_token")
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
