@@ -46,12 +46,13 @@ Entry = bytes  # 16 bytes for each of `PARTS`: what a stranger writes there may 
 def entries(chunks: Iterator[bytes]) -> dict[str, Entry]:
     """What a layer's tar holds, by path; all chunks are read. Raises `VerificationFailed` for what is no tar."""
     found: dict[str, Entry] = {}
-    reader, names = Reader(chunks), 0
+    reader, count, names = Reader(chunks), 0, 0
     try:
         while (member := _next(reader)) is not None:
             found[member.name] = _entry(reader, member)
+            count += 1
             names += sys.getsizeof(member.name)
-            if len(found) > MOST_ENTRIES or names > LARGEST_NAMES:
+            if count > MOST_ENTRIES or names > LARGEST_NAMES:
                 raise VerificationFailed(
                     f"a layer has more than {MOST_ENTRIES} files, or names of more than {LARGEST_NAMES} bytes",
                     "Nothing of ours is that large: do not use the image.",

@@ -159,7 +159,10 @@ class _InTime(list[tuple[int, int, int | bytes]]):
     """Options of a socket, which are asked for before each address of a host is tried: it may have thousands."""
 
     def __iter__(self) -> Iterator[tuple[int, int, int | bytes]]:
-        _METER.get().left()
+        try:
+            _METER.get().left()
+        except RegistryFailed:
+            raise TimeoutError from None  # what closes the socket that they are asked for
         return super().__iter__()
 
 

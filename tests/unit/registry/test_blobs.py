@@ -57,8 +57,8 @@ def test_a_layer_of_another_repository_is_mounted(fake: FakeRegistry) -> None:
 def test_a_changed_blob_is_named(fake: FakeRegistry, changed: bytes) -> None:
     fake.blobs["team/app", DIGEST] = changed
     with repository(fake) as there:
-        with pytest.raises(VerificationFailed, match=r"truncated or changed|more than"):
-            there.blob(BLOB, len(DATA))
+        with pytest.raises(VerificationFailed, match="truncated or changed"):
+            there.blob(BLOB, 2**21)
         with pytest.raises(VerificationFailed, match="truncated or changed"):
             list(there.stream(BLOB))
 

@@ -135,11 +135,11 @@ def test_a_changed_configuration(fake: FakeRegistry) -> None:
     assert "truncated or changed" in problems(fake)
 
 
-@pytest.mark.parametrize("body", [b"[" * 2_000_000, b" " * (5 * 2**20), b'{"config": 1}', b"", b"\xff"])
+@pytest.mark.parametrize("body", [b"[" * 2_000_000, b'{"config": 1}', b"", b"\xff"])
 def test_a_hostile_manifest(fake: FakeRegistry, body: bytes) -> None:
     put(fake.host, image())
     fake.manifests[REPOSITORY, TAG] = (OCI_MANIFEST, body)
-    assert any(word in problems(fake) for word in ("malformed", "more than"))
+    assert "malformed" in problems(fake)
 
 
 def test_a_registry_that_fails_is_no_verdict(fake: FakeRegistry) -> None:
