@@ -3,7 +3,8 @@
 Runs each of `verify`, `doctor`, `rebuild` and `publish` against each of the peers of tests/hostile.py that have no
 end, with a short deadline (ASSAY_REGISTRY_SECONDS), and prints seconds, the peak of memory and the exit code.
 Ends with 1 unless every command ended within 1.2 times its deadline, below 200 MB, with exit code 6 and two lines.
-Each runs in a process of its own, in which all is imported already; the engine of rebuild and publish does nothing.
+Each runs in a process of its own; its clock runs from the first connection. The engine of rebuild and publish does
+nothing.
 
 `--good PYTHON...` times `verify` of a good image instead, side by side with the Assay of each of these interpreters.
 """
@@ -90,13 +91,14 @@ def play(command: str, host: str, keys: Path, into: Path) -> None:
     with (folder / "said").open("w+") as said, mock.patch.object(Suites, "read", return_value=known):
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        started = time.monotonic()
+        connected: list[float] = []
+        sys.addaudithook(lambda event, _: connected.append(time.monotonic()) if event == "socket.connect" else None)
         try:
             with mock.patch.object(engine, "find", return_value=local):
                 cli.main()
         except SystemExit as ended:
             code = int(ended.code or 0)
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - connected[0]
         sys.stderr.flush()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     into.write_text(json.dumps([seconds, peak, code, (folder / "said").read_text()]))

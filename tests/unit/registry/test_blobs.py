@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 
 from assay.errors import RegistryFailed, VerificationFailed
@@ -61,6 +62,12 @@ def test_a_changed_blob_is_named(fake: FakeRegistry, changed: bytes) -> None:
             there.blob(BLOB, 2**21)
         with pytest.raises(VerificationFailed, match="truncated or changed"):
             list(there.stream(BLOB))
+
+
+def test_a_layer_of_a_size_that_none_has_is_not_asked_for(fake: FakeRegistry) -> None:
+    with repository(fake) as there, pytest.raises(VerificationFailed, match="a layer at most"):
+        next(there.stream(msgspec.structs.replace(BLOB, size=2**50)))
+    assert not fake.log
 
 
 def test_a_blob_that_breaks_off(fake: FakeRegistry) -> None:

@@ -10,7 +10,7 @@ from assay.registry import (
     address,
 )
 from assay.registry.token import is_its_own
-from tests.fake_registry import FakeRegistry
+from tests.fake_registry import Answer, FakeRegistry
 from tests.unit.registry.known import challenged, repository, send
 
 
@@ -39,6 +39,17 @@ def test_token_authentication(fake: FakeRegistry) -> None:
     assert "scope=repository%3Ateam%2Fapp%3Apull%2Cpush" in asked
     with repository(fake, Credentials("me", "wrong")) as there, pytest.raises(RegistryFailed, match="denies"):
         send(there)
+
+
+@pytest.mark.parametrize("body", [b"x", b"[" * 9_000, b'{"token": "a' + b"b" * 2**21 + b'"}'])
+def test_a_token_that_breaks_off_or_is_none(fake: FakeRegistry, body: bytes) -> None:
+    challenge = {"WWW-Authenticate": f'Bearer realm="http://{fake.host}/token"'}
+    broken = {"Content_Length": str(len(body) + 1)}
+    fake.hook = lambda method, path: (
+        Answer(200, broken, body, keep=0) if path.startswith("/token") else Answer(401, challenge)
+    )
+    with repository(fake) as there, pytest.raises(RegistryFailed, match=r"broke off its token|more than"):
+        there.manifest()
 
 
 def test_credentials_go_to_no_foreign_token_service(fake: FakeRegistry) -> None:
