@@ -12,7 +12,7 @@ import requests
 
 from assay.errors import VerificationFailed
 from assay.registry.connection import ATTEMPTS, LARGEST_ANSWER, PASSING, Rest
-from assay.registry.content import Descriptor, altered, digest_of
+from assay.registry.content import LARGEST_LAYER, Descriptor, altered, digest_of
 from assay.registry.session import Session
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
@@ -57,6 +57,11 @@ class Blobs(Session):
 
     def stream(self, descriptor: Descriptor) -> Iterator[bytes]:
         """A blob of any size, in pieces. Only at its end is it known to be whole: `VerificationFailed` if not."""
+        if descriptor.size > LARGEST_LAYER:
+            raise VerificationFailed(
+                f"{descriptor.digest[:19]} has {descriptor.size} bytes, and a layer at most {LARGEST_LAYER}",
+                "Nothing of ours is that large: do not use the image.",
+            )
         meter = self.meter()
         url = f"{self._base}/blobs/{descriptor.digest}"
         response = self._send("GET", url, follow=True, stream=True, meter=meter)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import http.client
 import io
+import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,19 +21,38 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import InvalidHeader
 from urllib3.poolmanager import PoolManager
+from urllib3.response import BaseHTTPResponse
 
-from assay.errors import RegistryFailed, VerificationFailed
+from assay.errors import RegistryFailed, UsageError
 from assay.registry import address
 
 SECONDS = 120.0  # for an answer; content of any size gets more time as it comes
+VARIABLE = "ASSAY_REGISTRY_SECONDS"  # another number of them
 SLOWEST = 2**14  # bytes per second, on average; content that comes more slowly is given up
 OVERHEAD = 2**20  # bytes around a body: headers, the framing of chunks, answers that are asked again
 LONGEST_LINE = 2**16
-# At SLOWEST it goes within the time that there is to connect, which is the time to send a piece, too.
+# Bytes that are sent before the time is looked at again.
 SENT_AT_ONCE = 2**17
+TO_CONNECT = 10.0  # seconds
+# Encodings turn a little into much, and cookies are kept and sent again. Nobody asks for either.
+_UNASKED = ("Content-Encoding", "Set-Cookie", "Set-Cookie2")
+
+
+def seconds_allowed() -> float:
+    """How long an answer may take. Raises `UsageError` where the environment says what is no number of seconds."""
+    text = os.environ.get(VARIABLE) or str(SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise UsageError(f"{VARIABLE} is {text[:40]!r}, and no number of seconds", "Set it to one, such as 300.")
+    return seconds
 
 
 @dataclass
@@ -60,14 +81,18 @@ class Meter:
         return left
 
     def take(self, count: int) -> None:
-        """Count bytes of the answer; `VerificationFailed` where they are too many."""
+        """Count bytes of the answer; `RegistryFailed` where they are too many."""
         self.taken += count
         self.credit += count if self.large else 0
         if self.taken > self.limit + OVERHEAD:
-            raise VerificationFailed(
-                f"{self.host} answers with more than {self.limit} bytes where that is the most there can be",
-                "Ask whoever runs the registry; do not use the image.",
-            )
+            raise self.too_large()
+
+    def too_large(self) -> RegistryFailed:
+        """The error for an answer of too many bytes."""
+        return RegistryFailed(
+            f"{self.host} answers with more than {self.limit} bytes where that is the most there can be",
+            "Ask whoever runs the registry; do not use the image.",
+        )
 
 
 _METER: ContextVar[Meter] = ContextVar("meter")
@@ -100,6 +125,9 @@ class _Counted(io.RawIOBase):
         self._sock.settimeout(left if kept is None else min(kept, left))
         try:
             count = self._raw.readinto(buffer)
+        except TimeoutError:
+            self._meter.left()  # where it is the whole time that is over, nothing is asked again
+            raise
         finally:
             self._sock.settimeout(kept)
         self._meter.take(count or 0)
@@ -123,13 +151,44 @@ class _Answer(http.client.HTTPResponse):
         raw = self.fp.detach()
         self.fp = _Lines(_Counted(raw, sock, _METER.get()))
 
+    def begin(self) -> None:
+        super().begin()
+        for name in _UNASKED:
+            del self.headers[name]
+
+
+class _InTime(list[tuple[int, int, int | bytes]]):
+    """Options of a socket, which are asked for before each address of a host is tried: it may have thousands."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, int | bytes]]:
+        try:
+            _METER.get().left()
+        except RegistryFailed:
+            raise TimeoutError from None  # what closes the socket that they are asked for
+        return super().__iter__()
+
 
 class _Connection(HTTPConnection):
+    """Connects and sends within the time that is left."""
+
     response_class = _Answer
 
+    def connect(self) -> None:
+        self.timeout = min(TO_CONNECT, _METER.get().left())
+        self.socket_options = _InTime(self.default_socket_options)
+        super().connect()
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _Answer
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        view = memoryview(data)
+        for at in range(0, len(view), SENT_AT_ONCE):
+            self.sock.settimeout(_METER.get().left())
+            super().send(view[at : at + SENT_AT_ONCE])
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -138,6 +197,22 @@ class _Pool(HTTPConnectionPool):
 
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
+
+
+class BoundedRetry(Retry):
+    """Waits as long as it is told, and no longer than the request may take."""
+
+    def get_backoff_time(self) -> float:
+        """As in `Retry`."""
+        return min(super().get_backoff_time(), _METER.get().left())
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """As in `Retry`; None for what is neither a number nor a date."""
+        try:
+            seconds = super().get_retry_after(response)
+        except (InvalidHeader, ValueError, OverflowError):
+            return None
+        return None if seconds is None else min(seconds, _METER.get().left())
 
 
 class BoundedAdapter(HTTPAdapter):

@@ -14,18 +14,17 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import requests
-from urllib3 import Retry
 
-from assay.errors import RegistryFailed, UsageError, VerificationFailed
+from assay.errors import RegistryFailed, UsageError
 from assay.registry import address
 from assay.registry.address import Address
-from assay.registry.bounded import SECONDS, BoundedAdapter, BoundedSession, Meter
+from assay.registry.bounded import TO_CONNECT, BoundedAdapter, BoundedRetry, BoundedSession, Meter, seconds_allowed
 from assay.registry.reference import Reference
 
 ATTEMPTS = 6
 PASSING = (408, 429, 500, 502, 503, 504)  # failures of the moment
 LONGEST_PAUSE = 30  # seconds, whatever a Retry-After asks for
-TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
+TIMEOUT = (TO_CONNECT, 60)  # seconds to connect, and between two bytes
 LARGEST_ANSWER = 2**20
 LARGEST_REASON = 2**14  # of an answer that is read for what is wrong
 
@@ -34,15 +33,15 @@ class Connection:
     """The way to one repository of one registry."""
 
     def __init__(
-        self, reference: Reference, *, plain_http: bool = False, pause: float = 0.5, seconds: float = SECONDS
+        self, reference: Reference, *, plain_http: bool = False, pause: float = 0.5, seconds: float | None = None
     ) -> None:
         """``plain_http`` allows HTTP beyond loopback. ``pause`` is how many seconds pass before a failed request is
-        made again; it doubles each time. ``seconds`` is how long one answer may take."""
+        made again; it doubles each time. ``seconds`` is how long one answer may take (default: `seconds_allowed`)."""
         self.reference = reference
         self.home = _home(reference.host, plain_http=plain_http)
         self._base = f"{self.home.text}/v2/{reference.path}"
         self._pause = pause
-        self._seconds = seconds
+        self._seconds = seconds or seconds_allowed()
         self._http = _session(pause)
 
     def __enter__(self) -> Self:
@@ -74,15 +73,12 @@ class Connection:
             raise self.failed("answers with what is no HTTP", error) from error
 
     def body(self, response: requests.Response, limit: int) -> bytes:
-        """The whole body of an answer; `VerificationFailed` where it has more than ``limit`` bytes."""
+        """The whole body of an answer; `RegistryFailed` where it has more than ``limit`` bytes."""
         data = bytearray()
         for chunk in response.iter_content(2**16):
             data += chunk
             if len(data) > limit:
-                raise VerificationFailed(
-                    f"{self.reference.host} answers with more than {limit} bytes where that is the most there can be",
-                    "Ask whoever runs the registry; do not use the image.",
-                )
+                raise self.meter(limit).too_large()
         return bytes(data)
 
     def failed(self, what: str, error: Exception | None) -> RegistryFailed:
@@ -132,7 +128,7 @@ def _home(name: str, *, plain_http: bool) -> Address:
 
 def _session(pause: float) -> requests.Session:
     """Asks again within bounds, and redirects nothing by itself. PATCH is no part of it: uploads are resumed."""
-    retry = Retry(
+    retry = BoundedRetry(
         total=ATTEMPTS - 1,
         redirect=0,
         backoff_factor=pause,

@@ -18,6 +18,8 @@ ACCEPTED = (OCI_MANIFEST, OCI_INDEX, "application/vnd.docker.distribution.manife
 
 LARGEST_MANIFEST = 4 * 2**20  # what the specification asks registries to take
 LARGEST_CONFIG = 4 * 2**20
+LARGEST_LAYER = 64 * 2**30  # packed, and unpacked
+MOST_LAYERS = 127  # what engines can stack
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 T = TypeVar("T")
@@ -37,7 +39,7 @@ class ImageManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     """An image, or an artifact attached to one (then it has a ``subject``)."""
 
     config: Descriptor
-    layers: tuple[Descriptor, ...]
+    layers: Annotated[tuple[Descriptor, ...], msgspec.Meta(max_length=MOST_LAYERS)]
     # Factories, since plain defaults would be left out, and registries want these two.
     schema_version: int = msgspec.field(default_factory=lambda: 2)
     media_type: str = msgspec.field(default_factory=lambda: OCI_MANIFEST)
@@ -57,7 +59,7 @@ class Index(msgspec.Struct, frozen=True, rename="camel"):
 class RootFs(msgspec.Struct, frozen=True):
     """The layers of an image by the digests of their tars."""
 
-    diff_ids: tuple[str, ...]
+    diff_ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_LAYERS)]
     type: str = "layers"
 
 

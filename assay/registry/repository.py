@@ -31,6 +31,7 @@ from assay.registry.reference import fallback_tag, is_digest
 from assay.registry.session import NotThere
 
 MOST_PAGES = 16
+MOST_LISTED = 4096  # on all pages together
 
 
 class Repository(Blobs):
@@ -77,9 +78,12 @@ class Repository(Blobs):
             following = response.links.get("next", {}).get("url")
             if not following:
                 return tuple(found)
+            if len(found) > MOST_LISTED:
+                break
             url = self._own(url, following).text
         raise RegistryFailed(
-            f"{self.reference.host} lists more than {MOST_PAGES} pages of what is attached", "Ask whoever runs it."
+            f"{self.reference.host} lists more than {MOST_PAGES} pages or {MOST_LISTED} entries of what is attached",
+            "Ask whoever runs it.",
         )
 
     def attach(self, artifact: ImageManifest) -> bool:

@@ -15,13 +15,15 @@ import requests
 from assay.errors import RegistryFailed
 from assay.registry import address
 from assay.registry.address import Address
-from assay.registry.bounded import SECONDS, Meter, metered
+from assay.registry.bounded import Meter, metered
 from assay.registry.connection import LARGEST_REASON, Connection
 from assay.registry.login import Credentials
 from assay.registry.reference import Reference
 from assay.registry.token import Authority
 
 MOST_HOPS = 3
+# What reading an error's words raises where they are not written as the specification has it.
+_NO_REASON = (msgspec.DecodeError, RecursionError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class NotThere(RegistryFailed):
@@ -38,7 +40,7 @@ class Session(Connection):
         plain_http: bool = False,
         credentials: Credentials | None = None,
         pause: float = 0.5,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
     ) -> None:
         """Credentials are Docker's own unless given; the rest is as in `Connection`."""
         super().__init__(reference, plain_http=plain_http, pause=pause, seconds=seconds)
@@ -141,6 +143,6 @@ def _reason(response: requests.Response) -> str:
         answer = msgspec.json.decode(next(response.iter_content(LARGEST_REASON), b""))
         first = answer["errors"][0]
         text = str(first.get("message") or first.get("code"))
-    except (requests.RequestException, msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError):
+    except (requests.RequestException, *_NO_REASON):
         text = response.reason or "no reason given"
     return text[:200]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import re
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
@@ -108,10 +107,14 @@ class Authority:
         else:
             basic = {"Authorization": known.basic()} if known else {}
             answer = self._connection.once("GET", realm, basic, {"params": params, "stream": True})
-        with closing(answer):
+        try:
             if answer.status_code != 200:
                 raise self.denied(answer)
             data = self._connection.body(answer, LARGEST_ANSWER)
+        except requests.RequestException as error:
+            raise self._connection.failed("broke off its token", error) from error
+        finally:
+            answer.close()
         found = decode(data, dict[str, Any], "the token service's answer")
         token = found.get("token") or found.get("access_token")
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):

@@ -11,12 +11,13 @@ import datetime
 
 from assay.attestation import PublicKey
 from assay.certificate import LONGEST_LIFE, Certificate, Configuration, Policy, Suites
-from assay.errors import RegistryFailed, VerificationFailed
+from assay.errors import VerificationFailed
 from assay.registry import (
     LARGEST_CONFIG,
     Descriptor,
     ImageConfig,
     ImageManifest,
+    NotThere,
     Reference,
     Repository,
     decode,
@@ -118,6 +119,8 @@ def _verify(repository: Repository, found: Verification, key: PublicKey, policy:
     sum_up(repository.reference, found, demands.require)
     _check_name(repository.reference, found, demands.name)
     _check_tag(repository.reference, found, config)
+    if not found.certificates or len(config.rootfs.diff_ids) != len(content.layers):
+        return  # nothing that could hold: its layers are not asked for
     if demands.layers:
         _check_content(repository, found, content.layers, config.rootfs.diff_ids)
     else:
@@ -170,11 +173,11 @@ def _check_content(
     repository: Repository, found: Verification, layers: tuple[Descriptor, ...], diff_ids: tuple[str, ...]
 ) -> None:
     """Every layer, read whole, has its digest, and its tar the digest that was certified."""
-    for number, layer in enumerate(layers):
+    for layer, wanted in zip(layers, diff_ids, strict=True):
         try:
             unpacks_to = diff_id(repository.stream(layer), layer.media_type)
-        except (VerificationFailed, RegistryFailed) as error:
+        except (VerificationFailed, NotThere) as error:
             found.problems.append(error.what)
             continue
-        if number >= len(diff_ids) or unpacks_to != diff_ids[number]:
+        if unpacks_to != wanted:
             found.problems.append(f"the layer {layer.digest[:19]} unpacks to other content than certified")

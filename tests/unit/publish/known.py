@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from assay import catalog, publish, scripts
+from assay.catalog import Built, write_images
 from assay.certificate import Suite, Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import VerificationFailed
@@ -88,6 +89,33 @@ def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
     path = checkout / "build/certificates" / name() / f"{device}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(data if isinstance(data, str) else json.dumps(data))
+
+
+def certified(root: Path, folder: Path, made: Image) -> Path:
+    """Make of a folder a checkout with the images of this repository, one of them built and certified."""
+    (folder / "images").symlink_to(root / "images")
+    (folder / "build").mkdir()
+    manifest = made.manifest.image()
+    facts = made.certificate["predicate"]["image"]
+    built = Built(
+        key="k",
+        suite=made.certificate["predicate"]["suite"]["digest"]["sha256"],
+        digest=made.digest,
+        config=manifest.config.digest,
+        diff_ids=tuple(facts["diffIDs"]),
+        layers=tuple((one.digest, one.size) for one in manifest.layers),
+        compressed_bytes=1,
+        uncompressed_bytes=1,
+        seconds=1.0,
+        built="2026-11-22T17:00:00Z",
+    )
+    write_images(folder, {name(): built})
+    cat = catalog.load(folder)
+    plan = catalog.plan(cat.get(name()))
+    made.certificate["predicate"]["plan"] = {**plan, "engine": "docker"}
+    facts["inputs"] = catalog.inputs(cat, cat.get(name()))
+    certify(folder, made.certificate)
+    return folder
 
 
 def chosen(checkout: Path, suite: Suites | None = None) -> tuple[list[Candidate], list[publish.Refused]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -34,7 +36,7 @@ def test_what_is_too_large_is_not_read(fake: FakeRegistry) -> None:
     with repository(fake) as there:
         with pytest.raises(VerificationFailed, match="at most 10 are read"):
             there.blob(BLOB, 10)
-        with pytest.raises(VerificationFailed, match="more than"):
+        with pytest.raises(RegistryFailed, match="more than"):
             there.manifest()
 
 
@@ -63,6 +65,22 @@ def test_pages_without_end(fake: FakeRegistry) -> None:
     fake.always("GET", "/referrers/", Answer(200, {"Link": '<?page=2>; rel="next"'}, b'{"manifests": []}'))
     with repository(fake) as there, pytest.raises(RegistryFailed, match="pages"):
         there.referrers(DIGEST)
+
+
+def test_pages_of_more_than_is_ever_attached(fake: FakeRegistry) -> None:
+    one = {"mediaType": OCI_MANIFEST, "digest": DIGEST, "size": 1}
+    page = json.dumps({"manifests": [one] * 3000}).encode()
+    fake.always("GET", "/referrers/", Answer(200, {"Link": '<?page=2>; rel="next"'}, page))
+    with repository(fake) as there, pytest.raises(RegistryFailed, match="or 4096 entries"):
+        there.referrers(DIGEST)
+    assert len(fake.log) == 2
+
+
+@pytest.mark.parametrize("status", [200, 401, 404, 500])
+def test_what_nests_too_deep_is_no_reason(fake: FakeRegistry, status: int) -> None:
+    fake.always("GET", "/manifests/", Answer(status, body=b'{"errors":' + b"[" * 16_000))
+    with repository(fake) as there, pytest.raises((RegistryFailed, VerificationFailed)):
+        there.manifest().image()
 
 
 def test_attachments_are_listed(either: FakeRegistry) -> None:

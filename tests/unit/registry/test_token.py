@@ -120,6 +120,17 @@ def test_no_message_has_a_secret_that_the_registry_says_again(
         assert secret not in said
 
 
+@pytest.mark.parametrize("body", [b"x", b"[" * 9_000, b'{"token": "a' + b"b" * 2**21 + b'"}'])
+def test_a_token_that_breaks_off_or_is_none(fake: FakeRegistry, body: bytes) -> None:
+    challenge = {"WWW-Authenticate": f'Bearer realm="http://{fake.host}/token"'}
+    broken = {"Content_Length": str(len(body) + 1)}
+    fake.hook = lambda method, path: (
+        Answer(200, broken, body, keep=0) if path.startswith("/token") else Answer(401, challenge)
+    )
+    with repository(fake) as there, pytest.raises(RegistryFailed, match=r"broke off its token|more than"):
+        there.manifest()
+
+
 def test_credentials_go_to_no_foreign_token_service(fake: FakeRegistry) -> None:
     challenged(fake, 'Bearer realm="https://evil.example/token",service="s"', "Bearer abc")
     with repository(fake, Credentials("me", "secret")) as there, pytest.raises(RegistryFailed, match="not its own"):

@@ -163,6 +163,37 @@ def test_a_layer_that_unpacks_to_something_else(fake: FakeRegistry) -> None:
     assert "unpacks to other content than certified" in problems(fake, layers=True)
 
 
+@pytest.mark.parametrize("layers", [False, True])
+def test_layers_are_asked_for_only_where_a_certificate_is_of_them(fake: FakeRegistry, layers: bool) -> None:
+    """Whoever has no key can make a verification ask for no layer at all, however many a manifest names."""
+    made = image()
+    put(fake.host, made, made.statements()[-1])
+    fake.log.clear()
+    assert "no certificate of this image is signed" in problems(fake, layers=layers)
+    wanted = {layer.digest for layer in made.manifest.image().layers}
+    assert not [path for _, path in fake.log if path.rpartition("/")[2] in wanted]
+
+
+def test_more_layers_than_an_engine_stacks(fake: FakeRegistry) -> None:
+    put(fake.host, image())
+    content = image().manifest.image()
+    many = msgspec.structs.replace(content, layers=content.layers[:1] * 128)
+    fake.manifests[REPOSITORY, TAG] = (OCI_MANIFEST, msgspec.json.encode(many))
+    assert "the manifest is malformed" in problems(fake)
+
+
+def test_a_registry_that_fails_within_the_layers_is_no_verdict(fake: FakeRegistry) -> None:
+    """Nor is it asked for the next one."""
+    put(fake.host, image())
+    wanted = [layer.digest for layer in image().manifest.image().layers]
+    broken = Answer(200, {"Content_Length": "99"}, b"x", keep=0)
+    fake.hook = lambda method, path: broken if method == "GET" and path.endswith(wanted[0]) else None
+    fake.log.clear()
+    with pytest.raises(RegistryFailed, match="broke off"):
+        ask(fake, layers=True)
+    assert not [path for method, path in fake.log if method == "GET" and path.endswith(wanted[1])]
+
+
 def test_a_changed_configuration(fake: FakeRegistry) -> None:
     put(fake.host, image())
     config = image().manifest.image().config
@@ -170,11 +201,11 @@ def test_a_changed_configuration(fake: FakeRegistry) -> None:
     assert "truncated or changed" in problems(fake)
 
 
-@pytest.mark.parametrize("body", [b"[" * 2_000_000, b" " * (5 * 2**20), b'{"config": 1}', b"", b"\xff"])
+@pytest.mark.parametrize("body", [b"[" * 2_000_000, b'{"config": 1}', b"", b"\xff"])
 def test_a_hostile_manifest(fake: FakeRegistry, body: bytes) -> None:
     put(fake.host, image())
     fake.manifests[REPOSITORY, TAG] = (OCI_MANIFEST, body)
-    assert any(word in problems(fake) for word in ("malformed", "more than"))
+    assert "malformed" in problems(fake)
 
 
 def test_a_registry_that_fails_is_no_verdict(fake: FakeRegistry) -> None:
