@@ -150,6 +150,7 @@ class Programs:
 def programs(bookworm: object, monkeypatch: pytest.MonkeyPatch) -> Programs:
     made = Programs()
     monkeypatch.setattr(process, "run", made)
+    monkeypatch.setattr(apt.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(apt.Path, "is_file", Path.exists)
     return made
 
