@@ -55,14 +55,12 @@ class Quiet:
         pass
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "cluster" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-        elif "running" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("engine"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    fixtures = getattr(item, "fixturenames", ())
+    if "cluster" in fixtures:
+        item.add_marker(pytest.mark.xdist_group("cluster"))
+    elif "running" in fixtures:
+        item.add_marker(pytest.mark.xdist_group("engine"))
 
 
 def add_newcomer(checkout: Path, name: str = "newcomer") -> None:
