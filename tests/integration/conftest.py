@@ -1,13 +1,7 @@
-"""A real engine, and a small real image of the tests' own: a framework added as a newcomer would add it.
-
-Two workers go side by side (`--numprocesses 2 --dist loadgroup`). One of them has all tests whose engine is the one
-that `assay` would use here, since they build images of the same names; the other has Apptainer's, which have an image
-of another name, and all that need no engine or one of their own.
-"""
+"""A real engine, and a small real image of the tests' own: a framework added as a newcomer would add it."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -23,7 +17,6 @@ from assay import build, catalog, engine
 from assay.catalog import Built, drifts
 from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
-from assay.host import files
 from tests import registries
 from tests.registries import ReferrersRegistry, Registry
 
@@ -55,25 +48,17 @@ class Quiet:
         pass
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    fixtures = getattr(item, "fixturenames", ())
-    if "cluster" in fixtures:
-        item.add_marker(pytest.mark.xdist_group("cluster"))
-    elif "running" in fixtures:
-        item.add_marker(pytest.mark.xdist_group("engine"))
-
-
-def add_newcomer(checkout: Path, name: str = "newcomer") -> None:
+def add_newcomer(checkout: Path) -> None:
     """The two things that a newcomer adds, and nothing else."""
-    shutil.copytree(NEWCOMER / "images/newcomer", checkout / "images" / name)
+    shutil.copytree(NEWCOMER / "images/newcomer", checkout / "images/newcomer")
     shutil.copy(checkout / "smoke/frameworks/autograd.py", checkout / "smoke/frameworks/newcomer.py")
 
 
-def copy_of(root: Path, target: Path, newcomer: str = "newcomer") -> Path:
+def copy_of(root: Path, target: Path) -> Path:
     """A checkout without what was built in it."""
     for name in ("images", "smoke"):
         shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    add_newcomer(target, newcomer)
+    add_newcomer(target)
     return target
 
 
@@ -91,7 +76,6 @@ class Newcomer:
 
     checkout: Path
     built: Built
-    name: str = "newcomer"
 
 
 @pytest.fixture(scope="session")
@@ -100,43 +84,25 @@ def own_checkout(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_of(root, tmp_path_factory.mktemp("checkout"))
 
 
-@contextlib.contextmanager
-def built(
-    root: Path, factory: pytest.TempPathFactory, running: engine.Engine, name: str = "newcomer"
+@pytest.fixture(scope="session")
+def first_newcomer(
+    root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Newcomer]:
     """The newcomer's image, built with the host's own code; where the archive has moved on, of bases locked anew.
 
     A drifted image is neither published nor reproduced, and these tests are of what is.
     """
-    checkout, shared = copy_of(root, factory.mktemp("checkout"), name), factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    # Two workers that lock the same base get the same base, one after the other.
-    locks = files.once(shared / "locks", lambda made: made.mkdir(), "the locks", files.silent)
-    with files.alone(locks, "the newcomer", files.silent):
-        shutil.copytree(locks, checkout / "images", dirs_exist_ok=True)
-        images = build.build(catalog.load(checkout), running, [name], Quiet()).images
-        moved = drifts({name: images[name]})
-        if moved:
-            locked = assay(checkout, "lock", *moved)
-            assert locked.returncode == 0, locked.stderr
-            images = build.build(catalog.load(checkout), running, [name], Quiet()).images
-            for one in moved:
-                (locks / one).mkdir(parents=True, exist_ok=True)
-                shutil.copy(checkout / "images" / one / "packages.lock", locks / one)
-    assert not images[name].drift
-    yield Newcomer(checkout, images[name], name)
-    for tag in running.tags(f"assay/{name}"):
-        running.remove(tag)
-
-
-@pytest.fixture(scope="session")
-def first_newcomer(
-    root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Newcomer]:
-    """The newcomer under its own name."""
-    with built(root, tmp_path_factory, running) as found:
-        yield found
+    checkout = copy_of(root, tmp_path_factory.mktemp("checkout"))
+    images = build.build(catalog.load(checkout), running, ["newcomer"], Quiet()).images
+    moved = drifts({"newcomer": images["newcomer"]})
+    if moved:
+        locked = assay(checkout, "lock", *moved)
+        assert locked.returncode == 0, locked.stderr
+        images = build.build(catalog.load(checkout), running, ["newcomer"], Quiet()).images
+    assert not images["newcomer"].drift
+    yield Newcomer(checkout, images["newcomer"])
+    for name in running.tags("assay/newcomer"):
+        running.remove(name)
 
 
 @pytest.fixture
@@ -226,8 +192,8 @@ def certified(newcomer: Newcomer) -> Newcomer:
 
 def publish(certified: Newcomer, registry: Registry, key: Path) -> list[dict[str, object]]:
     done = assay(
-        certified.checkout, "publish", certified.name, "--registry", f"{registry.host}/team", "--key", str(key),
-        "--json", **PASSWORD,
+        certified.checkout, "publish", "newcomer", "--registry", f"{registry.host}/team", "--key", str(key), "--json",
+        **PASSWORD,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from assay import certificate, engine
+from assay import certificate
 from assay.engine import apt
 from assay.rootfs import bootstrap
-from tests.integration.conftest import Newcomer, assay, built, publish
+from tests.integration.conftest import Newcomer, assay, publish
 from tests.registries import Registry, tool_missing
 
 pytestmark = pytest.mark.engine
@@ -88,31 +87,24 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def clustered(root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
-    """The newcomer under another name: others build under its own meanwhile."""
-    with built(root, tmp_path_factory, running, "clustered") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def box(
-    cluster: Cluster, clustered: Newcomer, key: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, first_newcomer: Newcomer, key: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Cluster:
     """The newcomer's image as published, which the user has pulled from the registry and unpacked."""
-    done = assay(clustered.checkout, "smoke", clustered.name)
+    done = assay(first_newcomer.checkout, "smoke", "newcomer")
     assert done.returncode == 0, done.stdout + done.stderr
     with Registry(programs / "docker-registry", tmp_path_factory.mktemp("registry")) as registry:
-        (made,) = publish(clustered, registry, key)
+        (made,) = publish(first_newcomer, registry, key)
         done = cluster.run(f"apptainer build --no-https --sandbox box docker://{made['reference']}")
         assert done.returncode == 0, done.stderr
     return cluster
 
 
-def test_the_suite_trains_and_its_evidence_amounts_to_e2(box: Cluster, clustered: Newcomer) -> None:
+def test_the_suite_trains_and_its_evidence_amounts_to_e2(box: Cluster, first_newcomer: Newcomer) -> None:
     done = box.run("apptainer run --cleanenv box smoke --report report.json", seconds=900)
     assert done.returncode == 0, done.stdout + done.stderr
     report = certificate.read_report(box.home / "report.json")
-    verdict = certificate.judge(report, certificate.Suite.read(clustered.checkout))
+    verdict = certificate.judge(report, certificate.Suite.read(first_newcomer.checkout))
     assert verdict.passed, verdict.problems
     assert verdict.level == "E2"
     assert report.host["uid"] == int(USER)

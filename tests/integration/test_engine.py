@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from assay import engine
-from assay.build.turns import engine_turn
 from assay.engine import RunRequest
 from assay.engine.docker import chain_id
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import UsageError
-from assay.host.holders import Holder
 from tests.integration.conftest import ASSAY, assay
 
 pytestmark = pytest.mark.engine
@@ -138,12 +135,6 @@ def test_a_packed_image_is_unpacked_again_when_it_is_run(running: engine.Engine,
     if running.kind != "embedded":
         pytest.skip("only the embedded engine packs")
     request = RunRequest("assay/newcomer:latest", ("python", "-c", "print('here')"))
-    # Nobody builds meanwhile: what is counted here is dropped by nobody else, and nobody needs what is dropped.
-    with engine_turn(Holder.here("a test"), print, threading.Event(), alone=True):
-        _packs_and_unpacks(running, request)
-
-
-def _packs_and_unpacks(running: engine.Engine, request: RunRequest) -> None:
     assert running.run(request).exit_code == 0
     unpacked = snapshots(running)
     running.tidy()
