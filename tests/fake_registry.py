@@ -9,12 +9,15 @@ import contextlib
 import hashlib
 import json
 import re
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.web import WebServer
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -82,8 +85,7 @@ def serving(registry: FakeRegistry, tls: ssl.SSLContext | None = None) -> Iterat
     class Handler(_Handler):
         fake = registry
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = WebServer(("127.0.0.1", 0), Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     registry.host = f"127.0.0.1:{server.server_port}"
@@ -132,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.uploads[name] = self.fake.uploads.get(name, b"") + self.rfile.read(told.keep)
         if told.drop:
             self.close_connection = True
-            self.connection.shutdown(2)
+            with contextlib.suppress(OSError):  # the client may have gone before
+                self.connection.shutdown(socket.SHUT_RDWR)
             return
         if told.keep is None:
             self._body()

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
+
+import pytest
 
 from assay.engine import apt
-from assay.host import paths
+from assay.errors import EngineMissing
+from assay.host import files, paths
 
 PACKAGES = (apt.Wanted("docker-registry"), apt.Wanted("cosign"), apt.Wanted("oras"))
 GO = tuple(apt.Wanted(f"golang-{name}") for name in ("1.24-go", "1.24-src", "github-google-go-containerregistry-dev"))
@@ -29,20 +36,44 @@ def programs() -> Path:
 def _unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
     folder = paths.cache() / "tools" / f"debian-{apt.key_of(wanted)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    apt.unpack(wanted, folder)
+    try:
+        apt.unpack(wanted, folder)
+    except EngineMissing as error:
+        gone = [one.name for one in wanted if re.search(rf"(?<![\w-]){re.escape(one.name)}(?![\w-])", error.what)]
+        tool_missing(gone or [one.name for one in wanted], error.what)
     return folder
 
 
-def compiled(program: Path) -> Path:
-    """The registry of go-containerregistry: of the programs among Debian's packages none has the referrers API."""
+def tool_missing(names: Iterable[str], reason: str) -> NoReturn:
+    """Fail by the name of what the tests need and cannot get, which says nothing of Assay."""
+    several = ", ".join(names)
+    pytest.fail(f"a tool of the tests cannot be had from Debian's archive: {several}\n  {reason}", pytrace=False)
+
+
+def compiled() -> Path:
+    """The registry of go-containerregistry, compiled once for each source of it and each compiler.
+
+    Of the programs among Debian's packages none has the referrers API.
+    """
+    source = Path(__file__).with_name("registry.go")
+    key = hashlib.sha256(apt.key_of(GO).encode() + source.read_bytes()).hexdigest()[:12]
+    return files.once(
+        paths.cache() / "tools" / f"registry-{key}",
+        lambda partial: _compile(source, partial),
+        source.name,
+        files.silent,
+    )
+
+
+def _compile(source: Path, program: Path) -> None:
     there = _unpacked(GO)
     root = there / "usr/lib/go-1.24"
     settings = {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "CGO_ENABLED": "0"}
-    folders = {"GOROOT": root, "GOPATH": there / "usr/share/gocode", "GOCACHE": program.with_name("cache")}
-    environment = {**os.environ, **settings, **{name: str(path) for name, path in folders.items()}}
-    argv = [root / "bin/go", "build", "-o", program, Path(__file__).with_name("registry.go")]
-    subprocess.run(argv, env=environment, check=True, capture_output=True, timeout=300)
-    return program
+    with tempfile.TemporaryDirectory() as cache:
+        folders = {"GOROOT": root, "GOPATH": there / "usr/share/gocode", "GOCACHE": cache}
+        environment = {**os.environ, **settings, **{name: str(path) for name, path in folders.items()}}
+        argv = [root / "bin/go", "build", "-o", program, source]
+        subprocess.run(argv, env=environment, check=True, capture_output=True, timeout=300)
 
 
 def free_port() -> int:

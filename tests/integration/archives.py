@@ -9,10 +9,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
+
+from tests.web import WebServer
 
 TIME = "%a, %d %b %Y %H:%M:%S UTC"
 
@@ -95,8 +97,7 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = WebServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}"
 
     def read(self, path: str) -> bytes | None:

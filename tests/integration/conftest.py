@@ -79,6 +79,12 @@ class Newcomer:
 
 
 @pytest.fixture(scope="session")
+def own_checkout(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the newcomer in which nothing is built."""
+    return copy_of(root, tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
 def first_newcomer(
     root: Path, running: engine.Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Newcomer]:
@@ -164,7 +170,7 @@ def registry(programs: Path, tmp_path: Path) -> Iterator[Registry]:
 def referrers_registry(tmp_path: Path) -> Iterator[Registry]:
     """One that has the referrers API."""
     _require_apt()
-    with ReferrersRegistry(registries.compiled(tmp_path / "registry"), tmp_path) as found:
+    with ReferrersRegistry(registries.compiled(), tmp_path) as found:
         yield found
 
 

@@ -18,7 +18,7 @@ from assay import certificate
 from assay.engine import apt
 from assay.rootfs import bootstrap
 from tests.integration.conftest import Newcomer, assay, publish
-from tests.registries import Registry
+from tests.registries import Registry, tool_missing
 
 pytestmark = pytest.mark.engine
 
@@ -74,7 +74,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode:
         last = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        pytest.skip(f"Apptainer cannot be had from Debian's archive: {last[0] if last else done.stderr[-200:]}")
+        tool_missing(["apptainer"], last[0] if last else done.stderr[-200:])
     made = Cluster(root)
     for name, text in (("hosts", "127.0.0.1 localhost\n"), ("resolv.conf", "")):
         (root / "etc" / name).unlink(missing_ok=True)

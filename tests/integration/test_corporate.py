@@ -28,6 +28,7 @@ import zstandard
 from assay import engine
 from tests.integration.conftest import Newcomer, assay
 from tests.integration.test_build import copy_of_newcomer
+from tests.web import WebServer
 
 pytestmark = pytest.mark.engine
 
@@ -66,7 +67,7 @@ def index(wheels: Path, tmp_path: Path) -> Iterator[Index]:
     ca_file = tmp_path / "corporate-ca.pem"
     ca.cert_pem.write_to_path(str(ca_file))
     asked: list[str] = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, wheels, asked))
+    server = WebServer(("127.0.0.1", 0), functools.partial(_Handler, wheels, asked))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     server.socket = context.wrap_socket(server.socket, server_side=True)

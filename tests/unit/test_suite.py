@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -184,10 +184,12 @@ def module_file(name: str) -> Path | None:
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> tuple[str, ...]:
     """The suite's modules that a file imports, wherever it does so, or runs with ``python -m`` or ``python -c``."""
     # By --compare, which no certifying run is.
     only_asked_for = {"smoke.report.compare", "smoke.report.published"} if path.name == "__main__.py" else set()
+    several: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -197,11 +199,11 @@ def imported(path: Path) -> Iterator[str]:
             found = re.findall(r"^smoke\.[a-z_.]+$|(?<=from )smoke\.[a-z_.]+(?= import )", node.value)
         else:
             continue
-        for name in found:
-            if name.startswith("smoke") and name not in only_asked_for:
-                yield name
+        several += [name for name in found if name.startswith("smoke") and name not in only_asked_for]
+    return tuple(several)
 
 
+@cache
 def used(framework: str) -> set[str]:
     """The files that `python -m smoke` uses to certify a framework: by its imports, and theirs."""
     waiting = ["smoke.__main__", f"smoke.frameworks.{framework}", *(f"smoke.checks.{one.name}" for one in FAMILIES)]
@@ -225,7 +227,7 @@ def test_and_on_nothing_else() -> None:
     """Each file that certificates depend on certifies: a module is imported, and another file is named by one."""
     certifying = set.union(*(used(framework) for framework in FRAMEWORKS.values()))
     texts = "".join((SUITE / name).read_text() for name in certifying)
-    for framework in FRAMEWORKS.values():
+    for framework in set(FRAMEWORKS.values()):
         for name in inside.files(SUITE, framework):
             stem, suffix = Path(name).stem, Path(name).suffix
             if suffix == ".py":

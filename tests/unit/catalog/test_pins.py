@@ -77,7 +77,7 @@ versions = st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}(rc[0-9])?", fullmatch=T
 hashes = st.sets(st.integers(0, 2**256 - 1).map("sha256:{:064x}".format), min_size=1, max_size=4)
 
 
-@given(st.dictionaries(names, st.tuples(versions, hashes), max_size=8))
+@given(st.dictionaries(names, st.tuples(versions, hashes), max_size=4))
 def test_a_lock_says_what_was_written(pins: dict[str, tuple[str, set[str]]]) -> None:
     text = "".join(
         " \\\n    ".join([f"{name}=={version}", *(f"--hash={value}" for value in values)]) + "\n    # via x\n"

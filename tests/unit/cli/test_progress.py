@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,9 @@ def test_it_beats_by_itself_and_ends() -> None:
         watch.phase("a", "compressing")
         while "compressing, " not in target.getvalue():
             pass
-    assert not watch._beating.is_alive()
+    said = target.getvalue()
+    assert not [one for one in threading.enumerate() if one.name == "beat"]
+    assert target.getvalue() == said
 
 
 def shown(terminal: bool = False) -> str:

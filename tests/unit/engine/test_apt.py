@@ -30,35 +30,6 @@ def bookworm(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     return sources
 
 
-def test_the_hosts_sources_once_for_its_suite_and_once_for_the_newer(bookworm: object) -> None:
-    assert apt._source_lines("bookworm", "trixie") == [
-        f"deb {ARCHIVE} bookworm main",
-        f"deb {ARCHIVE} trixie main",
-        f"deb {ARCHIVE} bookworm-updates main",
-        f"deb {ARCHIVE} trixie-updates main",
-        "deb http://backports.example bookworm-backports contrib",
-        "deb http://backports.example trixie-backports contrib",
-    ]
-
-
-def test_one_suite_is_named_once(bookworm: list[Any]) -> None:
-    bookworm[:] = [(ARCHIVE, "trixie", "main")]
-    assert apt._source_lines("trixie", "trixie") == [f"deb {ARCHIVE} trixie main"]
-
-
-def test_signatures_are_checked_with_debians_own_keys(bookworm: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apt.Path, "is_file", lambda self: True)
-    lines = apt._source_lines("bookworm", "trixie")
-    assert all(line.startswith("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ") for line in lines)
-
-
-def test_a_host_without_sources(bookworm: list[Any]) -> None:
-    bookworm[:] = [("http://other.example/apt", "stable", "main")]
-    with pytest.raises(EngineMissing, match="lists no source for its own suite, bookworm") as caught:
-        apt._source_lines("bookworm", "trixie")
-    assert len(str(caught.value).splitlines()) == 2
-
-
 def test_sources_that_were_never_fetched_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a real apt on a machine that has fetched nothing."""
     if not apt.available():
@@ -128,6 +99,7 @@ class Programs:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.fails: dict[str, Completed] = {}
+        self.sources: list[str] = []
 
     def __call__(
         self, argv: list[str], *, env: Any = None, cwd: Path | None = None, timeout: Any = None
@@ -138,23 +110,64 @@ class Programs:
                 return completed
         if "download" in argv:
             assert cwd is not None
-            assert Path(env["APT_CONFIG"]).is_file()
+            self.sources = Path(env["APT_CONFIG"]).with_name("sources.list").read_text().splitlines()
             for name in argv[argv.index("download") + 1 :]:
                 (cwd / f"{name.split('/')[0]}.deb").touch()
         if argv[0] == "dpkg-deb":
             (Path(argv[3]) / Path(argv[2]).stem).touch()
         return Completed(0, "", "")
 
+    def sources_of(self, folder: Path) -> list[str]:
+        """The sources that an unpacking asks."""
+        apt.unpack(WANTED, folder / "programs")
+        return self.sources
+
+
+WANTED = (Wanted("docker.io"), Wanted("runc", host_suite=True))
+
 
 @pytest.fixture
 def programs(bookworm: object, monkeypatch: pytest.MonkeyPatch) -> Programs:
     made = Programs()
     monkeypatch.setattr(process, "run", made)
-    monkeypatch.setattr(apt.Path, "is_file", Path.exists)
+    monkeypatch.setattr(apt.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(apt.Path, "is_file", lambda self: self.exists() and self.name != "debian-archive-keyring.gpg")
     return made
 
 
-WANTED = (Wanted("docker.io"), Wanted("runc", host_suite=True))
+def test_the_hosts_sources_once_for_its_suite_and_once_for_the_newer(programs: Programs, tmp_path: Path) -> None:
+    assert programs.sources_of(tmp_path) == [
+        f"deb {ARCHIVE} bookworm main",
+        f"deb {ARCHIVE} trixie main",
+        f"deb {ARCHIVE} bookworm-updates main",
+        f"deb {ARCHIVE} trixie-updates main",
+        "deb http://backports.example bookworm-backports contrib",
+        "deb http://backports.example trixie-backports contrib",
+    ]
+
+
+def test_one_suite_is_named_once(
+    bookworm: list[Any], programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bookworm[:] = [(ARCHIVE, "trixie", "main")]
+    monkeypatch.setattr(apt, "host_codename", lambda: "trixie")
+    assert programs.sources_of(tmp_path) == [f"deb {ARCHIVE} trixie main"]
+
+
+def test_signatures_are_checked_with_debians_own_keys(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apt.Path, "is_file", lambda self: True)
+    lines = programs.sources_of(tmp_path)
+    assert all(line.startswith("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ") for line in lines)
+
+
+def test_a_host_without_sources(bookworm: list[Any], programs: Programs, tmp_path: Path) -> None:
+    bookworm[:] = [("http://other.example/apt", "stable", "main")]
+    with pytest.raises(EngineMissing, match="lists no source for its own suite, bookworm") as caught:
+        apt.unpack(WANTED, tmp_path / "programs")
+    assert len(str(caught.value).splitlines()) == 2
+    assert programs.calls == []
 
 
 def test_packages_are_unpacked_and_nothing_else_is_left(programs: Programs, tmp_path: Path) -> None:

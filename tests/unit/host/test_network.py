@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import build, catalog
-from assay.build import image
-from assay.catalog import Built
 from assay.engine.builds import build_argv
 from assay.host import network
+from tests.unit.place import Place
 from tests.unit.repository import repository
 
 SECRET = "s3cret"
 INDEX = f"https://user:{SECRET}@index.example/simple"
 PROXY = f"http://user:{SECRET}@proxy.example:3128"
+SECRETS = network.secrets  # which a place to build in goes without
 
 
 def configure(home: Path, name: str, text: str) -> None:
@@ -73,26 +73,28 @@ def test_a_shell_reads_any_value_back(tmp_path_factory: pytest.TempPathFactory, 
     assert subprocess.run(["/bin/sh", "-c", lines], capture_output=True, check=True).stdout == value.encode()
 
 
-def test_nothing_of_it_is_in_the_request(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_it_is_in_the_request(home: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*network.PROXIES, *(name.lower() for name in network.PROXIES)):
         monkeypatch.setenv(name, PROXY)
     monkeypatch.setenv("UV_DEFAULT_INDEX", INDEX)
     monkeypatch.setenv("PIP_INDEX_URL", INDEX)
-    (tmp_path / f"{SECRET}.pem").write_text(SECRET)
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"{SECRET}.pem"))
-    monkeypatch.setattr(image, "uv_folder", lambda *_: Path("/uv"))
-    cat = catalog.load(repository(tmp_path / "repo"))
-    parent = Built("k", None, "sha256:1", "sha256:2", (), (), 0, 0, 0.0, "")
-    run = image.Run(cat, None, None, build.Options())  # type: ignore[arg-type]
-    request = image._request(run, cat.get("torchy"), parent, "assay/torchy:latest", tmp_path)
-    assert set(request.secrets) == {"network", "ca"}
-    assert SECRET in request.secrets["network"].read_text()
-    for part in (request.args, request.labels, request.contexts):
-        assert SECRET not in repr(part)
-        assert "example" not in repr(part)
-    argv = build_argv(request, tmp_path / "metadata.json")
-    said = [word for word in argv if not word.startswith("id=ca,src=")]  # a file's name, not what is in it
-    assert SECRET not in repr(said)
+    ca = home / f"{SECRET}.pem"
+    ca.write_text(SECRET)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+    monkeypatch.setattr(network, "secrets", SECRETS)
+    given: list[str] = []
+    place.engine.on_build = lambda _: given.append(place.engine.requests[-1].secrets["network"].read_text())
+    place.build("torchy")
+    assert len(given) == len(place.engine.requests) > 1
+    assert all(SECRET in text for text in given)
+    for request in place.engine.requests:
+        assert set(request.secrets) == {"network", "ca"}
+        for part in (request.args, request.labels, request.contexts):
+            assert SECRET not in repr(part)
+            assert "example" not in repr(part)
+        argv = build_argv(request, place.root / "metadata.json")
+        said = [word for word in argv if not word.startswith("id=ca,src=")]  # a file's name, not what is in it
+        assert SECRET not in repr(said)
 
 
 def test_it_decides_nothing_of_what_is_built(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

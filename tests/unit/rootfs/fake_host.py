@@ -10,20 +10,20 @@ APT_GET = """#!/bin/sh
 echo "$$ apt-get $*" >> {log}
 case "$*" in
   *indextargets*) echo "http://archive.example/debian/|${{VERSION_CODENAME:-stable}}|main";;
-  *update*) sleep 0.3; lists=$(sed -n 's/^Dir::State::lists "\\(.*\\)";$/\\1/p' "$APT_CONFIG")
+  *update*) sleep 0.1; lists=$(sed -n 's/^Dir::State::lists "\\(.*\\)";$/\\1/p' "$APT_CONFIG")
     printf 'Package: libc6\\nVersion: 2.41-12\\nSHA256: {sha256}\\n\\n' > "$lists/archive_Packages";;
-  *download*) sleep 0.3; touch mmdebstrap.deb;;
+  *download*) sleep 0.1; touch mmdebstrap.deb;;
 esac
 """
 DPKG_DEB = """#!/bin/sh
 echo "$$ dpkg-deb $*" >> {log}
-mkdir -p "$3/usr/bin" "$3/usr/share/keyrings"; sleep 0.3; cp {mmdebstrap} "$3/usr/bin/mmdebstrap"
+mkdir -p "$3/usr/bin" "$3/usr/share/keyrings"; sleep 0.1; cp {mmdebstrap} "$3/usr/bin/mmdebstrap"
 """
 MMDEBSTRAP = """#!/bin/sh
 echo "$$ mmdebstrap $*" >> {log}
 for word; do case "$word" in */rootfs.tar) tar=$word;; esac; done
 folder=$(dirname "$tar")
-printf half > "$tar"; sleep 0.5; printf '{content}' > "$tar"
+printf half > "$tar"; sleep 0.1; printf '{content}' > "$tar"
 printf 'Package: libc6\\nVersion: 2.41-12\\nSHA256: {sha256}\\n\\n' > "$folder/available"
 echo 'libc6 2.41-12' > "$folder/installed"
 """

@@ -17,13 +17,47 @@ from tests.unit.rootfs.known import MIRROR, A, B, C
 RECORDINGS = Path(__file__).parent.parent / "data" / "mmdebstrap"
 
 
-def recorded(monkeypatch: pytest.MonkeyPatch, lines: list[str], status: int) -> None:
-    def stream(argv: list[str], on_line: Callable[[str], None], **_: Any) -> int:
-        for line in lines:
-            on_line(line)
-        return status
+AVAILABLE = f"Package: libc6\nVersion: 2.41-12\nSHA256: {A}\n\n"
 
-    monkeypatch.setattr(process, "stream", stream)
+
+class Mmdebstrap:
+    """Stands for the program: says what was recorded, ends with a status, and leaves what it has put in."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.lines: list[str] = []
+        self.status = 0
+        self.available = AVAILABLE
+        self.installed = "libc6 2.41-12\n"
+        self.sources: dict[str, bytes] = {}
+        self.steps: list[str] = []
+        self.argv: list[str] = []
+
+    def stream(self, argv: list[str], on_line: Callable[[str], None], **_: Any) -> int:
+        self.argv = argv
+        for line in self.lines:
+            on_line(line)
+        (self.work / "available").write_text(self.available)
+        (self.work / "installed").write_text(self.installed)
+        for name, data in self.sources.items():
+            (self.work / "sources").mkdir(exist_ok=True)
+            (self.work / "sources" / name).write_bytes(data)
+        return self.status
+
+    def run(self, image: catalog.Image, pins: dict[str, str] | None = None) -> tuple[Package, ...]:
+        """Bootstrap with it; returns what is installed."""
+        tar, packages = bootstrap.bootstrap(image, pins or {}, MIRROR, self.work, self.steps.append)
+        assert tar == self.work / "rootfs.tar"
+        return packages
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mmdebstrap:
+    (tmp_path / "work").mkdir()
+    made = Mmdebstrap(tmp_path / "work")
+    monkeypatch.setattr(bootstrap, "programs", lambda: Path("/tools"))
+    monkeypatch.setattr(process, "stream", made.stream)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -34,13 +68,12 @@ def recorded(monkeypatch: pytest.MonkeyPatch, lines: list[str], status: int) -> 
         ("version", r"cannot be bootstrapped: the archive no longer has hello 9\.9-9"),
     ],
 )
-def test_why_mmdebstrap_failed(monkeypatch: pytest.MonkeyPatch, name: str, reason: str) -> None:
-    steps: list[str] = []
-    recorded(monkeypatch, (RECORDINGS / f"{name}.txt").read_text().splitlines(), 25)
+def test_why_mmdebstrap_failed(image: catalog.Image, program: Mmdebstrap, name: str, reason: str) -> None:
+    program.lines, program.status = (RECORDINGS / f"{name}.txt").read_text().splitlines(), 25
     with pytest.raises(BuildFailed, match=f"base/trixie {reason}") as caught:
-        bootstrap._run("base/trixie", ["/tools/mmdebstrap"], steps.append)
+        program.run(image)
     assert len(str(caught.value).splitlines()) == 2
-    assert "running apt-get update..." in steps
+    assert "running apt-get update..." in program.steps
 
 
 @pytest.mark.parametrize(
@@ -51,38 +84,38 @@ def test_why_mmdebstrap_failed(monkeypatch: pytest.MonkeyPatch, name: str, reaso
         ([], "cannot be bootstrapped: mmdebstrap said nothing"),
     ],
 )
-def test_other_failures(monkeypatch: pytest.MonkeyPatch, lines: list[str], reason: str) -> None:
-    recorded(monkeypatch, lines, 1)
+def test_other_failures(image: catalog.Image, program: Mmdebstrap, lines: list[str], reason: str) -> None:
+    program.lines, program.status = lines, 1
     with pytest.raises(BuildFailed, match=reason):
-        bootstrap._run("base/trixie", ["/tools/mmdebstrap"], lambda line: None)
+        program.run(image)
 
 
-def test_success_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded(monkeypatch, ["E: looks bad"], 0)
-    bootstrap._run("base/trixie", ["/tools/mmdebstrap"], lambda line: None)
+def test_what_looks_bad_is_none_where_it_ends_well(image: catalog.Image, program: Mmdebstrap) -> None:
+    program.lines = ["E: looks bad"]
+    assert program.run(image) == (Package("libc6", "2.41-12", A),)
 
 
-def test_the_command_line(image: catalog.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bootstrap, "programs", lambda: Path("/tools"))
-    argv = bootstrap._mmdebstrap(image, {"libc6": "2.41-12"}, MIRROR, tmp_path)
-    assert argv[0] == "/tools/usr/bin/mmdebstrap"
-    assert "--include=libc6,zlib1g" in argv
-    assert argv[-4:] == ["trixie", str(tmp_path / "rootfs.tar"), *MIRROR.lines]
-    assert '--aptopt=APT::Update::Error-Mode "any"' in argv
-    assert (tmp_path / "preferences").read_text() == ("Package: libc6\nPin: version 2.41-12\nPin-Priority: 1001\n\n")
-    plain = bootstrap._mmdebstrap(dataclasses.replace(image, include=()), {}, MIRROR, tmp_path)
-    assert not [word for word in plain if word.startswith("--include")]
+def test_the_command_line(image: catalog.Image, program: Mmdebstrap) -> None:
+    program.run(image, {"libc6": "2.41-12"})
+    assert program.argv[0] == "/tools/usr/bin/mmdebstrap"
+    assert "--include=libc6,zlib1g" in program.argv
+    assert program.argv[-4:] == ["trixie", str(program.work / "rootfs.tar"), *MIRROR.lines]
+    assert '--aptopt=APT::Update::Error-Mode "any"' in program.argv
+    pins = (program.work / "preferences").read_text()
+    assert pins == "Package: libc6\nPin: version 2.41-12\nPin-Priority: 1001\n\n"
+    program.run(dataclasses.replace(image, include=()))
+    assert not [word for word in program.argv if word.startswith("--include")]
 
 
-def test_what_is_installed(tmp_path: Path) -> None:
+def test_what_is_installed(image: catalog.Image, program: Mmdebstrap) -> None:
     stanza = "Package: {}\nArchitecture: amd64\nVersion: {}\nSHA256: {}\nDescription: x\n more: Version: 9\n"
-    available = [stanza.format("zlib1g", "1.3", B), stanza.format("libc6", "2.41", A), stanza.format("libc6", "3", C)]
-    (tmp_path / "available").write_text("\n".join(available) + "\n\n")
-    (tmp_path / "installed").write_text("zlib1g 1.3\nlibc6 2.41\n")
-    assert bootstrap._installed(tmp_path) == (Package("libc6", "2.41", A), Package("zlib1g", "1.3", B))
-    (tmp_path / "installed").write_text("libc6 2.42\n")
+    several = [stanza.format("zlib1g", "1.3", B), stanza.format("libc6", "2.41", A), stanza.format("libc6", "3", C)]
+    program.available = "\n".join(several) + "\n\n"
+    program.installed = "zlib1g 1.3\nlibc6 2.41\n"
+    assert program.run(image) == (Package("libc6", "2.41", A), Package("zlib1g", "1.3", B))
+    program.installed = "libc6 2.42\n"
     with pytest.raises(BuildFailed, match=r"libc6 2\.42 is installed but not in the archive's index"):
-        bootstrap._installed(tmp_path)
+        program.run(image)
 
 
 # ---- build tools -----------------------------------------------------------------------------------
@@ -102,30 +135,26 @@ def tools(image: catalog.Image) -> catalog.Image:
     return dataclasses.replace(image, tools=extras)
 
 
-def test_the_command_line_of_build_tools(
-    tools: catalog.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(bootstrap, "programs", lambda: Path("/tools"))
-    argv = bootstrap._mmdebstrap(tools, {"libc6": "2.41-12", "src:hello": "2.10-2"}, MIRROR, tmp_path)
-    assert "--dpkgopt=path-exclude=/usr/lib/*.a" in argv
-    hooks = [word for word in argv if word.startswith("--customize-hook=")]
+def test_the_command_line_of_build_tools(tools: catalog.Image, program: Mmdebstrap) -> None:
+    program.run(tools, {"libc6": "2.41-12", "src:hello": "2.10-2"})
+    assert "--dpkgopt=path-exclude=/usr/lib/*.a" in program.argv
+    hooks = [word for word in program.argv if word.startswith("--customize-hook=")]
     assert [hook for hook in hooks if hook.endswith("apt-get download headers more")]
     assert [hook for hook in hooks if hook.endswith("apt-get source --download-only hello=2.10-2")]
     assert [hook for hook in hooks if "--exclude='./usr/lib/*.a'" in hook]
-    assert hooks[-1].endswith(bootstrap._SOURCES), "the sources that apt shall have are set when all is downloaded"
-    assert (tmp_path / "preferences").read_text() == "Package: libc6\nPin: version 2.41-12\nPin-Priority: 1001\n\n"
-    unpinned = bootstrap._mmdebstrap(tools, {}, MIRROR, tmp_path)
-    assert [word for word in unpinned if word.endswith("apt-get source --download-only hello")]
+    assert "$1/etc/apt/sources.list" in hooks[-1], "the sources that apt shall have are set when all is downloaded"
+    pins = (program.work / "preferences").read_text()
+    assert pins == "Package: libc6\nPin: version 2.41-12\nPin-Priority: 1001\n\n"
+    program.run(tools)
+    assert [word for word in program.argv if word.endswith("apt-get source --download-only hello")]
 
 
-def test_sources_are_locked_by_the_hash_of_their_dsc(tmp_path: Path) -> None:
-    (tmp_path / "available").write_text(f"Package: libc6\nVersion: 2.41\nSHA256: {A}\n\n")
-    (tmp_path / "installed").write_text("libc6 2.41\n")
-    (tmp_path / "sources").mkdir()
-    (tmp_path / "sources/hello_2.10-2.dsc").write_text(DSC)
-    (tmp_path / "sources/hello_2.10.orig.tar.gz").write_bytes(b"its hash is in the other")
+def test_sources_are_locked_by_the_hash_of_their_dsc(
+    tools: catalog.Image, program: Mmdebstrap, tmp_path: Path
+) -> None:
+    program.sources = {"hello_2.10-2.dsc": DSC.encode(), "hello_2.10.orig.tar.gz": b"its hash is in the other"}
     source = Package("src:hello", "2.10-2", hashlib.sha256(DSC.encode()).hexdigest())
-    assert bootstrap._installed(tmp_path) == (Package("libc6", "2.41", A), source)
+    assert program.run(tools) == (Package("libc6", "2.41-12", A), source)
     lock = PackagesLock((source,), "c" * 64)
     (tmp_path / "packages.lock").write_text(lock.text("tools/hello"))
     assert PackagesLock.read(tmp_path / "packages.lock") == lock
