@@ -44,7 +44,7 @@ def run(_process: str, bench: Bench) -> Iterator[Result]:
     first = bench.backend in {"", *bench.plan.backends[:1]}
     found = survey(Path(sys.prefix), code=first)
     failed = {module: import_error(module) for module in (companions(found, bench.plan.module) if first else ())}
-    told = {"described": bench.stack(), "maps": mapped.versions(mapped.mapped()), "imports": failed}
+    told = {"described": bench.stack(), "maps": mapped.versions_of(mapped.mapped()), "imports": failed}
     cuda = {Path(name).name: (said or [""])[0] for name, said in told["maps"].items() if _is_cuda(name)}
     bench.facts["loaded"] = cuda
     yield judge_loaded(told, found, label, bench.plan.packages)

@@ -120,6 +120,33 @@ def test_walls(path):
     assert named <= (allowed if shared else {*allowed, f"smoke.frameworks._backends.{path.stem}"})
 
 
+def _module(name):
+    """True if there is such a module in the suite; a framework's file is never asked, since it imports one."""
+    path = SUITE.parent / name.replace(".", "/")
+    return path.parent.name != "frameworks" and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
+def _taken(path):
+    """What a file of the suite takes from other modules of it by their names, as (module, name)."""
+    tree = ast.parse(path.read_text())
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {one.asname or one.name: f"{node.module}.{one.name}" for node in froms for one in node.names}
+    modules = {short: name for short, name in names.items() if name.startswith("smoke.") and _module(name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            yield modules[node.value.id], node.attr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(report.SUITE).as_posix())
+def test_what_a_file_takes_from_another_is_there(path):
+    """Many a line runs only in an image, long after the tests: there it would be found that a name is gone.
+
+    A module that the other one imports for itself is not what is taken from it, even if it has that name.
+    """
+    taken = {(module, name): getattr(importlib.import_module(module), name, None) for module, name in _taken(path)}
+    assert not [name for name, found in taken.items() if found is None or inspect.ismodule(found)]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(report.SUITE).as_posix())
 def test_python_3_9_reads_it(path):
     ast.parse(path.read_text(), feature_version=(3, 9))
