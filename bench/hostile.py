@@ -44,6 +44,7 @@ MOST = 1.2  # of the deadline
 PASSWORD = "of the benchmark"
 COMMANDS = ("verify", "doctor", "rebuild", "publish")
 AT_ONCE = len(COMMANDS)
+ROUNDS = 9
 KINDS = {f"drips: {name}": peer for name, peer in hostile.DRIPS.items()}
 KINDS |= {f"floods: {name}": peer for name, peer in hostile.FLOODS.items()}
 FORK = multiprocessing.get_context("fork")
@@ -167,16 +168,19 @@ def good(pythons: list[str]) -> None:
         key = Path(folder, "of.pub")
         key.write_bytes(published.key().public.pem())
         for more in ((), ("--layers",)):
-            took: dict[str, list[float]] = {python: [] for python in pythons}
-            for _ in range(15):
+            took: dict[str, list[tuple[float, float]]] = {python: [] for python in pythons}
+            for _ in range(ROUNDS):
                 for python in pythons:
                     argv = [python, "-c", "from assay.cli import main; main()", "verify", *more]
                     asked = [*argv, str(published.reference(fake.host)), "--key", str(key)]
-                    started = time.monotonic()
-                    subprocess.run(asked, check=False, capture_output=True, cwd=folder)
-                    took[python].append(time.monotonic() - started)
-            for python, seconds in took.items():
-                print("verify", *more, f"{statistics.median(seconds):.3f} s, best {min(seconds):.3f} s:", python)
+                    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+                    subprocess.run(asked, check=True, capture_output=True, cwd=folder)
+                    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                    took[python].append((time.monotonic() - started, used))
+            for python, pairs in took.items():
+                wall, used = (statistics.median(column) for column in zip(*pairs, strict=True))
+                print("verify", *more, f"{wall:.2f} s, of these {used:.3f} s of a processor:", python, flush=True)
 
 
 def main() -> None:
