@@ -34,7 +34,8 @@ def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
 
 def test_the_suite_in_the_image_has_the_same_rules() -> None:
     """The host cannot import it; the two must not drift apart."""
-    from smoke.installed import cuda, fatbin
+    from smoke.installed import cuda as suites
+    from smoke.installed import fatbin
 
     codes = [f"{major}.{minor}{only}" for major, minor in fatbin.CAPABILITIES for only in ("", "a", "f")]
     for text in codes:
@@ -43,7 +44,7 @@ def test_the_suite_in_the_image_has_the_same_rules() -> None:
             other = fatbin.Code(ptx, *parsed.capability, parsed.only)
             for gpu in fatbin.CAPABILITIES:
                 assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
-    theirs = {major: version(text) for major, text in cuda.LEAST_DRIVER.items()}
+    theirs = {major: version(text) for major, text in suites.LEAST_DRIVER.items()}
     assert dict(cuda.LEAST_DRIVER) == theirs
 
 
