@@ -2,8 +2,8 @@
 
 A file holds ``run(process, bench)``, which yields ``Result`` and ``Fault`` values as it goes. A family runs in one or
 more named processes; families of one process share it, since importing a framework takes seconds. ``static`` looks at
-the image before anything trains in it, and imports no framework. ``found`` starts the framework as a user does, with
-nothing of the suite's about it. ``main`` trains in it with as few switches as each check needs (``Result.switches``),
+the image and imports no framework. ``found`` starts the framework as a user does, with nothing of the suite's about
+it. When both have ended, the suite trains: ``main`` with as few switches as each check needs (``Result.switches``),
 and so does ``compile``, which has a process to itself because compilers take their time. ``first`` and ``second`` are
 two fresh processes with the framework's switches for determinism on: what one leaves, the other must reproduce.
 """
@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from smoke.plan import Plan, PlanError, declared, frameworks
 
-# Stages run one after another, and so do the processes of one lane. On the CPU a stage's lanes run side by side; on a
+# Stages run one after another, and so do the processes of one chain, which share a folder for temporary files. On the
+# CPU two of a stage's chains run side by side, and the next begins where one has ended: the longest come first. On a
 # GPU they do not, since TensorFlow and JAX each take most of its memory when they start.
-STAGES = ((("static",),), (("found",),), (("main",), ("compile", "first", "second")))
+STAGES = ((("static",), ("found",)), (("compile",), ("main",), ("first", "second")))
+SIDE_BY_SIDE = 2
 DETERMINISTIC = ("first", "second")
 # Those that no switch of the suite's is in.
 UNTOUCHED = ("static", "found")

@@ -16,7 +16,7 @@ from typing import Any
 from smoke import SUITE
 from smoke.plan import Plan, backend_environment
 from smoke.report.result import Fault, Result, fault_from, not_run, result_from
-from smoke.runner.families import FAMILIES, STAGES, UNTOUCHED, Family
+from smoke.runner.families import FAMILIES, SIDE_BY_SIDE, STAGES, UNTOUCHED, Family
 from smoke.runner.process import bounded
 
 # A process of checks: the suite comes in by its path, so that no variable tells of it.
@@ -63,18 +63,13 @@ def _is_import_failure(one: Result) -> bool:
 
 
 def run_stages(runners: Sequence[Runner]) -> None:
-    """Runs all lanes to their end, one runner after the other in each. If told to end, so are the children."""
+    """Runs all chains to their end, each with one runner after the other. If told to end, so are the children."""
     stop = threading.Event()
-
-    def lane(processes: Sequence[str]) -> None:
-        for runner in runners:
-            runner.lane(processes, stop)
-
     for stage in STAGES:
-        with ThreadPoolExecutor(len(stage) if runners[0].plan.device == "cpu" else 1) as pool:
-            lanes = [pool.submit(lane, processes) for processes in stage]
+        with ThreadPoolExecutor(SIDE_BY_SIDE if runners[0].plan.device == "cpu" else 1) as pool:
+            chains = [pool.submit(runner.chain, processes, stop) for processes in stage for runner in runners]
             try:
-                for one in lanes:
+                for one in chains:
                     one.result()
             except BaseException:
                 stop.set()
@@ -104,8 +99,10 @@ class Runner:
     def _named(self, check_id: str) -> str:
         return f"{check_id}.{self.backend}" if self.backend else check_id
 
-    def lane(self, processes: Sequence[str], stop: threading.Event) -> None:
-        """Runs one lane's processes, one after the other."""
+    def chain(self, processes: Sequence[str], stop: threading.Event) -> None:
+        """Runs one chain's processes, one after the other."""
+        temporary = self.scratch / ("tmp-" + processes[0])
+        temporary.mkdir()
         for process in processes:
             left = [one for one in self.families if process in one.processes and one.name not in self.found.over]
             while left and not stop.is_set():
@@ -113,20 +110,15 @@ class Runner:
                     for one in left:
                         self._refuse(one)
                     break
-                ended = self._process(process, [one.name for one in left], stop)
+                ended = self._process(process, [one.name for one in left], stop, temporary)
                 left = [one for one in left if one.name not in ended]
-
-    def _temporary(self) -> Path:
-        folder = self.scratch / "tmp"
-        folder.mkdir(exist_ok=True)
-        return folder
 
     def _refuse(self, family: Family) -> None:
         self.found.over.add(family.name)
         reason = "the framework cannot be imported, see imports"
         self.found.results.append(not_run(family.prefix, family.name, reason))
 
-    def _process(self, process: str, names: list[str], stop: threading.Event) -> set[str]:
+    def _process(self, process: str, names: list[str], stop: threading.Event, temporary: Path) -> set[str]:
         """Runs one process to its end and takes its findings in; returns the families that need no other try."""
         out, plan_file = self.scratch / (process + ".jsonl"), self.scratch / (process + ".plan.json")
         out.write_text("")
@@ -135,7 +127,7 @@ class Runner:
         argv = [*child, process, ",".join(names), str(plan_file), str(out)]
         chosen = backend_environment(self.plan.framework, self.backend)
         if process not in UNTOUCHED:
-            chosen["TMPDIR"] = str(self._temporary())
+            chosen["TMPDIR"] = str(temporary)
             if self.plan.device == "cpu":  # see bench.SIDE_BY_SIDE; who has set it keeps his own
                 chosen["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
         ending = bounded(argv, self.scratch, out, self.plan.seconds_per_check, stop, chosen)

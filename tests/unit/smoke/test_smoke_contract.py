@@ -153,11 +153,11 @@ def test_python_3_9_reads_it(path):
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_each_family_has_a_check_and_a_lane(family):
+def test_each_family_has_a_check_and_a_chain(family):
     assert callable(importlib.import_module("smoke.checks." + family.name).run)
-    lanes = [lane for stage in STAGES for lane in stage if set(family.processes) <= set(lane)]
-    assert len(lanes) == 1
-    order = [process for process in lanes[0] if process in family.processes]
+    chains = [chain for stage in STAGES for chain in stage if set(family.processes) <= set(chain)]
+    assert len(chains) == 1
+    order = [process for process in chains[0] if process in family.processes]
     assert tuple(order) == family.processes
 
 

@@ -54,22 +54,34 @@ def test_a_process_imports_the_byte_code_that_is_there(out, monkeypatch):
     assert out.read_text() == "None"
 
 
+class Chains:
+    """A runner that notes when its chains begin and end; each takes a moment."""
+
+    def __init__(self, device, told):
+        self.plan, self.told = SimpleNamespace(device=device), told
+
+    def chain(self, processes, _stop):
+        self.told.append(("begins", processes))
+        time.sleep(0.05)
+        self.told.append(("ends", processes))
+
+
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_the_image_is_looked_at_before_anything_trains(device):
+def test_a_framework_is_met_as_a_user_meets_it_before_the_suite_trains_with_it(device):
     told = []
+    lanes.run_stages([Chains(device, told), Chains(device, told)])
+    untouched = [("static",), ("found",)]
+    assert {processes for _, processes in told[:8]} == set(untouched)
+    assert {processes for _, processes in told[8:]} == {("main",), ("compile",), ("first", "second")}
+    assert len(told) == 20
 
-    class Runner:
-        plan = SimpleNamespace(device=device)
 
-        def lane(self, processes, stop):
-            told.append(("begins", processes))
-            if processes == ("static",):
-                time.sleep(0.2)
-            told.append(("ends", processes))
-
-    lanes.run_stages([Runner()])
-    assert told[:2] == [("begins", ("static",)), ("ends", ("static",))]
-    assert {processes for _, processes in told[2:]} == {("found",), ("main",), ("compile", "first", "second")}
+@pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("gpu", 1)])
+def test_how_many_processes_run_side_by_side(device, most):
+    told = []
+    lanes.run_stages([Chains(device, told) for _ in range(3)])
+    running = [sum(1 if what == "begins" else -1 for what, _ in told[:count]) for count in range(len(told))]
+    assert max(running) == most
 
 
 def test_a_process_that_ends_well(out):
