@@ -123,7 +123,8 @@ def test_walls(path):
 def _module(name):
     """True if there is such a module in the suite; a framework's file is never asked, since it imports one."""
     path = SUITE.parent / name.replace(".", "/")
-    return path.parent.name not in ("frameworks", "_backends") and (path.is_dir() or path.with_suffix(".py").is_file())
+    is_framework = path.parent.name in ("frameworks", "_backends")
+    return not is_framework and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
 def _taken(path):
