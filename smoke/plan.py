@@ -6,9 +6,11 @@ import ast
 import json
 import os
 import re
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from smoke import SUITE
@@ -119,6 +121,17 @@ def frameworks() -> tuple[str, ...]:
 def backend_environment(framework: str, backend: str) -> dict[str, str]:
     """What tells a framework which backend to import: KERAS_BACKEND=jax, say. Nothing where it has none."""
     return {framework.upper() + "_BACKEND": backend} if backend else {}
+
+
+def process_environment(framework: str, temporary: str) -> dict[str, str]:
+    """The variables that the framework's file wants in each process that trains: its switches of "environment".
+
+    Of variables, these texts name TMPDIR, which is ``temporary``, and those of this process.
+    """
+    known = defaultdict(str, {**os.environ, "TMPDIR": temporary})
+    told: tuple[str, ...] = declared(framework, "SWITCHES").get("environment", ())
+    pairs = (one.split("=", maxsplit=1) for one in told)
+    return {"TMPDIR": temporary, **{name: Template(value).substitute(known) for name, value in pairs}}
 
 
 def chosen_backend(framework: str) -> str:

@@ -71,7 +71,7 @@ class Bench:
         each also for one backend only. A device that is the only one needs no switch.
         """
         precision = check_id.rpartition(".")[2]
-        chosen = [family, check_id, *([precision] if precision in PRECISIONS else [])]
+        chosen = ["environment", "process", family, check_id, *([precision] if precision in PRECISIONS else [])]
         chosen += [self.plan.device] if self.plan.device == "gpu" or host.has_gpu_device() else []
         chosen += ["deterministic"] if self._deterministic else []
         switches: Mapping[str, tuple[str, ...]] = declared(self.plan.framework, "SWITCHES")

@@ -7,10 +7,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 import pygpu.gpuarray
@@ -23,7 +23,7 @@ from theano.tensor.signal.pool import pool_2d
 from smoke.data import Digits, Lines, TextBatch
 from smoke.frameworks import DeviceMissing
 from smoke.installed import versions
-from smoke.kit import cupti, loader
+from smoke.kit import cupti, headers, loader, tf32
 from smoke.reference import Problem
 
 CANNOT: dict[str, str] = {
@@ -36,6 +36,9 @@ CANNOT: dict[str, str] = {
 COMPILERS: tuple[str, ...] = ("cvm",)
 WORKLOADS: tuple[str, ...] = ("keras",)
 SWITCHES: dict[str, tuple[str, ...]] = {
+    # Processes that compile into one folder wait for each other.
+    "environment": ("THEANO_FLAGS=base_compiledir=$TMPDIR,$THEANO_FLAGS",),
+    "process": ("gcc.cxxflags=-include (what all modules include, compiled once)",),
     "gpu": ("gpuarray.use(cuda)", "CUPTI, which counts kernels"),
     "deterministic": ("theano.config.deterministic=more",),
 }
@@ -69,6 +72,8 @@ print(json.dumps({"sum": float(total(ones)), "gradient": gradient(ones).tolist()
 Weights = dict[str, Any]
 
 _DTYPES = {"f64": "float64", "f32": "float32"}
+# What the C++ of every module begins with, and what most operations add.
+_HEADERS = "Python.h iostream theano_mod_helper.h math.h numpy/arrayobject.h numpy/arrayscalars.h vector algorithm"
 _counter: Optional[cupti.Counter] = None
 
 
@@ -84,7 +89,7 @@ def describe() -> dict[str, Any]:
         "blas": theano.config.blas.ldflags or "NumPy's",
     }
     if _counter is not None:
-        told["gpu"] = _gpu().devname
+        told["gpu"] = theano.gpuarray.type.get_context(None).devname
     return told
 
 
@@ -94,6 +99,7 @@ def be_deterministic() -> None:
 
 def use_device(device: str) -> None:
     global _counter  # noqa: PLW0603 -- Theano's device is global too
+    _precompile_headers()
     if device == "cpu" or _counter is not None:
         return
     from theano import gpuarray  # takes seconds
@@ -106,6 +112,14 @@ def use_device(device: str) -> None:
         gpuarray.use("cuda")
     except pygpu.gpuarray.GpuArrayException as why:
         raise DeviceMissing(_said(why)) from None
+
+
+def _precompile_headers() -> None:
+    """Parsing them takes g++ half of the time that a module takes, and there are over a hundred modules."""
+    command = [theano.config.cxx, "-shared", "-g", *cmodule.GCC_compiler.compile_args(), "-fvisibility=hidden"]
+    command += ["-I" + folder for folder in cmodule.std_include_dirs()]
+    header = headers.precompiled(command, _HEADERS.split(), Path(tempfile.gettempdir()))
+    theano.config.gcc.cxxflags = f"{theano.config.gcc.cxxflags} -include {header}"
 
 
 def matmul(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
@@ -129,28 +143,27 @@ def train_compiled(problem: Problem, precision: str, compiler: str) -> dict[str,
 def train_digits(digits: Digits, seed: int) -> dict[str, Any]:
     random = np.random.RandomState(seed)
     weights = {
-        "conv1.w": _normal(random, (16, 1, 3, 3), 9),
-        "conv1.b": _zeros(16),
-        "conv2.w": _normal(random, (32, 16, 3, 3), 144),
-        "conv2.b": _zeros(32),
-        "dense.w": _normal(random, (32 * 4, 10), 128),
-        "dense.b": _zeros(10),
-    }
+        "conv1.w": _normal(random, (16, 1, 3, 3), 9), "conv1.b": _zeros(16),
+        "conv2.w": _normal(random, (32, 16, 3, 3), 144), "conv2.b": _zeros(32),
+        "dense.w": _normal(random, (32 * 4, 10), 128), "dense.b": _zeros(10),
+    }  # fmt: skip
     images, labels = T.ftensor4("images"), T.lvector("labels")
     logits = _logits(weights, images)
     loss = _cross_entropy(logits, labels)
     velocity = {name: _zeros(value.get_value(borrow=True).shape) for name, value in weights.items()}
-    rate, momentum = np.float32(0.1), np.float32(0.9)
-    updates = _sgd(weights, velocity, _gradients(loss, weights), rate, momentum)
+    updates = _sgd(weights, velocity, _gradients(loss, weights), np.float32(0.1), np.float32(0.9))
     step = theano.function([images, labels], loss, updates=updates)
-    losses: list[float] = []
-    start = time.perf_counter()
-    for epoch in range(8):
-        for batch, right in digits.epoch(32, seed + epoch):
-            losses.append(float(step(batch, right)))
-    seconds = (time.perf_counter() - start) / len(losses)
+    losses, seconds = _epochs(step, digits, seed)
     predictions = theano.function([images], logits.argmax(1))(digits.test_images)
     return {"predictions": predictions, "losses": losses, "seconds_per_step": seconds}
+
+
+def _epochs(step: Callable[[Any, Any], Any], digits: Digits, seed: int) -> tuple[list[float], float]:
+    """The losses of eight epochs, and the seconds that a step took."""
+    start = time.perf_counter()
+    batches = (batch for epoch in range(8) for batch in digits.epoch(32, seed + epoch))
+    losses = [float(step(images, labels)) for images, labels in batches]
+    return losses, (time.perf_counter() - start) / len(losses)
 
 
 def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
@@ -169,8 +182,27 @@ def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
     return {"bits": bits, "losses": losses, "seconds_per_step": seconds}
 
 
-def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:
-    return {"keras": _train_keras}[name](digits, seed)
+def train_workload(name: str, digits: Digits, seed: int) -> dict[str, Any]:  # noqa: ARG001 -- there is but one
+    """A network of Keras's own layers, loss and optimizer, on Keras's backend for Theano."""
+    import keras  # takes seconds, and only this needs it
+
+    if keras.backend.backend() != "theano":
+        raise RuntimeError(f"Keras is on {keras.backend.backend()}: set KERAS_BACKEND=theano")
+    np.random.seed(seed)
+    keras.backend.set_image_data_format("channels_first")
+    layers = keras.layers
+    network = keras.Sequential([
+        layers.Conv2D(16, 3, padding="same", activation="relu", input_shape=(1, 8, 8)), layers.MaxPooling2D(),
+        layers.Conv2D(32, 3, padding="same", activation="relu"), layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    ])  # fmt: skip
+    network.compile(keras.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy")
+    losses, seconds = _epochs(network.train_on_batch, digits, seed)
+    return {
+        "predictions": network.predict(digits.test_images).argmax(1),
+        "losses": losses,
+        "seconds_per_step": seconds,
+    }
 
 
 def save_checkpoint(problem: Problem, precision: str, steps: int, folder: str) -> None:
@@ -203,12 +235,11 @@ def device_evidence(device: str) -> dict[str, Any]:
     result = theano.shared(np.zeros((1, 1, 254, 254), np.float32), broadcastable=(True, False, False, False))
     a = theano.shared(np.ones((256, 256), np.float32))
     w = theano.shared(np.ones((1, 1, 3, 3), np.float32))
-    product = T.dot(a, a).dimshuffle("x", "x", 0, 1)
-    theano.function([], updates=[(result, T.nnet.conv2d(product, w))])()
+    theano.function([], updates=[(result, T.nnet.conv2d(T.dot(a, a).dimshuffle("x", "x", 0, 1), w))])()
     value = result.get_value(borrow=True, return_internal_type=True)
     return {
         "device": _kind(result),
-        "name": _gpu().devname if device == "gpu" else "cpu",
+        "name": theano.gpuarray.type.get_context(None).devname if device == "gpu" else "cpu",
         "bytes": value.size * value.itemsize if _kind(result) == "gpu" else 0,
         "kernels": _kernels() - before,
     }
@@ -220,13 +251,6 @@ def _kind(variable: Any) -> str:
     if isinstance(value, pygpu.gpuarray.GpuArray):
         return "gpu"
     return "cpu" if isinstance(value, np.ndarray) else type(value).__name__
-
-
-def _gpu() -> Any:
-    """pygpu's context, Theano's default one."""
-    from theano.gpuarray.type import get_context
-
-    return get_context(None)
 
 
 def _kernels() -> int:
@@ -282,7 +306,7 @@ def _step(precision: str, fault: str, linker: str) -> _Step:
     )
     images, labels = T.tensor4("images", dtype), T.lvector("labels")
     rate, momentum = T.scalar("rate", dtype), T.scalar("momentum", dtype)
-    loss = _loss(weights, images, labels, _Rounded() if fault == "inputs-tf32" else _as_is)
+    loss = _loss(weights, images, labels, _Rounded() if fault == "inputs-tf32" else T.as_tensor_variable)
     gradients = _gradients(loss, weights)
     if fault == "bias-gradient-dropped":
         gradients["conv.b"] = T.zeros_like(gradients["conv.b"])
@@ -330,22 +354,13 @@ def _train(step: _Step, problem: Problem, precision: str, steps: int = 0) -> dic
 def _go_on(step: _Step, problem: Problem, precision: str, steps: int) -> dict[str, Any]:
     images = _array(problem.images, precision)
     rate, momentum = (_array(value, precision) for value in (problem.lr, problem.momentum))
-    losses: list[float] = []
-    first: list[np.ndarray] = []
-    for _ in range(steps):
-        loss, *gradients = step.function(images, problem.labels, rate, momentum)
-        losses.append(float(loss))
-        first = first or gradients
+    outputs = [step.function(images, problem.labels, rate, momentum) for _ in range(steps)]
     return {
-        "losses": losses,
-        "gradients": {name: np.asarray(value).astype(np.float64) for name, value in zip(step.weights, first)},
+        "losses": [float(loss) for loss, *_ in outputs],
+        "gradients": {name: np.asarray(one).astype(np.float64) for name, one in zip(step.weights, outputs[0][1:])},
         "weights": {name: value.get_value().astype(np.float64) for name, value in step.weights.items()},
         "device": _kind(step.weights["conv.w"]),
     }
-
-
-def _as_is(x: Any) -> Any:
-    return x
 
 
 class _Rounded(theano.Op):
@@ -354,12 +369,10 @@ class _Rounded(theano.Op):
     __props__ = ()
 
     def make_node(self, x: Any) -> Any:
-        x = T.as_tensor_variable(x)
         return theano.Apply(self, [x], [x.type()])
 
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:  # noqa: ARG002 -- Theano's signature
-        bits = np.ascontiguousarray(inputs[0]).view(np.int32)
-        outputs[0][0] = ((bits + 0x1000) & -0x2000).view(np.float32)
+        outputs[0][0] = tf32.rounded(inputs[0])
 
     def infer_shape(self, node: Any, shapes: Any) -> Any:  # noqa: ARG002
         return shapes
@@ -387,13 +400,10 @@ def _logits(w: Weights, images: Any) -> Any:
 def _reader(random: np.random.RandomState, alphabet: int, hidden: int = 96) -> Weights:
     """A GRU's weights: gates (reset, update) and candidate, each over the character and the state."""
     return {
-        "in": _normal(random, (alphabet, 3 * hidden), 8),
-        "gates": _normal(random, (hidden, 2 * hidden), hidden),
-        "candidate": _normal(random, (hidden, hidden), hidden),
-        "bias": _zeros(3 * hidden),
-        "out": _normal(random, (hidden, alphabet), hidden),
-        "out.bias": _zeros(alphabet),
-    }
+        "in": _normal(random, (alphabet, 3 * hidden), 8), "gates": _normal(random, (hidden, 2 * hidden), hidden),
+        "candidate": _normal(random, (hidden, hidden), hidden), "bias": _zeros(3 * hidden),
+        "out": _normal(random, (hidden, alphabet), hidden), "out.bias": _zeros(alphabet),
+    }  # fmt: skip
 
 
 def _by_time(batch: TextBatch) -> tuple[np.ndarray, ...]:
@@ -438,31 +448,3 @@ def _adam(weights: Weights, gradients: Weights, rate: float) -> list[tuple[Any, 
         moved = new_m / (np.float32(1) - first**now) / (T.sqrt(new_v / (np.float32(1) - second**now)) + small)
         updates += [(m, new_m), (v, new_v), (value, value - np.float32(rate) * moved)]
     return updates
-
-
-def _train_keras(digits: Digits, seed: int) -> Mapping[str, Any]:
-    """A network of Keras's own layers, loss and optimizer, on Keras's backend for Theano."""
-    import keras  # takes seconds, and only this needs it
-
-    if keras.backend.backend() != "theano":
-        raise RuntimeError(f"Keras is on {keras.backend.backend()}: set KERAS_BACKEND=theano")
-    np.random.seed(seed)
-    keras.backend.set_image_data_format("channels_first")
-    network = keras.Sequential(
-        [
-            keras.layers.Conv2D(16, 3, padding="same", activation="relu", input_shape=(1, 8, 8)),
-            keras.layers.MaxPooling2D(),
-            keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10, activation="softmax"),
-        ]
-    )
-    network.compile(keras.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy")
-    losses: list[float] = []
-    start = time.perf_counter()
-    for epoch in range(8):
-        for images, labels in digits.epoch(32, seed + epoch):
-            losses.append(float(network.train_on_batch(images, labels)))
-    seconds = (time.perf_counter() - start) / len(losses)
-    predictions = network.predict(digits.test_images).argmax(1)
-    return {"predictions": predictions, "losses": losses, "seconds_per_step": seconds}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from smoke import SUITE
-from smoke.plan import Plan, backend_environment
+from smoke.plan import Plan, backend_environment, process_environment
 from smoke.report.result import Fault, Result, fault_from, not_run, result_from
 from smoke.runner.families import FAMILIES, SIDE_BY_SIDE, STAGES, UNTOUCHED, Family
 from smoke.runner.process import bounded
@@ -127,7 +127,7 @@ class Runner:
         argv = [*child, process, ",".join(names), str(plan_file), str(out)]
         chosen = backend_environment(self.plan.framework, self.backend)
         if process not in UNTOUCHED:
-            chosen["TMPDIR"] = str(temporary)
+            chosen.update(process_environment(self.plan.framework, str(temporary)))
             if self.plan.device == "cpu":  # see bench.SIDE_BY_SIDE; who has set it keeps his own
                 chosen["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
         ending = bounded(argv, self.scratch, out, self.plan.seconds_per_check, stop, chosen)

@@ -84,11 +84,6 @@ def test_dockerfiles_have_no_defaults_that_could_lie(root: Path) -> None:
 
 
 LONGEST, LONGEST_FRAMEWORK = 300, 450
-# Files that are still longer, each with its lines and why. None may grow, and one that has come within the limit must
-# leave this list.
-STILL_LONGER = {
-    "smoke/frameworks/theano.py": (467, "is in its images' certificates: to be shortened with the suite"),
-}
 
 
 def limit(file: str) -> int:
@@ -103,9 +98,7 @@ def test_no_file_is_too_long_to_be_read_at_once(root: Path) -> None:
     }
     assert len(lines) > 100
     longer = {file: count for file, count in lines.items() if count > limit(file)}
-    grown = {file: count for file, count in longer.items() if count > STILL_LONGER.get(file, (limit(file), ""))[0]}
-    assert not grown, "split these: longer than a file may be, or than they were"
-    assert not set(STILL_LONGER) - set(longer), "take these from STILL_LONGER: they have come within the limit"
+    assert not longer, "split these: longer than a file may be"
 
 
 def test_a_packages_face_has_no_logic(root: Path) -> None:

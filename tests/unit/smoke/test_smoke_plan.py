@@ -130,3 +130,12 @@ def test_any_value_for_a_key_gives_a_plan_that_says_so_or_a_plan_error(key, valu
 def test_torchvision_is_a_workload_of_torch_known_without_importing_it():
     changed = {**GOOD, "framework": {"name": "torch", "module": "torch"}, "workloads": ["torchvision", "compile"]}
     check_known(plans.from_json(changed))
+
+
+def test_the_variables_that_a_framework_wants_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user set comes last, so that it holds; in a framework's file stands what a certificate shows."""
+    monkeypatch.delenv("THEANO_FLAGS", raising=False)
+    assert plans.process_environment("autograd", "/t") == {"TMPDIR": "/t"}
+    assert plans.process_environment("theano", "/t") == {"TMPDIR": "/t", "THEANO_FLAGS": "base_compiledir=/t,"}
+    monkeypatch.setenv("THEANO_FLAGS", "floatX=float32")
+    assert plans.process_environment("theano", "/t")["THEANO_FLAGS"] == "base_compiledir=/t,floatX=float32"
