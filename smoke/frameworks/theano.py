@@ -116,8 +116,8 @@ def use_device(device: str) -> None:
 
 def _precompile_headers() -> None:
     """Parsing them takes g++ half of the time that a module takes, and there are over a hundred modules."""
-    command = [theano.config.cxx, "-shared", "-g", *cmodule.GCC_compiler.compile_args(), "-fvisibility=hidden"]
-    command += ["-I" + folder for folder in cmodule.std_include_dirs()]
+    flags = ["-shared", "-g", "-O3", "-fno-math-errno", "-fvisibility=hidden", *cmodule.GCC_compiler.compile_args()]
+    command = [theano.config.cxx, *flags, *("-I" + folder for folder in cmodule.std_include_dirs())]
     header = headers.precompiled(command, _HEADERS.split(), Path(tempfile.gettempdir()))
     theano.config.gcc.cxxflags = f"{theano.config.gcc.cxxflags} -include {header}"
 
