@@ -71,6 +71,7 @@ print(json.dumps({"sum": float(total(ones)), "gradient": gradient(ones).tolist()
 
 Weights = dict[str, Any]
 
+_HIDDEN = 96  # a number, and no shape: all that is computed of shapes is compiled too
 _DTYPES = {"f64": "float64", "f32": "float32"}
 # What the C++ of every module begins with, and what most operations add.
 _HEADERS = "Python.h iostream theano_mod_helper.h math.h numpy/arrayobject.h numpy/arrayscalars.h vector algorithm"
@@ -167,7 +168,7 @@ def _epochs(step: Callable[[Any, Any], Any], digits: Digits, seed: int) -> tuple
 
 
 def train_sequence(lines: Lines, seed: int) -> dict[str, Any]:
-    weights = _reader(np.random.RandomState(seed), len(lines.alphabet))
+    weights = _reader(np.random.RandomState(seed), len(lines.alphabet), _HIDDEN)
     text = T.lmatrix("inputs"), T.lmatrix("targets"), T.fmatrix("mask")
     nats = _nats(weights, *text)
     loss = nats / text[2].sum()
@@ -397,7 +398,7 @@ def _logits(w: Weights, images: Any) -> Any:
     return T.dot(x.flatten(2), w["dense.w"]) + w["dense.b"]
 
 
-def _reader(random: np.random.RandomState, alphabet: int, hidden: int = 96) -> Weights:
+def _reader(random: np.random.RandomState, alphabet: int, hidden: int) -> Weights:
     """A GRU's weights: gates (reset, update) and candidate, each over the character and the state."""
     return {
         "in": _normal(random, (alphabet, 3 * hidden), 8), "gates": _normal(random, (hidden, 2 * hidden), hidden),
@@ -413,20 +414,18 @@ def _by_time(batch: TextBatch) -> tuple[np.ndarray, ...]:
 
 def _nats(w: Weights, inputs: Any, targets: Any, mask: Any) -> Any:
     """The summed cross-entropy of a batch: scan makes as many steps as its longest line has characters."""
-    hidden = w["candidate"].shape[0]
-    start = T.zeros((inputs.shape[1], hidden), "float32")
-    sequences = w["in"][inputs.flatten()].reshape((inputs.shape[0], inputs.shape[1], 3 * hidden)) + w["bias"]
+    start = T.zeros((inputs.shape[1], _HIDDEN), "float32")
+    sequences = w["in"][inputs.flatten()].reshape((inputs.shape[0], inputs.shape[1], 3 * _HIDDEN)) + w["bias"]
     states, _ = theano.scan(_gru, sequences, [start], [w["gates"], w["candidate"]], strict=True)
-    logits = T.dot(states.reshape((-1, hidden)), w["out"]) + w["out.bias"]
+    logits = T.dot(states.reshape((-1, _HIDDEN)), w["out"]) + w["out.bias"]
     nats = T.nnet.categorical_crossentropy(T.nnet.softmax(logits), targets.flatten())
     return (nats * mask.flatten()).sum()
 
 
 def _gru(read: Any, state: Any, w_gates: Any, w_candidate: Any) -> Any:
-    hidden = w_candidate.shape[0]
-    gates = T.nnet.sigmoid(read[:, : 2 * hidden] + T.dot(state, w_gates))
-    reset, update = gates[:, :hidden], gates[:, hidden:]
-    candidate = T.tanh(read[:, 2 * hidden :] + T.dot(reset * state, w_candidate))
+    gates = T.nnet.sigmoid(read[:, : 2 * _HIDDEN] + T.dot(state, w_gates))
+    reset, update = gates[:, :_HIDDEN], gates[:, _HIDDEN:]
+    candidate = T.tanh(read[:, 2 * _HIDDEN :] + T.dot(reset * state, w_candidate))
     return update * state + (np.float32(1) - update) * candidate
 
 
