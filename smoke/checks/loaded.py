@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from smoke import reference
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.checks.static.closure import twice
 from smoke.checks.static.judge import NO_CUDA, judge
 from smoke.frameworks import Cannot, DeviceMissing
@@ -27,27 +27,27 @@ from smoke.report.result import Result, metric, not_run
 REMEDY = "Let the locks bring one CUDA, the label's, and nothing beside it."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """The one result, where CUDA is promised."""
-    label = bench.plan.labels.get("cuda", "")
+    label = context.plan.labels.get("cuda", "")
     if not label:
         yield not_run("static.loaded", "loaded", NO_CUDA)
         return
     try:
-        bench.framework.train_parity(dataclasses.replace(reference.problem(), steps=1), "f32", "")
+        context.framework.train_parity(dataclasses.replace(reference.problem(), steps=1), "f32", "")
     except (Cannot, DeviceMissing):
         raise
     except Exception as why:
         yield judge("static.loaded", [f"a training step raised {_said(why)}"], (), REMEDY, "loaded")
         return
     # Where there are backends, their frameworks are beside each other: that they are is seen with the first.
-    first = bench.backend in {"", *bench.plan.backends[:1]}
+    first = context.backend in {"", *context.plan.backends[:1]}
     found = survey(Path(sys.prefix), code=first)
-    failed = {module: import_error(module) for module in (companions(found, bench.plan.module) if first else ())}
-    told = {"described": bench.stack(), "maps": mapped.versions_of(mapped.mapped()), "imports": failed}
+    failed = {module: import_error(module) for module in (companions(found, context.plan.module) if first else ())}
+    told = {"described": context.stack(), "maps": mapped.versions_of(mapped.mapped()), "imports": failed}
     cuda = {Path(name).name: (said or [""])[0] for name, said in told["maps"].items() if _is_cuda(name)}
-    bench.facts["loaded"] = cuda
-    yield judge_loaded(told, found, label, bench.plan.packages)
+    context.facts["loaded"] = cuda
+    yield judge_loaded(told, found, label, context.plan.packages)
 
 
 def import_error(module: str) -> str:

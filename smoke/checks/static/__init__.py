@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.checks.static.closure import hidden, judge_closure, load
 from smoke.checks.static.coverage import facts, gpu_capabilities, judge_coverage
 from smoke.checks.static.driver import judge_driver
@@ -23,20 +23,20 @@ from smoke.machine import host
 from smoke.report.result import Fault, Result, not_run
 
 
-def run(_process: str, bench: Bench) -> Iterator[Union[Result, Fault]]:
+def run(_process: str, context: Context) -> Iterator[Union[Result, Fault]]:
     """The five results; those about CUDA only where it is promised."""
     # First, as it reads all files from end to end: what the others read here and there is then in memory.
-    yield judge_packages(survey(Path(sys.prefix), code=False), bench)
+    yield judge_packages(survey(Path(sys.prefix), code=False), context)
     found = nvrtc.with_run_time_code(survey(Path(sys.prefix)))
-    label = bench.plan.labels.get("cuda", "")
+    label = context.plan.labels.get("cuda", "")
     if label:
         outcomes = load(found)
-        yield judge_closure(found, outcomes, bench.plan)
-        yield hidden(found, bench.scratch / "view", bench.plan)
-        yield judge_coverage(found, gpu_capabilities(bench.plan.device))
-        yield judge_driver(outcomes, host.describe(bench.plan.device)["driver"])
-        bench.facts.update(facts(found, outcomes))
+        yield judge_closure(found, outcomes, context.plan)
+        yield hidden(found, context.scratch / "view", context.plan)
+        yield judge_coverage(found, gpu_capabilities(context.plan.device))
+        yield judge_driver(outcomes, host.describe(context.plan.device)["driver"])
+        context.facts.update(facts(found, outcomes))
     else:
         for name in ("closure", "coverage", "driver"):
             yield not_run("static." + name, "static", NO_CUDA)
-    yield judge_contract(found, bench)
+    yield judge_contract(found, context)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import math
+import sys
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from smoke.checks import (
     precision,
     sequence,
 )
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.frameworks import autograd
 from smoke.installed import packages
 from smoke.kit.loader import batches
@@ -43,9 +45,12 @@ PLAN = {
 }
 
 
-def bench(tmp_path, **changed):
-    made = Bench(from_json(PLAN), tmp_path, deterministic=False)
-    made._module = SimpleNamespace(**{**vars(autograd), **changed})
+def context(tmp_path, **changed):
+    """A context whose framework is autograd with these changes."""
+    made = Context(from_json(PLAN), tmp_path, deterministic=False)
+    framework = SimpleNamespace(**{**vars(autograd), **changed})
+    with mock.patch.dict(sys.modules, {"smoke.frameworks.autograd": framework}):
+        made.load()
     return made
 
 
@@ -83,14 +88,14 @@ def test_the_class_of_a_product_is_seen_whatever_was_asked_for(matmul, name):
 
 
 def test_silent_tf32_fails_p1_and_p2(tmp_path):
-    wrong = bench(tmp_path, matmul=rounded(10))
+    wrong = context(tmp_path, matmul=rounded(10))
     assert states(precision.run("main", wrong))["P1.matmul.f32"] == "fail"
     result = next(one for one in parity.run("main", wrong) if one.id == "P2.train.f32")
     assert (result.state, result.observed) == ("fail", "tf32")
 
 
 def test_p0_p1_p2_pass_and_say_what_was_not_run(tmp_path):
-    right = bench(tmp_path)
+    right = context(tmp_path)
     for check in (exact, precision, parity):
         results = list(check.run("main", right))
         assert {one.state for one in results if one.id.endswith((".f32", ".f64"))} == {"pass"}
@@ -106,17 +111,17 @@ def test_one_wrong_element_fails_p0(tmp_path, by):
         out[3, 5] += by
         return out
 
-    assert states(exact.run("main", bench(tmp_path, matmul=matmul)))["P0.gemm.f32"] == "fail"
+    assert states(exact.run("main", context(tmp_path, matmul=matmul)))["P0.gemm.f32"] == "fail"
 
 
 @pytest.mark.parametrize("by", [0.5, math.nan])
 def test_a_convolution_that_rounds_to_another_integer_fails_p0(tmp_path, by):
-    wrong = bench(tmp_path, conv2d=lambda x, w, asked: autograd.conv2d(x, w, asked) + by)
+    wrong = context(tmp_path, conv2d=lambda x, w, asked: autograd.conv2d(x, w, asked) + by)
     assert states(exact.run("main", wrong))["P0.conv.f32"] == "fail"
 
 
 def test_a_wrong_shape_fails_p0(tmp_path):
-    wrong = bench(tmp_path, matmul=lambda a, b, p: autograd.matmul(a, b, p)[:1], conv2d=lambda *_: np.zeros((1, 1)))
+    wrong = context(tmp_path, matmul=lambda a, b, p: autograd.matmul(a, b, p)[:1], conv2d=lambda *_: np.zeros((1, 1)))
     results = {one.id: one.state for one in exact.run("main", wrong)}
     assert results["P0.gemm.f32"] == results["P0.conv.f32"] == "fail"
 
@@ -125,18 +130,18 @@ def test_training_elsewhere_than_declared_fails_p2(tmp_path):
     def elsewhere(*arguments):
         return {**autograd.train_parity(*arguments), "device": "gpu"}
 
-    assert states(parity.run("main", bench(tmp_path, train_parity=elsewhere)))["P2.train.f32"] == "fail"
+    assert states(parity.run("main", context(tmp_path, train_parity=elsewhere)))["P2.train.f32"] == "fail"
 
 
 def test_all_faults_are_caught(tmp_path):
-    *found, verdict = faults.run("main", bench(tmp_path))
+    *found, verdict = faults.run("main", context(tmp_path))
     assert {one.id: one.state for one in found} == dict.fromkeys([*faults.TRAININGS, "cpu-fallback"], "fail")
     assert verdict.state == "pass"
 
 
 @pytest.mark.parametrize("blind", ["loss", "grad", "dW"])
 def test_one_blind_metric_alone_lets_no_fault_through(tmp_path, blind):
-    seeing = bench(tmp_path)
+    seeing = context(tmp_path)
     loosened = {**seeing.gates["parity"]["f32"], blind: "inf"}
     seeing.gates = {**seeing.gates, "parity": {**seeing.gates["parity"], "f32": loosened}}
     *_, verdict = faults.run("main", seeing)
@@ -144,7 +149,7 @@ def test_one_blind_metric_alone_lets_no_fault_through(tmp_path, blind):
 
 
 def test_a_blind_check_is_found_out(tmp_path):
-    blind = bench(tmp_path)
+    blind = context(tmp_path)
     loosened = dict.fromkeys(("loss", "grad", "dW"), "1e9")
     blind.gates = {**blind.gates, "parity": {**blind.gates["parity"], "f32": loosened}}
     *found, verdict = faults.run("main", blind)
@@ -154,7 +159,7 @@ def test_a_blind_check_is_found_out(tmp_path):
 
 
 def test_a_framework_that_ignores_a_fault_is_found_out(tmp_path):
-    deaf = bench(tmp_path, train_parity=lambda problem, asked, _: autograd.train_parity(problem, asked, ""))
+    deaf = context(tmp_path, train_parity=lambda problem, asked, _: autograd.train_parity(problem, asked, ""))
     *_, verdict = faults.run("main", deaf)
     assert verdict.reason == "let through: bias-gradient-dropped, inputs-tf32"
 
@@ -211,7 +216,7 @@ def test_a_framework_that_does_not_import_fails_and_says_why(tmp_path, monkeypat
         raise ImportError("libcudnn.so.9: no such file")
 
     monkeypatch.setattr("importlib.import_module", broken)
-    empty = Bench(from_json(PLAN), tmp_path, deterministic=False)
+    empty = Context(from_json(PLAN), tmp_path, deterministic=False)
     *_, result = imports.run("main", empty)
     assert (result.id, result.state) == ("imports.framework", "fail")
     assert "libcudnn.so.9" in result.reason
@@ -219,8 +224,8 @@ def test_a_framework_that_does_not_import_fails_and_says_why(tmp_path, monkeypat
 
 
 def test_determinism_compares_two_processes(tmp_path):
-    assert list(determinism.run("first", bench(tmp_path))) == []
-    assert states(determinism.run("second", bench(tmp_path))) == {"P3.determinism": "pass"}
+    assert list(determinism.run("first", context(tmp_path))) == []
+    assert states(determinism.run("second", context(tmp_path))) == {"P3.determinism": "pass"}
 
 
 def test_one_bit_is_not_deterministic(tmp_path):
@@ -229,15 +234,15 @@ def test_one_bit_is_not_deterministic(tmp_path):
         found["weights"]["conv.b"][0] = np.nextafter(found["weights"]["conv.b"][0], 1)
         return found
 
-    list(determinism.run("first", bench(tmp_path)))
-    (result,) = determinism.run("second", bench(tmp_path, train_parity=other))
+    list(determinism.run("first", context(tmp_path)))
+    (result,) = determinism.run("second", context(tmp_path, train_parity=other))
     assert result.state == "fail"
     assert result.requested != result.observed
 
 
 def _checkpointed(tmp_path, **changed):
-    list(checkpoint.run("first", bench(tmp_path, **changed)))
-    (result,) = checkpoint.run("second", bench(tmp_path, **changed))
+    list(checkpoint.run("first", context(tmp_path, **changed)))
+    (result,) = checkpoint.run("second", context(tmp_path, **changed))
     return result
 
 
@@ -276,7 +281,7 @@ def test_digits_left_unlearned_fail(tmp_path):
     def lazy(given, _):
         return {"predictions": np.zeros(len(given.test_labels)), "losses": [2.3], "seconds_per_step": 0.1}
 
-    (result,) = digits.run("main", bench(tmp_path, train_digits=lazy))
+    (result,) = digits.run("main", context(tmp_path, train_digits=lazy))
     assert result.state == "fail"
 
 
@@ -284,7 +289,7 @@ def test_a_diverged_loss_fails_even_with_good_predictions(tmp_path):
     def diverged(given, _):
         return {"predictions": given.test_labels, "losses": [math.nan], "seconds_per_step": 0.1}
 
-    (result,) = digits.run("main", bench(tmp_path, train_digits=diverged))
+    (result,) = digits.run("main", context(tmp_path, train_digits=diverged))
     assert result.state == "fail"
 
 
@@ -305,7 +310,7 @@ def test_a_workload_is_judged_by_the_labels_of_what_it_trained_on(tmp_path, on, 
     def trained(*_):
         return {"data": on, "predictions": right, "losses": [0.1], "seconds_per_step": 0.1}
 
-    made = bench(tmp_path, train_workload=trained, WORKLOADS=("torchtext",))
+    made = context(tmp_path, train_workload=trained, WORKLOADS=("torchtext",))
     made.plan = dataclasses.replace(made.plan, workloads=("torchtext",))
     (result,) = domain.run("main", made)
     assert (result.id, result.state) == ("domain.torchtext", state)
@@ -315,7 +320,7 @@ def test_predictions_of_other_data_than_was_trained_on_are_refused(tmp_path):
     def mistaken(*_):
         return {"predictions": data.speeches().test_labels, "losses": [0.1], "seconds_per_step": 0.1}
 
-    made = bench(tmp_path, train_workload=mistaken, WORKLOADS=("torchtext",))
+    made = context(tmp_path, train_workload=mistaken, WORKLOADS=("torchtext",))
     made.plan = dataclasses.replace(made.plan, workloads=("torchtext",))
     with pytest.raises(ValueError, match="shape"):
         list(domain.run("main", made))
@@ -327,7 +332,7 @@ def test_a_table_of_pairs_does_not_pass_sequence(tmp_path):
     def without_memory(*_):
         return {"bits": pairs, "losses": [2.4], "seconds_per_step": 0.1}
 
-    (result,) = sequence.run("main", bench(tmp_path, train_sequence=without_memory))
+    (result,) = sequence.run("main", context(tmp_path, train_sequence=without_memory))
     assert result.state == "fail"
 
 
@@ -335,7 +340,7 @@ def test_a_loader_without_room_fails_with_the_size_and_a_remedy(tmp_path):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    (result,) = loader.run("main", bench(tmp_path, load_batches=full))
+    (result,) = loader.run("main", context(tmp_path, load_batches=full))
     assert result.state == "fail"
     assert "of /dev/shm" in result.reason
     assert "--shm-size" in result.remedy
@@ -343,7 +348,7 @@ def test_a_loader_without_room_fails_with_the_size_and_a_remedy(tmp_path):
 
 def test_the_suites_own_workers_do_not_start_without_room(tmp_path, monkeypatch):
     monkeypatch.setattr("smoke.machine.host.shm_room", lambda: 8 * 2**20)
-    (result,) = loader.run("main", bench(tmp_path))
+    (result,) = loader.run("main", context(tmp_path))
     assert result.state == "fail"
     assert "8388608 bytes left in /dev/shm, the workers need 12582912" in result.reason
 
@@ -351,7 +356,7 @@ def test_the_suites_own_workers_do_not_start_without_room(tmp_path, monkeypatch)
 @pytest.mark.parametrize("change", [lambda sums: sums[:-1], lambda sums: sums[::-1], lambda sums: [*sums[:-1], 0.0]])
 def test_a_loader_that_loses_mixes_or_damages_batches_fails(tmp_path, change):
     sums = [data.batch_sum(index) for index in range(loader.COUNT)]
-    (result,) = loader.run("main", bench(tmp_path, load_batches=lambda *_: change(sums)))
+    (result,) = loader.run("main", context(tmp_path, load_batches=lambda *_: change(sums)))
     assert result.state == "fail"
 
 
@@ -361,7 +366,7 @@ def test_batches_come_in_order_through_worker_processes():
 
 
 def test_a_frameworks_own_reason_comes_before_the_general_one(tmp_path):
-    one = bench(tmp_path, CANNOT={"parity": "no training", "bf16": "no such class"})
+    one = context(tmp_path, CANNOT={"parity": "no training", "bf16": "no such class"})
     assert one.cannot("parity", "P2.train.f32") == "no training"
     assert one.cannot("exact", "P0.gemm.bf16") == "no such class"
     assert "GPU" in one.cannot("exact", "P0.gemm.tf32")
@@ -375,6 +380,8 @@ def test_the_problem_handed_to_a_framework_is_not_what_judges_it(tmp_path):
         problem.weights["conv.b"][:] += 1e-3
         return autograd.train_parity(problem, asked, fault)
 
-    result = next(one for one in parity.run("main", bench(tmp_path, train_parity=meddling)) if one.state != "not-run")
+    result = next(
+        one for one in parity.run("main", context(tmp_path, train_parity=meddling)) if one.state != "not-run"
+    )
     assert result.state == "fail"
     assert not np.array_equal(reference.problem().weights["conv.b"], np.zeros(8))

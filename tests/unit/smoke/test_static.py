@@ -476,12 +476,12 @@ def test_a_training_step_that_raises_is_a_failure() -> None:
         raise RuntimeError("NumPy is too new")
 
     plan = SimpleNamespace(labels={"cuda": "13.2"}, module="framework", packages={})
-    bench = SimpleNamespace(plan=plan, framework=SimpleNamespace(train_parity=train_parity))
-    (result,) = loaded_check.run("main", bench)
+    context = SimpleNamespace(plan=plan, framework=SimpleNamespace(train_parity=train_parity))
+    (result,) = loaded_check.run("main", context)
     assert (result.id, result.state) == ("static.loaded", "fail")
     assert "a training step raised RuntimeError: NumPy is too new" in result.reason
     plan.labels = {}
-    (result,) = loaded_check.run("main", bench)
+    (result,) = loaded_check.run("main", context)
     assert (result.id, result.state) == ("static.loaded", "not-run")
 
 
