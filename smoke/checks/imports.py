@@ -7,7 +7,8 @@ import platform
 from collections.abc import Iterator
 
 from smoke.checks.context import Context
-from smoke.installed.packages import differences, installed
+from smoke.checks.static.packages import differences
+from smoke.installed.packages import installed
 from smoke.report.result import Result, judged, metric
 
 REBUILD = "Build the image again from its lock."
