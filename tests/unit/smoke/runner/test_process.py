@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sys
 import threading
@@ -39,8 +40,9 @@ def test_a_process_that_ends_well(out):
 
 def test_a_process_that_hangs_is_ended_with_its_children(out, tmp_path, monkeypatch):
     child = tmp_path / "child"
-    # The runner's clock stands still until the child is there: then it jumps past every bound.
-    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: 1e9 if child.exists() else 0.0))
+    # The runner's clock stands still until the child is there: then each look at it is past every bound.
+    jumps = itertools.count(1e9, 1e9)
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: next(jumps) if child.exists() else 0.0))
     code = (
         "import os, subprocess, sys, time\n"
         "one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
