@@ -14,11 +14,37 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
+from assay.host import paths
+
 Capability = tuple[int, int]
 Version = tuple[int, ...]
 
+
+def numbers(text: str) -> Version:
+    """Return a version as numbers, to be compared; a number of more than 18 digits is cut.
+
+    Python refuses to make a number of thousands of digits, and a certificate may hold such a text.
+    """
+    return tuple(int(digits) for digits in re.findall(r"\d{1,18}", text))
+
+
+class _Shared(msgspec.Struct, frozen=True):
+    """What the suite in the images reads too: smoke/cuda.json."""
+
+    schema: Literal[1]
+    least_driver: dict[int, str]
+
+    @classmethod
+    def read(cls) -> _Shared:
+        return msgspec.json.decode((paths.release() / "smoke" / "cuda.json").read_bytes(), type=cls)
+
+
 # The oldest driver of each CUDA major, by minor-version compatibility. docs.nvidia.com/deploy/cuda-compatibility
-LEAST_DRIVER: Mapping[int, Version] = {11: (450, 80, 2), 12: (525, 60, 13), 13: (580,)}
+LEAST_DRIVER: Mapping[int, Version] = {
+    major: numbers(driver) for major, driver in _Shared.read().least_driver.items()
+}
 
 # The driver that each toolkit came with, on Linux: it compiles that toolkit's PTX. CUDA release notes, table 3.
 TOOLKIT_DRIVER: Mapping[tuple[int, int], Version] = {
@@ -121,14 +147,6 @@ def assumed(have: Version) -> Version | None:
     if len(have) > 1:
         return None
     return next((least for least in LEAST_DRIVER.values() if len(least) > 1 and least[:1] == have), None)
-
-
-def numbers(text: str) -> Version:
-    """Return a version as numbers, to be compared; a number of more than 18 digits is cut.
-
-    Python refuses to make a number of thousands of digits, and a certificate may hold such a text.
-    """
-    return tuple(int(digits) for digits in re.findall(r"\d{1,18}", text))
 
 
 def dotted(version: Iterable[int]) -> str:

@@ -1,1 +1,1 @@
-"""The check families, one file each: ``run(process, bench)`` yields results and faults as it goes."""
+"""The check families, one file each: ``run(process, context)`` yields results and faults as it goes."""

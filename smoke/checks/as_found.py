@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.machine import host
 from smoke.plan import declared
 from smoke.report.result import Result, judged, metric
@@ -43,15 +43,15 @@ class Ended:
     seconds: float
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """One result; the lines on standard error go into the report's stack."""
-    plan = bench.plan
-    folder = bench.scratch / "as-found"
+    plan = context.plan
+    folder = context.scratch / "as-found"
     folder.mkdir()
     ended = started(declared(plan.framework, "FIRST_LINES"), folder, plan.seconds_per_check - MARGIN)
-    bench.facts["as_found"] = {bench.backend: list(ended.stderr[:KEPT_LINES])}
+    context.facts["as_found"] = {context.backend: list(ended.stderr[:KEPT_LINES])}
     takes = declared(plan.framework, "TAKES_GPU") and (plan.device == "gpu" or host.has_gpu_device())
-    yield judge(ended, "gpu" if takes else "cpu", plan.stderr, bench.gates["as_found"])
+    yield judge(ended, "gpu" if takes else "cpu", plan.stderr, context.gates["as_found"])
 
 
 def started(program: str, folder: Path, seconds: float) -> Ended:

@@ -12,6 +12,7 @@ from smoke import gates
 from smoke.frameworks import Framework
 from smoke.machine import host
 from smoke.plan import Plan, chosen_backend, declared
+from smoke.report.result import Result, not_run
 
 PRECISIONS = ("f64", "f32", "tf32", "fp16", "bf16")
 LOW = ("tf32", "fp16", "bf16")
@@ -22,9 +23,9 @@ ALWAYS = ("TMPDIR=(an empty folder)", "faulthandler.enable()")
 SIDE_BY_SIDE = ("OMP_WAIT_POLICY=PASSIVE",)
 
 
-class Bench:
-    """One process's bench. ``notes`` is for what a later family of the same process takes down (the cost),
-    ``facts`` for what goes into the report's stack beside the framework's own words."""
+class Context:
+    """The context of one process. ``notes`` keeps what a later family of the same process reports (the cost);
+    ``facts`` keeps what goes into the report's stack beside the framework's own words."""
 
     def __init__(self, plan: Plan, scratch: Path, deterministic: bool) -> None:
         self.plan = plan
@@ -78,11 +79,16 @@ class Bench:
         found = [one for name in chosen for key in (name, f"{name}.{self.backend}") for one in switches.get(key, ())]
         return (*ALWAYS, *(SIDE_BY_SIDE if self.plan.device == "cpu" else ()), *dict.fromkeys(found))
 
-    def cannot(self, family: str, check_id: str = "") -> str:
-        """The reason why a family, or one result of it, is not run here; empty if it is to be run.
+    def refused(self, family: str, check_id: str, requested: str = "") -> Optional[Result]:
+        """The result of a check that is not run here, with the reason; None if the check is to be run."""
+        reason = self.cannot(family, check_id)
+        return not_run(check_id, family, reason, requested) if reason else None
 
-        The framework's file may give one for the family, for the check_id, or for a class of numbers ("bf16"); each
-        also for one backend only ("bf16.jax").
+    def cannot(self, family: str, check_id: str) -> str:
+        """The reason why a check is not run here; empty if it is to be run.
+
+        The framework's file may give a reason for the family, for the check_id, or for a class of numbers ("bf16");
+        each also for one backend only ("bf16.jax").
         """
         reasons: Mapping[str, str] = self.load().CANNOT
         precision = check_id.rpartition(".")[2]

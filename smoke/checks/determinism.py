@@ -9,28 +9,29 @@ from typing import Any
 import numpy as np
 
 from smoke import reference
-from smoke.checks.context import Bench
-from smoke.report.result import Result, judged, metric, not_run
+from smoke.checks.context import Context
+from smoke.report.result import Result, judged, metric
 
+ID = "P3.determinism"
 REMEDY = "Some kernel sums in an order that changes: see the framework's list of operations without determinism."
 
 
-def run(process: str, bench: Bench) -> Iterator[Result]:
+def run(process: str, context: Context) -> Iterator[Result]:
     """``first`` leaves its digest in the scratch folder, ``second`` compares."""
-    reason = bench.cannot("determinism")
-    if reason:
+    refused = context.refused("determinism", ID)
+    if refused:
         if process == "second":
-            yield not_run("P3.determinism", "determinism", reason)
+            yield refused
         return
-    digest = digest_of(bench.framework.train_parity(reference.problem(), "f32", "")["weights"])
-    left = bench.scratch / "determinism.sha256"
+    digest = digest_of(context.framework.train_parity(reference.problem(), "f32", "")["weights"])
+    left = context.scratch / "determinism.sha256"
     if process == "first":
         left.write_text(digest)
         return
     before = left.read_text()
-    gate = bench.gates["determinism"]["different"]
+    gate = context.gates["determinism"]["different"]
     metrics = [metric("different", int(digest != before), gate)]
-    yield judged("P3.determinism", "determinism", metrics, before, digest, REMEDY)
+    yield judged(ID, "determinism", metrics, before, digest, REMEDY)
 
 
 def digest_of(weights: Mapping[str, Any]) -> str:

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.report.result import Result, judged, metric
 
 REMEDY = "The framework did not compute on the declared device: see its own log for why it chose another."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """One result: the evidence for the declared device."""
-    declared = bench.plan.device
-    yield judge(declared, bench.framework.device_evidence(declared), bench.gates["device"])
+    declared = context.plan.device
+    yield judge(declared, context.framework.device_evidence(declared), context.gates["device"])
 
 
 def judge(declared: str, evidence: Mapping[str, Any], gates: Mapping[str, Mapping[str, str]]) -> Result:

@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 
 from smoke import data
-from smoke.checks.context import Bench
-from smoke.report.result import Metric, Result, judged, metric, not_run
+from smoke.checks.context import Context
+from smoke.report.result import Metric, Result, judged, metric
 
+ID = "digits.cnn"
 SEED = 1
 REMEDY = "The network did not learn: if P2 passes, look at the random initialisation and the optimizer."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """One result."""
-    reason = bench.cannot("digits")
-    if reason:
-        yield not_run("digits.cnn", "digits", reason)
-        return
+    yield context.refused("digits", ID) or _trained(context)
+
+
+def _trained(context: Context) -> Result:
     digits = data.digits()
-    found = bench.framework.train_digits(digits, SEED)
-    yield judged("digits.cnn", "digits", metrics(found, digits.test_labels, bench.gates["digits"]), remedy=REMEDY)
+    training = context.framework.train_digits(digits, SEED)
+    found = metrics(training, digits.test_labels, context.gates["digits"])
+    return judged(ID, "digits", found, remedy=REMEDY)
 
 
 def metrics(found: Mapping[str, Any], labels: np.ndarray, gates: Mapping[str, str]) -> list[Metric]:

@@ -12,29 +12,26 @@ from collections.abc import Iterator
 import numpy as np
 
 from smoke import reference
-from smoke.checks.context import PRECISIONS, Bench
-from smoke.report.result import Metric, Result, judged, metric, not_run
+from smoke.checks.context import PRECISIONS, Context
+from smoke.report.result import Metric, Result, judged, metric
 
 REMEDY = "The arithmetic is wrong, not imprecise: suspect the BLAS or the cuDNN that is loaded, or the hardware."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """A product and a convolution in each class."""
     for precision in PRECISIONS:
         for name, check in (("gemm", gemm), ("conv", conv)):
             check_id = f"P0.{name}.{precision}"
-            reason = bench.cannot("exact", check_id)
-            if reason:
-                yield not_run(check_id, "exact", reason, precision)
-            else:
-                yield judged(check_id, "exact", [check(bench, precision)], remedy=REMEDY)
+            refused = context.refused("exact", check_id, precision)
+            yield refused or judged(check_id, "exact", [check(context, precision)], remedy=REMEDY)
 
 
-def gemm(bench: Bench, precision: str) -> Metric:
+def gemm(context: Context, precision: str) -> Metric:
     """The count of wrong elements of a (64, 256) by (256, 48) product."""
     a, b = integers((64, 256), _largest(precision), 1), integers((256, 48), _largest(precision), 2)
-    found = bench.framework.matmul(a, b, precision)
-    return metric("wrong", wrong(found, a @ b), bench.gates["exact"]["wrong"])
+    found = context.framework.matmul(a, b, precision)
+    return metric("wrong", wrong(found, a @ b), context.gates["exact"]["wrong"])
 
 
 def wrong(found: np.ndarray, right: np.ndarray) -> float:
@@ -42,13 +39,13 @@ def wrong(found: np.ndarray, right: np.ndarray) -> float:
     return float(np.sum(found != right)) if found.shape == right.shape else float(right.size)
 
 
-def conv(bench: Bench, precision: str) -> Metric:
+def conv(context: Context, precision: str) -> Metric:
     """The largest error of a 3x3 convolution of (4, 8, 12, 12) to 8 channels; below 0.5 it rounds right."""
     largest = min(16, _largest(precision))
     x, w = integers((4, 8, 12, 12), largest, 3), integers((8, 8, 3, 3), largest, 4)
-    found, right = bench.framework.conv2d(x, w, precision), reference.conv(x, w)
+    found, right = context.framework.conv2d(x, w, precision), reference.conv(x, w)
     error = float(np.max(np.abs(found - right))) if found.shape == right.shape else float("inf")
-    return metric("error", error, bench.gates["exact"]["error"], "<")
+    return metric("error", error, context.gates["exact"]["error"], "<")
 
 
 def integers(shape: tuple[int, ...], largest: int, seed: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, Callable, Union
 
 from smoke import gates, reference
 from smoke.checks import device, parity
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.reference import Problem
 from smoke.report.result import Fault, Result, judged, metric
 
@@ -43,27 +43,28 @@ TRAININGS: dict[str, Training] = {
 }
 
 
-def run(_process: str, bench: Bench) -> Iterator[Union[Fault, Result]]:
+def run(_process: str, context: Context) -> Iterator[Union[Fault, Result]]:
     """Each fault, then a result that counts those let through."""
-    faults = [*_trainings(bench), _fallback(bench)]
+    faults = [*_trainings(context), _fallback(context)]
     yield from faults
     missed = [one.id for one in faults if one.state != "fail"]
     missed += sorted(gates.faults() - {one.id for one in faults})
-    result = judged("P4.faults", "faults", [metric("let_through", len(missed), bench.gates["faults"]["let_through"])])
+    gate = context.gates["faults"]["let_through"]
+    result = judged("P4.faults", "faults", [metric("let_through", len(missed), gate)])
     yield dataclasses.replace(result, reason="let through: " + ", ".join(missed)) if missed else result
 
 
-def _trainings(bench: Bench) -> Iterator[Fault]:
+def _trainings(context: Context) -> Iterator[Fault]:
     problem = reference.problem()
     right = reference.train(problem)
-    trial = parity.Trial.of(bench, problem, right, "f32")
+    trial = parity.Trial.of(context, problem, right, "f32")
     for name, training in TRAININGS.items():
-        found = training(bench.framework, problem)
+        found = training(context.framework, problem)
         verdict = parity.judge("P2.train.f32", "parity", found, trial)
         yield Fault(name, verdict.id, verdict.state, verdict.metrics, verdict.reason)
 
 
-def _fallback(bench: Bench) -> Fault:
+def _fallback(context: Context) -> Fault:
     """Computes on the CPU and claims that it was a GPU."""
-    verdict = device.judge("gpu", bench.framework.device_evidence("cpu"), bench.gates["device"])
+    verdict = device.judge("gpu", context.framework.device_evidence("cpu"), context.gates["device"])
     return Fault("cpu-fallback", verdict.id, verdict.state, verdict.metrics, verdict.reason)

@@ -6,18 +6,19 @@ import dataclasses
 import platform
 from collections.abc import Iterator
 
-from smoke.checks.context import Bench
-from smoke.installed.packages import differences, installed
+from smoke.checks.context import Context
+from smoke.checks.static.packages import differences
+from smoke.installed.packages import installed
 from smoke.report.result import Result, judged, metric
 
 REBUILD = "Build the image again from its lock."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """The versions first: they are what explains an import that fails."""
-    differing = differences(bench.plan.packages, installed())
+    differing = differences(context.plan.packages, installed())
     yield _counted("imports.packages", differing)
-    labels = bench.plan.labels
+    labels = context.plan.labels
     if "python" in labels:
         yield judged(
             "imports.python",
@@ -27,16 +28,16 @@ def run(_process: str, bench: Bench) -> Iterator[Result]:
             observed=labels["python"] if is_python(labels["python"]) else platform.python_version(),
             remedy="Correct the label python, or the base image.",
         )
-    yield _framework(bench)
+    yield _framework(context)
 
 
-def _framework(bench: Bench) -> Result:
+def _framework(context: Context) -> Result:
     try:
-        bench.load()
+        context.load()
     except (Exception, SystemExit) as why:
-        reason = f"import {bench.plan.module} raised {type(why).__name__}: {why}"
+        reason = f"import {context.plan.module} raised {type(why).__name__}: {why}"
         return Result("imports.framework", "imports", "fail", reason[-2000:], REBUILD)
-    return judged("imports.framework", "imports", [metric("import_seconds", bench.notes["import_seconds"])])
+    return judged("imports.framework", "imports", [metric("import_seconds", context.notes["import_seconds"])])
 
 
 def _counted(check_id: str, wrong: list[str]) -> Result:

@@ -8,25 +8,25 @@ from typing import Any
 
 from smoke import reference
 from smoke.checks import precision as observing
-from smoke.checks.context import PRECISIONS, Bench
+from smoke.checks.context import PRECISIONS, Context
 from smoke.reference import Problem
-from smoke.report.result import Result, judged, metric, not_run
+from smoke.report.result import Result, judged, metric
 
 REMEDY = "The framework trains wrongly, or in another class than asked for: compare with P0 and P1."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """One result a class."""
     problem = reference.problem()
     right = reference.train(problem)
     for precision in PRECISIONS:
         check_id = "P2.train." + precision
-        reason = bench.cannot("parity", check_id)
-        if reason:
-            yield not_run(check_id, "parity", reason, precision)
+        refused = context.refused("parity", check_id, precision)
+        if refused:
+            yield refused
             continue
-        trial = Trial.of(bench, problem, right, precision)
-        yield judge(check_id, "parity", bench.framework.train_parity(problem, precision, ""), trial)
+        trial = Trial.of(context, problem, right, precision)
+        yield judge(check_id, "parity", context.framework.train_parity(problem, precision, ""), trial)
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Trial:
     observed: str
 
     @classmethod
-    def of(cls, bench: Bench, problem: Problem, right: Mapping[str, Any], precision: str) -> Trial:
+    def of(cls, context: Context, problem: Problem, right: Mapping[str, Any], precision: str) -> Trial:
         """The trial in a class of numbers, with the class that the framework's products are observed to be in."""
-        observed = observing.observed(bench.framework, precision)
-        return cls(problem, right, bench.gates["parity"][precision], bench.plan.device, precision, observed)
+        observed = observing.observed(context.framework, precision)
+        return cls(problem, right, context.gates["parity"][precision], context.plan.device, precision, observed)
 
 
 def judge(check_id: str, family: str, found: Mapping[str, Any], trial: Trial) -> Result:

@@ -11,25 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from smoke.checks.context import PRECISIONS, Bench
-from smoke.report.result import Result, judged, metric, not_run
+from smoke.checks.context import PRECISIONS, Context
+from smoke.report.result import Result, judged, metric
 
 LENGTH = 1024
 BITS = (*tuple(range(6, 14)), 30)
 REMEDY = "A switch of the framework, or an environment variable, changes the class of its products."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """One result a class."""
     for precision in PRECISIONS:
         check_id = "P1.matmul." + precision
-        reason = bench.cannot("precision", check_id)
-        if reason:
-            yield not_run(check_id, "precision", reason, precision)
-            continue
-        bits = kept_bits(bench.framework, precision)
-        name = observed(bench.framework, precision)
-        yield judged(check_id, "precision", [metric("bits", bits)], precision, name, REMEDY)
+        yield context.refused("precision", check_id, precision) or _product(context, check_id, precision)
+
+
+def _product(context: Context, check_id: str, precision: str) -> Result:
+    bits = kept_bits(context.framework, precision)
+    name = observed(context.framework, precision)
+    return judged(check_id, "precision", [metric("bits", bits)], precision, name, REMEDY)
 
 
 def observed(framework: Any, precision: str) -> str:

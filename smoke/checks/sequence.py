@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smoke import data
-from smoke.checks.context import Bench
-from smoke.report.result import Result, judged, metric, not_run
+from smoke.checks.context import Context
+from smoke.report.result import Result, judged, metric
 
+ID = "sequence.text"
 SEED = 1
 REMEDY = "The network did not learn from its recurrence: look at the gradients through time."
 
 
-def run(_process: str, bench: Bench) -> Iterator[Result]:
+def run(_process: str, context: Context) -> Iterator[Result]:
     """One result."""
-    reason = bench.cannot("sequence")
-    if reason:
-        yield not_run("sequence.text", "sequence", reason)
-        return
-    lines = data.lines()
-    found = bench.framework.train_sequence(lines, SEED)
+    yield context.refused("sequence", ID) or _trained(context)
+
+
+def _trained(context: Context) -> Result:
+    training = context.framework.train_sequence(data.lines(), SEED)
     metrics = [
-        metric("bits", found["bits"], bench.gates["sequence"]["bits"], "<"),
-        metric("last_loss", found["losses"][-1]),
-        metric("seconds_per_step", found["seconds_per_step"]),
+        metric("bits", training["bits"], context.gates["sequence"]["bits"], "<"),
+        metric("last_loss", training["losses"][-1]),
+        metric("seconds_per_step", training["seconds_per_step"]),
     ]
-    yield judged("sequence.text", "sequence", metrics, remedy=REMEDY)
+    return judged(ID, "sequence", metrics, remedy=REMEDY)

@@ -12,12 +12,12 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 from smoke.installed import fatbin
 from smoke.installed.fatbin import Code
+from smoke.installed.served import Served
 
 SCHEMA = 1
 BAKED = Path("/opt/assay/coverage.json")
@@ -28,35 +28,13 @@ class Stale(Exception):
     """The file is not what it should be, or no longer what the libraries are: the text says why."""
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The kinds of containers that the framework's libraries have: each library's own, and each kind once."""
-
-    libraries: tuple[fatbin.Coverage, ...]
-
-    def serves(self, major: int, minor: int) -> str:
-        """Whether a GPU is served "wholly", "partly" (a library has parts without code for it) or "not"."""
-        shares = [one.share(major, minor) for one in self.libraries]
-        if not shares or not all(count for count, _ in shares):
-            return "not"
-        return "wholly" if all(count == total for count, total in shares) else "partly"
-
-    def served(self, how: str = "wholly") -> list[str]:
-        """The compute capabilities that are served wholly, or partly."""
-        return [f"{major}.{minor}" for major, minor in fatbin.CAPABILITIES if self.serves(major, minor) == how]
-
-    def unserved(self) -> str:
-        """In words, from which compute capability on no GPU is served; empty if there is none such."""
-        return fatbin.unserved(self.served() + self.served("partly"))
-
-
 def describe(root: Path, libraries: Iterable[tuple[Path, fatbin.Coverage]]) -> dict[str, Any]:
     """What goes into the file, in one order wherever it is made."""
     rows = [
         {
             "path": str(path.relative_to(root)),
             "size": path.stat().st_size,
-            "containers": [list(one) for one in sorted(Counter(map(_names, code.containers)))],
+            "containers": [list(names) for names in sorted(Counter(map(_names, code.containers)))],
         }
         for path, code in libraries
     ]
@@ -64,17 +42,17 @@ def describe(root: Path, libraries: Iterable[tuple[Path, fatbin.Coverage]]) -> d
 
 
 def _names(container: Iterable[Code]) -> tuple[str, ...]:
-    return tuple("{}_{}{}{}".format("compute" if one.ptx else "sm", *one[1:]) for one in sorted(container))
+    return tuple("{}_{}{}{}".format("compute" if code.ptx else "sm", *code[1:]) for code in sorted(container))
 
 
-def read(path: Path = BAKED) -> Kept:
+def read(path: Path = BAKED) -> Served:
     """The file's content, with the libraries still as they were. Raises Stale."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema"] != SCHEMA:
             raise Stale("{} has schema {!r}, not {}".format(path.name, data["schema"], SCHEMA))
         root = Path(data["root"])
-        return Kept(tuple(_library(root, row) for row in data["libraries"]))
+        return Served(tuple(_library(root, row) for row in data["libraries"]))
     except OSError as why:
         raise Stale(f"{path.name} cannot be read: {why.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -86,24 +64,25 @@ def _library(root: Path, row: Any) -> fatbin.Coverage:
     size = path.stat().st_size if path.is_file() else None
     if size != row["size"]:
         raise Stale("{} {}".format(path.name, "is gone" if size is None else "was changed"))
-    return fatbin.Coverage(tuple(frozenset(_code(name) for name in one) for one in row["containers"]))
+    return fatbin.Coverage(tuple(frozenset(map(_code, names)) for names in row["containers"]))
 
 
 def _code(name: str) -> Code:
-    found = _NAME.fullmatch(name)
-    if found is None:
+    match = _NAME.fullmatch(name)
+    if match is None:
         raise ValueError(name)
-    kind, major, minor, only = found.groups()
+    kind, major, minor, only = match.groups()
     return Code(kind == "compute", int(major), int(minor), only)
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Prints the file for the environment below a folder."""
     from smoke.installed import nvrtc  # only here: whoever reads the file is in a hurry
-    from smoke.installed.survey import own_libraries, survey
+    from smoke.installed.survey import survey
 
     root = Path((sys.argv[1:] if arguments is None else arguments)[0])
-    libraries = [(one.path, one.code) for one in own_libraries(nvrtc.with_run_time_code(survey(root)))]
+    own = nvrtc.with_run_time_code(survey(root)).own_libraries
+    libraries = [(library.path, library.code) for library in own]
     print(json.dumps(describe(root, libraries), separators=(",", ":")))
     return 0
 

@@ -9,10 +9,8 @@ NotFatbin.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from smoke.installed import elf
@@ -23,14 +21,8 @@ MAGIC = 0xBA55ED50
 PTX, CUBIN = 1, 2
 ARCHITECTURE, FAMILY = 1 << 20, 1 << 21  # the flags of the kinds that end in "a" and "f"
 _CONTAINER = struct.Struct("<IHHQ")  # magic, version, bytes of this header, bytes of the entries
-_ENTRY = struct.Struct(
-    "<HHIQIIHHIIIQ"
-)  # kind, version, bytes of this header, of the code, ..., architecture, ..., flags
-# The GPUs that there are, by compute capability: what "served" is answered for. From NVIDIA's list of CUDA GPUs.
-CAPABILITIES = (
-    (3, 5), (3, 7), (5, 0), (5, 2), (6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3),
-    (12, 0), (12, 1),
-)  # fmt: skip
+# kind, version, bytes of this header, of the code, ..., architecture, ..., flags
+_ENTRY = struct.Struct("<HHIQIIHHIIIQ")
 
 
 class NotFatbin(Exception):
@@ -77,31 +69,6 @@ class Coverage(NamedTuple):
         """In how many of the containers there is code for this capability, and how many there are."""
         served = sum(any(code.serves(major, minor) for code in container) for container in self.containers)
         return served, len(self.containers)
-
-    def served(self) -> tuple[list[str], list[str]]:
-        """The capabilities that each container has code for, and those that only some have code for."""
-        wholly, partly = [], []
-        for major, minor in CAPABILITIES:
-            count, total = self.share(major, minor)
-            if count:
-                (wholly if count == total else partly).append(f"{major}.{minor}")
-        return wholly, partly
-
-
-def unserved(capabilities: Iterable[str]) -> str:
-    """In words, from which compute capability on there is no code, where only these are served; empty if none is."""
-    known = ["{}.{}".format(*one) for one in CAPABILITIES]
-    after = max((known.index(one) for one in capabilities), default=-1) + 1
-    return f"no code for compute capability {known[after]} and later" if after < len(known) else ""
-
-
-def coverage(path: Path) -> Coverage:
-    """A library's coverage; one without a fat binary has no containers. Raises NotElf, NotFatbin, OSError."""
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            raise elf.NotElf("it is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return Coverage(tuple(containers(data, elf.sections(data))))
 
 
 def containers(data: Bytes, sections: Iterable[elf.Section]) -> Iterator[frozenset[Code]]:

@@ -18,38 +18,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from smoke import SUITE
-from smoke.installed import version_calls
-from smoke.installed.versions import VersionRefused, versions
+from smoke.installed.facts import Outcome
+from smoke.installed.versions import Refused, start, versions
 
 SECONDS = 60
 MOST_HELPED = 64
 NOT_FOUND = re.compile(r"^([^:\s]+): cannot open shared object file")
 
 
-class Outcome(NamedTuple):
-    """What came of one library. ``version`` and ``cuda`` are its own answers, empty where it has no such call.
-
-    ``lacks`` is the name of a library that it needs and that is nowhere; ``helped`` counts those that were found only
-    because they lie in the environment (the framework loads them first). ``crashed`` says which of its version calls
-    ended the process and how: the library loaded, and whoever asks it for its version ends as well.
-    """
-
-    path: str
-    loaded: bool
-    why: str = ""
-    lacks: str = ""
-    version: str = ""
-    cuda: str = ""
-    helped: int = 0
-    crashed: str = ""
-
-
 def load_all(paths: Sequence[Path], shared: Mapping[str, Path], seconds: int = SECONDS) -> list[Outcome]:
     """Loads each of the libraries. Raises OSError or RuntimeError if the helper process itself does not work."""
-    request = {"load": [str(one) for one in paths], "shared": {name: str(one) for name, one in shared.items()}}
+    request = {"load": [str(path) for path in paths], "shared": {name: str(path) for name, path in shared.items()}}
     helper = subprocess.run(
         [sys.executable, "-m", "smoke.installed.loading", str(seconds)],
         input=json.dumps(request).encode(),
@@ -58,8 +39,8 @@ def load_all(paths: Sequence[Path], shared: Mapping[str, Path], seconds: int = S
         env={**os.environ, "PYTHONPATH": str(SUITE.parent)},
     )
     if helper.returncode:
-        said = helper.stderr.decode("utf-8", "replace")[-500:]
-        raise RuntimeError(f"the process that loads libraries ended with {helper.returncode}: {said}")
+        errors = helper.stderr.decode("utf-8", "replace")[-500:]
+        raise RuntimeError(f"the process that loads libraries ended with {helper.returncode}: {errors}")
     return [Outcome(**json.loads(line)) for line in helper.stdout.splitlines()]
 
 
@@ -84,9 +65,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _child(path: str, shared: Mapping[str, str], out: str, seconds: int) -> None:
     """Loads one library and ends; never returns. What it prints is kept as the explanation of an abort."""
-    said = os.open(out + ".said", os.O_WRONLY | os.O_CREAT, 0o600)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
+    printed = os.open(out + ".printed", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
     signal.alarm(seconds)
 
     def note(outcome: Outcome) -> None:
@@ -100,15 +81,16 @@ def _outcome(path: str, out: str, status: int) -> Outcome:
     noted = Path(out).read_text(encoding="utf-8") if Path(out).exists() else ""
     if status == 0:
         return Outcome(**json.loads(noted))
-    said = Path(out + ".said").read_text(encoding="utf-8", errors="replace")[-300:].strip().replace("\n", " ")
+    text = Path(out + ".printed").read_text(encoding="utf-8", errors="replace")
+    printed = text[-300:].strip().replace("\n", " ")
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     if number == signal.SIGALRM:
         return Outcome(path, False, "loading it came to no end")
     how = f"signal {number} ({signal.Signals(number).name})" if number else f"exit code {os.WEXITSTATUS(status)}"
     if noted:  # it had loaded, and the last note names the call that was under way
         asked = Outcome(**json.loads(noted))
-        return asked._replace(crashed=f"{asked.crashed}() ended the process with {how}: {said}".rstrip(": "))
-    return Outcome(path, False, f"loading it ended the process with {how}: {said}".rstrip(": "))
+        return asked._replace(crashed=f"{asked.crashed}() ended the process with {how}: {printed}".rstrip(": "))
+    return Outcome(path, False, f"loading it ended the process with {how}: {printed}".rstrip(": "))
 
 
 def load(path: str, shared: Mapping[str, str], note: Callable[[Outcome], None] = lambda _: None) -> Outcome:
@@ -133,11 +115,11 @@ def load(path: str, shared: Mapping[str, str], note: Callable[[Outcome], None] =
         note(Outcome(path, True, helped=helped, crashed=symbol))
 
     try:
-        found = Outcome(path, True, "", "", *versions(name, library, asking), helped=helped)
-        version = version_calls.make(name, library, asking)
-    except (VersionRefused, version_calls.Refused) as why:
+        version, cuda = versions(name, library, asking)
+        other = start(name, library, asking)
+    except Refused as why:
         return Outcome(path, False, str(why), helped=helped)
-    return found if found.version else found._replace(version=version)
+    return Outcome(path, True, version=version or other, cuda=cuda, helped=helped)
 
 
 def _help(path: str, shared: Mapping[str, str], depth: int = 0) -> bool:

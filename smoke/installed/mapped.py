@@ -1,46 +1,41 @@
-"""The shared libraries that are mapped into this process. Standard library only."""
+"""The CUDA libraries that are mapped into this process, asked what they are. Standard library only."""
 
 from __future__ import annotations
 
+import ctypes
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Optional
 
-from smoke.installed import versions
+from smoke.installed.cuda import CUDA
+from smoke.installed.facts import Mapped
+from smoke.installed.versions import Refused, has_version, versions
 
 
-def mapped(maps: Path = Path("/proc/self/maps")) -> list[str]:
-    """The shared libraries that are mapped into this process, each once."""
-    return sorted(set(paths(maps.read_text(encoding="utf-8", errors="replace").splitlines())))
+def mapped_cuda(maps: Path = Path("/proc/self/maps")) -> tuple[Mapped, ...]:
+    """The CUDA libraries that are mapped into this process, each once. Raises OSError."""
+    lines = maps.read_text(encoding="utf-8", errors="replace").splitlines()
+    chosen = (Path(name) for name in sorted(set(paths(lines))) if CUDA.match(Path(name).name))
+    return tuple(Mapped(path, path.resolve(), *_versions(path)) for path in chosen)
 
 
 def paths(lines: Iterable[str]) -> list[str]:
     """The files in lines of /proc/PID/maps that are shared libraries by their names, deleted ones too."""
-    found = []
+    names = []
     for line in lines:
         fields = line.split(None, 5)
         name = fields[5].rstrip("\n") if len(fields) == 6 else ""
         base = Path(name).name
         if name.startswith("/") and (base.endswith(".so") or ".so." in base):
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
-def versions_of(files: list[str]) -> dict[str, Optional[list[str]]]:
-    """What each says that it is (its own version, that of CUDA); None where it cannot be asked."""
-    return {name: _version(name) for name in files}
-
-
-def _version(name: str) -> Optional[list[str]]:
-    """The answers of a library that is loaded already; None where it cannot be asked."""
-    import ctypes
-
-    if not any(re.match(call[0], Path(name).name) for call in versions.CALLS):
-        return None
+def _versions(path: Path) -> tuple[str, str]:
+    """The answers of a library that is loaded already; empty where it cannot be asked."""
+    if not has_version(path.name):
+        return "", ""
     try:
-        library: Any = ctypes.CDLL(name, mode=os.RTLD_NOW | os.RTLD_NOLOAD)
-        return list(versions.versions(Path(name).name, library))
-    except (OSError, versions.VersionRefused):
-        return None
+        return versions(path.name, ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_NOLOAD))
+    except (OSError, Refused):
+        return "", ""

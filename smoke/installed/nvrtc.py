@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from smoke import SUITE
+from smoke.installed.facts import Library, Survey
 from smoke.installed.fatbin import Code, Coverage
-from smoke.installed.survey import Library, Survey
 
 SECONDS = 60
 KERNEL = b'extern "C" __global__ void scale(float *x, float by) { x[blockIdx.x * blockDim.x + threadIdx.x] *= by; }'
@@ -32,10 +32,11 @@ def with_run_time_code(found: Survey) -> Survey:
 
     Where any of the framework's libraries holds code, that decides, and the survey stays as it is.
     """
-    if any(one.code.containers for one in found.libraries if not one.nvidia):
+    if found.own_libraries:
         return found
     libraries = tuple(
-        one if one.nvidia else dataclasses.replace(one, code=_made(one, found)) for one in found.libraries
+        library if library.nvidia else dataclasses.replace(library, code=_made(library, found))
+        for library in found.libraries
     )
     return dataclasses.replace(found, libraries=libraries)
 

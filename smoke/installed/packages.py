@@ -1,4 +1,7 @@
-"""Installed files against the digests in their RECORDs. Standard library only."""
+"""Gathers what is installed: the versions, and the files held against the digests in their RECORDs.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,30 @@ import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterable, Mapping
+import subprocess
+import sys
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Optional
 
-from smoke.installed.survey import Distribution, File, Survey
+from smoke.installed.facts import Distribution, File, Packages, Pip, Survey
+from smoke.installed.names import normal_name
 
 BLOCK = 1 << 20
 BATCH = 250
+LONGEST = 240  # seconds for pip's check
 READERS = 4  # at least, however few the cores: most disks give more to several readers than to one
 # What making a virtual environment puts beside the packages, and no RECORD lists.
 OF_THE_ENVIRONMENT = ("_virtualenv.py", "_virtualenv.pth")
+
+
+def gather_packages(found: Survey, path: Iterable[str]) -> Packages:
+    """The packages of an environment; ``path`` are the folders that Python imports from. Raises TimeoutExpired."""
+    folders = set(path)
+    own = tuple(distribution for distribution in found.distributions if str(distribution.site) in folders)
+    return Packages(own, tuple(changed(own)), tuple(unlisted(found)), installed(), pip_check())
 
 
 def oldest(package: str, needed: str) -> str:
@@ -34,14 +47,15 @@ def oldest(package: str, needed: str) -> str:
 
 def changed(distributions: Iterable[Distribution]) -> list[str]:
     """The files that are missing, or are not as their RECORD has them; each with what is wrong."""
-    files = sorted((file for one in distributions for file in one.files or ()), key=lambda file: -file.size)
+    files = [file for distribution in distributions for file in distribution.files or ()]
+    files.sort(key=lambda file: -file.size)
     large = sum(file.size >= BLOCK for file in files)
     readers = max(READERS, len(os.sched_getaffinity(0)))
     # Forked processes: with tens of thousands of small files, threads would mostly wait for each other.
     with ProcessPoolExecutor(readers, get_context("fork")) as pool:
         one_by_one = pool.map(difference, files[:large])
         by_the_batch = pool.map(difference, files[large:], chunksize=BATCH)
-        return sorted(found for found in (*one_by_one, *by_the_batch) if found)
+        return sorted(wrong for wrong in (*one_by_one, *by_the_batch) if wrong)
 
 
 def difference(file: File) -> str:
@@ -82,20 +96,20 @@ def compiled_anew(path: Path) -> bool:
 
 def digest(path: Path, algorithm: str) -> str:
     """A file's digest as RECORDs write it. Raises OSError, and ValueError for an unknown algorithm."""
-    found = hashlib.new(algorithm)
+    hashed = hashlib.new(algorithm)
     with path.open("rb", buffering=0) as file:
         while True:
             block = file.read(BLOCK)
             if not block:
                 break
-            found.update(block)
-    return base64.urlsafe_b64encode(found.digest()).rstrip(b"=").decode()
+            hashed.update(block)
+    return base64.urlsafe_b64encode(hashed.digest()).rstrip(b"=").decode()
 
 
 def unlisted(found: Survey) -> list[str]:
     """The files beside the packages that no RECORD lists; byte code is not counted."""
-    listed = {file.path for one in found.distributions for file in one.files or ()}
-    sites = {str(one.site) + os.sep for one in found.distributions}
+    listed = {file.path for distribution in found.distributions for file in distribution.files or ()}
+    sites = {str(distribution.site) + os.sep for distribution in found.distributions}
     return sorted(
         path
         for path in found.files - listed
@@ -105,44 +119,23 @@ def unlisted(found: Survey) -> list[str]:
     )
 
 
-def without_record(distributions: Iterable[Distribution]) -> list[str]:
-    """The distributions whose files cannot be judged, each with the reason."""
-    return [f"{one.name} {one.damage or 'has no RECORD'}" for one in distributions if one.files is None]
-
-
-def conflicts(said: str, code: Optional[int]) -> list[str]:
-    """What ``pip check`` found: its lines, if it ended with anything but success."""
-    return [] if code == 0 else [line for line in said.splitlines() if line.strip()] or ["it said nothing"]
-
-
-def differences(locked: Mapping[str, str], found: Mapping[str, set[str]]) -> list[str]:
-    """What of the lock is missing or of another version, each named with both versions."""
-    wrong = []
-    for name, version in sorted(locked.items()):
-        versions = found.get(normal_name(name), set())
-        if not versions:
-            wrong.append(f"{name} {version} is locked and not installed")
-        elif {normal_version(one) for one in versions} != {normal_version(version)}:
-            wrong.append("{} {} is locked, {} is installed".format(name, version, " and ".join(sorted(versions))))
-    return wrong
-
-
 def installed() -> dict[str, set[str]]:
     """Every installed distribution's versions; two of one name are both kept, since that is a fault of its own."""
-    found: dict[str, set[str]] = {}
-    for one in metadata.distributions():
-        name = one.metadata["Name"]
+    versions: dict[str, set[str]] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
         if name:  # a folder left over by a broken uninstall has none
-            found.setdefault(normal_name(name), set()).add(one.version)
-    return found
+            versions.setdefault(normal_name(name), set()).add(distribution.version)
+    return versions
 
 
-def normal_name(name: str) -> str:
-    """A distribution's name as indexes compare it."""
-    return name.lower().replace("_", "-").replace(".", "-")
-
-
-def normal_version(version: str) -> str:
-    """A version without leading zeros, which locks drop and metadata keep (2026.07.04 and 2026.7.4 are one)."""
-    parts = version.lower().split(".")
-    return ".".join(str(int(one)) if one.isdigit() else one for one in parts)
+def pip_check() -> Pip:
+    """What ``pip check`` says of this environment. Raises TimeoutExpired."""
+    pip = subprocess.run(
+        [sys.executable, "-m", "pip", "check", "--disable-pip-version-check"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=LONGEST,
+    )
+    return Pip(pip.returncode, pip.stdout.decode("utf-8", "replace"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 import re
 import shutil
 import subprocess
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -16,18 +19,60 @@ from smoke.machine import cgroups
 KERNEL_MODULE = r"Kernel Module(?: +for +\S+)? +(\d[\d.]*)"
 
 
-def describe(device: str) -> dict[str, Any]:
-    """CPU, memory, kernel, user, /dev/shm and, if one is declared, the GPUs. Unknown facts are None or empty."""
-    return {
-        "cpu": _match("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": str(memory_bytes()),
-        "kernel": platform.release(),
-        "uid": os.getuid(),
-        "shm_bytes": shm_bytes(),
-        "gpu": _gpus() if device == "gpu" else [],
-        "driver": _match("/proc/driver/nvidia/version", KERNEL_MODULE) if device == "gpu" else None,
-    }
+@dataclass(frozen=True)
+class Host:
+    """The machine, as the report has it. Unknown facts are None or empty.
+
+    ``gpu`` has a line for each GPU, and ``driver`` is the version of NVIDIA's kernel module; both only where a GPU is
+    declared.
+    """
+
+    cpu: str
+    cores: int
+    memory_bytes: str
+    kernel: str
+    uid: int
+    shm_bytes: int
+    gpu: tuple[str, ...]
+    driver: Optional[str]
+
+    @property
+    def capabilities(self) -> tuple[tuple[int, int], ...]:
+        """The compute capabilities of the GPUs."""
+        matches = (re.search(r", (\d+)\.(\d+),", line) for line in self.gpu)
+        return tuple((int(match.group(1)), int(match.group(2))) for match in matches if match)
+
+    def as_json(self) -> dict[str, Any]:
+        """The machine as plain data."""
+        return {**dataclasses.asdict(self), "gpu": list(self.gpu)}
+
+
+def describe(device: str) -> Host:
+    """CPU, memory, kernel, user, /dev/shm and, if one is declared, the GPUs."""
+    return Host(
+        cpu=_match("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=str(memory_bytes()),
+        kernel=platform.release(),
+        uid=os.getuid(),
+        shm_bytes=shm_bytes(),
+        gpu=_gpus() if device == "gpu" else (),
+        driver=driver() if device == "gpu" else None,
+    )
+
+
+def driver() -> Optional[str]:
+    """The version of NVIDIA's kernel module; None if none is loaded."""
+    return _match("/proc/driver/nvidia/version", KERNEL_MODULE)
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a file can be made there. It is tried: what access() says of root and of mounts is not always so."""
+    try:
+        with tempfile.TemporaryFile(dir=str(folder)):
+            return True
+    except OSError:
+        return False
 
 
 def has_gpu_device() -> bool:
@@ -61,17 +106,17 @@ def _shm(blocks: str) -> int:
     return int(getattr(room, blocks)) * room.f_frsize
 
 
-def _gpus() -> list[str]:
+def _gpus() -> tuple[str, ...]:
     """One line per GPU from nvidia-smi: name, compute capability, memory, UUID."""
     command = shutil.which("nvidia-smi")
     if command is None:
-        return []
+        return ()
     query = [command, "--query-gpu=name,compute_cap,memory.total,uuid,driver_version", "--format=csv,noheader"]
     try:
-        told = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=False)
+        listing = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    return told.stdout.decode("utf-8", "replace").splitlines() if told.returncode == 0 else []
+        return ()
+    return tuple(listing.stdout.decode("utf-8", "replace").splitlines()) if listing.returncode == 0 else ()
 
 
 def _match(path: str, pattern: str) -> Optional[str]:
@@ -79,5 +124,5 @@ def _match(path: str, pattern: str) -> Optional[str]:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    found = re.search(pattern, text, re.MULTILINE)
-    return found.group(1).strip() if found else None
+    match = re.search(pattern, text, re.MULTILINE)
+    return match.group(1).strip() if match else None

@@ -48,16 +48,17 @@ def main(arguments: Optional[list[str]] = None) -> int:
         print(wrong.remedy, file=sys.stderr)
         return 2
     machine = Machine(os.environ, os.getuid(), cores=len(os.sched_getaffinity(0)))
-    found = list(findings(promise, machine, drivers.ask(machine.proc), options.coverage))
-    print(json.dumps(as_json(promise, found), indent=1) if options.json else table(promise, found))
-    return 1 if any(one.state == FAIL for one in found) else 0
+    looked_at = list(findings(promise, machine, drivers.ask(machine.proc), options.coverage))
+    print(json.dumps(as_json(promise, looked_at), indent=1) if options.json else table(promise, looked_at))
+    return 1 if any(finding.state == FAIL for finding in looked_at) else 0
 
 
 def findings(promise: Promise, machine: Machine, driver: Driver, covered: Path) -> Iterator[Finding]:
     """Everything that is looked at, in the order of the table."""
-    for one in gpu_findings(promise, driver, covered):
+    for finding in gpu_findings(promise, driver, covered):
         # A GPU that nobody asked for may be of no use without that being a failure.
-        yield dataclasses.replace(one, state=WARN) if one.state == FAIL and promise.device != "gpu" else one
+        unasked = finding.state == FAIL and promise.device != "gpu"
+        yield dataclasses.replace(finding, state=WARN) if unasked else finding
     yield shared_memory(machine)
     yield user(machine)
     yield home(machine)
@@ -66,31 +67,31 @@ def findings(promise: Promise, machine: Machine, driver: Driver, covered: Path) 
     yield processors(machine)
 
 
-def as_json(promise: Promise, found: list[Finding]) -> dict[str, Any]:
+def as_json(promise: Promise, looked_at: list[Finding]) -> dict[str, Any]:
     """The findings as plain data, schema 1; ``state`` is the worst of theirs."""
-    worst = max((one.state for one in found), key=(OK, WARN, FAIL).index)
+    worst = max((finding.state for finding in looked_at), key=(OK, WARN, FAIL).index)
     return {
         "schema": SCHEMA,
         "image": promise.image,
         "device": promise.device,
         "state": worst,
-        "findings": [dataclasses.asdict(one) for one in found],
+        "findings": [dataclasses.asdict(finding) for finding in looked_at],
     }
 
 
-def table(promise: Promise, found: list[Finding]) -> str:
+def table(promise: Promise, looked_at: list[Finding]) -> str:
     """The findings as a person reads them."""
     lines = [f"{promise.image}  {promise.device}"]
-    width = max(len(one.id) for one in found)
-    for one in found:
-        word = one.state if one.state == OK else one.state.upper()
-        lines.append(f"  {word:5} {one.id:{width}}  {one.message}")
-        if one.remedy:
-            lines.append(" " * (width + 10) + "-> " + one.remedy)
-    count = [sum(one.state == state for one in found) for state in (OK, WARN, FAIL)]
+    width = max(len(finding.id) for finding in looked_at)
+    for finding in looked_at:
+        word = finding.state if finding.state == OK else finding.state.upper()
+        lines.append(f"  {word:5} {finding.id:{width}}  {finding.message}")
+        if finding.remedy:
+            lines.append(" " * (width + 10) + "-> " + finding.remedy)
+    count = [sum(finding.state == state for finding in looked_at) for state in (OK, WARN, FAIL)]
     lines.append("{} ok, {} to be looked at, {} failed".format(*count))
     text = "\n".join(lines)
-    return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import tempfile
 from pathlib import Path
 
 from smoke.machine.cgroups import Machine, memory_limit, number_in, processor_limit
+from smoke.machine.host import is_writable
 from smoke.preflight.finding import FAIL, OK, WARN, Finding
 
 MIB, GIB = 2**20, 2**30
@@ -27,11 +27,11 @@ def shared_memory(machine: Machine) -> Finding:
 def judge_shared_memory(size: int, free: int) -> Finding:
     """The verdict on /dev/shm, by its bytes."""
     facts = {"bytes": size, "free": free}
-    said = f"/dev/shm has {_bytes(size)}" + (f", {_bytes(free)} of it free" if free < size else "")  # noqa: S108
+    message = f"/dev/shm has {_bytes(size)}" + (f", {_bytes(free)} of it free" if free < size else "")  # noqa: S108
     if size < GIB:
         what = "large batches from worker processes (bus error), and collectives between GPUs, need more"
-        return Finding("shm", WARN, f"{said}: {what}", SHM_REMEDY, facts)
-    return Finding("shm", OK, said, facts=facts)
+        return Finding("shm", WARN, f"{message}: {what}", SHM_REMEDY, facts)
+    return Finding("shm", OK, message, facts=facts)
 
 
 def user(machine: Machine) -> Finding:
@@ -40,10 +40,10 @@ def user(machine: Machine) -> Finding:
     try:
         named = bool(pwd.getpwuid(machine.uid).pw_name)
     except KeyError:
-        named = any(machine.environment.get(one) for one in ("LOGNAME", "USER", "LNAME", "USERNAME"))
+        named = any(machine.environment.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME"))
     if not named:
-        said = f"UID {machine.uid} has no name: what asks for the user's name fails"
-        return Finding("user", WARN, said, "Set one with -e USER=me, or keep the image's entrypoint.", facts)
+        message = f"UID {machine.uid} has no name: what asks for the user's name fails"
+        return Finding("user", WARN, message, "Set one with -e USER=me, or keep the image's entrypoint.", facts)
     more = ": files in mounted folders will belong to root" if machine.uid == 0 else ""
     return Finding("user", OK, f"UID {machine.uid}{more}", facts=facts)
 
@@ -52,17 +52,17 @@ def home(machine: Machine) -> Finding:
     """A HOME that can be written to: frameworks keep compiled kernels and downloads there."""
     name = machine.environment.get("HOME", "")
     facts = {"home": name}
-    if not name or not _writable(Path(name)):
-        said = f"HOME ({name or 'not set'}) cannot be written to: caches of compiled kernels fail"
-        return Finding("home", WARN, said, "Add --tmpfs /tmp:exec, or set HOME to a folder that can.", facts)
+    if not name or not is_writable(Path(name)):
+        message = f"HOME ({name or 'not set'}) cannot be written to: caches of compiled kernels fail"
+        return Finding("home", WARN, message, "Add --tmpfs /tmp:exec, or set HOME to a folder that can.", facts)
     return Finding("home", OK, f"{name} can be written to", facts=facts)
 
 
 def scratch(machine: Machine) -> Finding:
     """Room for temporary files, where Python would put them."""
-    wanted = [machine.environment.get(one, "") for one in ("TMPDIR", "TEMP", "TMP")]
-    places = [Path(one) for one in (*wanted, "/tmp", "/var/tmp") if one]  # noqa: S108 -- tempfile's own list
-    place = next((one for one in places if _writable(one)), None)
+    wanted = [machine.environment.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    places = [Path(name) for name in (*wanted, "/tmp", "/var/tmp") if name]  # noqa: S108 -- tempfile's own list
+    place = next(filter(is_writable, places), None)
     remedy = "Add --tmpfs /tmp:exec, or set TMPDIR to a folder with room."
     if place is None:
         return Finding("scratch", FAIL, "there is no folder for temporary files", remedy)
@@ -73,21 +73,12 @@ def scratch(machine: Machine) -> Finding:
 def judge_scratch(place: Path, free: int, remedy: str = "") -> Finding:
     """The verdict on the room for temporary files."""
     facts = {"folder": str(place), "free": free}
-    said = f"{place} has {_bytes(free)} free"
+    message = f"{place} has {_bytes(free)} free"
     if free < 64 * MIB:
-        return Finding("scratch", FAIL, f"{said}: the self-test needs 64 MiB", remedy, facts)
+        return Finding("scratch", FAIL, f"{message}: the self-test needs 64 MiB", remedy, facts)
     if free < GIB:
-        return Finding("scratch", WARN, f"{said}: compiling at run time may need more", remedy, facts)
-    return Finding("scratch", OK, said, facts=facts)
-
-
-def _writable(folder: Path) -> bool:
-    """Whether a file can be made there. It is tried: what access() says of root and of mounts is not always so."""
-    try:
-        with tempfile.TemporaryFile(dir=str(folder)):
-            return True
-    except OSError:
-        return False
+        return Finding("scratch", WARN, f"{message}: compiling at run time may need more", remedy, facts)
+    return Finding("scratch", OK, message, facts=facts)
 
 
 def memory(machine: Machine) -> Finding:
@@ -97,25 +88,25 @@ def memory(machine: Machine) -> Finding:
     limited = limit is not None and (not total or limit < total)
     size = limit if limit is not None and limited else total
     facts = {"bytes": size, "limited": limited}
-    said = "{} {}".format(_bytes(size), "by the container's limit" if limited else "of memory, no limit")
+    message = "{} {}".format(_bytes(size), "by the container's limit" if limited else "of memory, no limit")
     if not size:
         return Finding("memory", WARN, "not known: neither /proc/meminfo nor a limit can be read", "", facts)
     if size < 2 * GIB:
         remedy = "Give the container more with --memory." if limited else "Take a machine with more."
-        return Finding("memory", WARN, f"{said}: the self-test may be killed below 2 GiB", remedy, facts)
-    return Finding("memory", OK, said, facts=facts)
+        return Finding("memory", WARN, f"{message}: the self-test may be killed below 2 GiB", remedy, facts)
+    return Finding("memory", OK, message, facts=facts)
 
 
 def processors(machine: Machine) -> Finding:
     """The cores that this process may run on, and the share of them that the container is given."""
     quota = processor_limit(machine)
     facts = {"cores": machine.cores, "limit": quota}
-    said = "{} core{}".format(machine.cores, "" if machine.cores == 1 else "s")
+    message = "{} core{}".format(machine.cores, "" if machine.cores == 1 else "s")
     if quota is not None and quota < machine.cores:
         threads = max(1, round(quota))
-        said = f"{said}, and the container is given the time of {quota:g}: too many threads slow it down"
-        return Finding("cpu", WARN, said, f"Add -e OMP_NUM_THREADS={threads}, or use --cpuset-cpus.", facts)
-    return Finding("cpu", OK, said, facts=facts)
+        message = f"{message}, and the container is given the time of {quota:g}: too many threads slow it down"
+        return Finding("cpu", WARN, message, f"Add -e OMP_NUM_THREADS={threads}, or use --cpuset-cpus.", facts)
+    return Finding("cpu", OK, message, facts=facts)
 
 
 def _bytes(size: int) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from smoke.installed import coverage
-from smoke.installed.coverage import Kept
 from smoke.installed.cuda import least_driver, numbers
 from smoke.machine.driver import Driver
 from smoke.preflight.finding import FAIL, OK, WARN, Finding, Promise
@@ -56,8 +55,8 @@ def _no_driver(promise: Promise, driver: Driver) -> Finding:
     if promise.device != "gpu":
         return Finding("driver", OK, f"{NO_GPU}, and no driver is in the container")
     if driver.kernel:
-        said = f"the machine has the driver {driver.kernel}, and libcuda.so.1 is not in the container"
-        return Finding("driver", FAIL, said, GIVE_GPU)
+        message = f"the machine has the driver {driver.kernel}, and libcuda.so.1 is not in the container"
+        return Finding("driver", FAIL, message, GIVE_GPU)
     return Finding("driver", FAIL, "there is no NVIDIA driver", GIVE_GPU)
 
 
@@ -67,13 +66,13 @@ def _dotted(pair: Optional[tuple[int, int]]) -> str:
 
 def judge_gpus(promise: Promise, driver: Driver) -> Finding:
     """There is a GPU that CUDA can use."""
-    rows = [{"name": one.name, "capability": _dotted(one.capability)} for one in driver.gpus]
+    rows = [{"name": gpu.name, "capability": _dotted(gpu.capability)} for gpu in driver.gpus]
     names = ", ".join("{name} ({capability})".format_map(row).replace(" ()", "") for row in rows)
     facts = {"gpus": rows}
     if driver.problem:
-        seen = f" (the driver lists {names})" if names else ""
+        listed = f" (the driver lists {names})" if names else ""
         remedy = "See CUDA_VISIBLE_DEVICES and the --gpus option, and run nvidia-smi on the host."
-        return Finding("gpu", FAIL, driver.problem + seen, remedy, facts)
+        return Finding("gpu", FAIL, driver.problem + listed, remedy, facts)
     if driver.library and rows:
         return Finding("gpu", OK, names, facts=facts)
     if promise.device != "gpu":
@@ -84,26 +83,27 @@ def judge_gpus(promise: Promise, driver: Driver) -> Finding:
 def judge_coverage(driver: Driver, covered: Path) -> Finding:
     """The framework has code for each GPU that is there."""
     try:
-        kept = coverage.read(covered)
+        served = coverage.read(covered)
     except coverage.Stale as why:
         remedy = "Run `smoke --only static.coverage`: it reads the libraries themselves."
         return Finding("coverage", WARN, f"not known: {why}", remedy)
-    served = ", ".join(kept.served()) or "none"
-    answers = {one.capability: kept.serves(*one.capability) for one in driver.gpus if one.capability}
-    facts = {"served": kept.served(), "gpus": {_dotted(one): answer for one, answer in answers.items()}}
-    for state, answer, words in ((FAIL, "not", "no code"), (WARN, "partly", "only a part of its code")):
-        lacking = ", ".join(_dotted(one) for one in sorted(answers) if answers[one] == answer)
-        if lacking:
-            return _lacking(state, lacking, words, served, facts, kept)
-    beyond = "; " + kept.unserved() if kept.unserved() else ""
-    return Finding("coverage", OK, f"code for compute capability {served}{beyond}", facts=facts)
+    answers = {gpu.capability: served.how(*gpu.capability) for gpu in driver.gpus if gpu.capability}
+    gpus = {_dotted(capability): answer for capability, answer in answers.items()}
+    facts = {"served": served.wholly(), "gpus": gpus}
+    wholly = ", ".join(served.wholly()) or "none"
+    none = "" if served.libraries else ": the framework has no code for GPUs"
+    remedy = "Take an image whose framework has code for the GPU"
+    lacking = _answered(answers, "not")
+    if lacking:
+        message = f"no code for compute capability {lacking}; served: {wholly}{none}"
+        return Finding("coverage", FAIL, message, remedy + ".", facts)
+    lacking = _answered(answers, "partly")
+    if lacking:
+        message = f"only a part of its code for compute capability {lacking}; served: {wholly}{none}"
+        return Finding("coverage", WARN, message, remedy + ", or expect some functions to fail.", facts)
+    beyond = "; " + served.unserved() if served.unserved() else ""
+    return Finding("coverage", OK, f"code for compute capability {wholly}{beyond}", facts=facts)
 
 
-def _lacking(state: str, lacking: str, words: str, served: str, facts: Mapping[str, Any], kept: Kept) -> Finding:
-    if not kept.libraries:
-        served = "none: the framework has no code for GPUs"
-    said = f"{words} for compute capability {lacking}; served: {served}"
-    remedy = "Take an image whose framework has code for the GPU" + (
-        ", or expect some functions to fail." if state == WARN else "."
-    )
-    return Finding("coverage", state, said, remedy, facts)
+def _answered(answers: Mapping[tuple[int, int], str], answer: str) -> str:
+    return ", ".join(_dotted(capability) for capability in sorted(answers) if answers[capability] == answer)

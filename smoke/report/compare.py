@@ -5,7 +5,6 @@ Standard library only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,11 +20,11 @@ def compare(there: Published, here_data: Mapping[str, Any]) -> dict[str, Any]:
     is its plan, the suite, the gates, the reference and the versions of the stack. What was not run here (another
     device, a part of the plan) is in ``only_there``, and is neither equal nor a failure.
     """
-    here = published(json.loads(json.dumps(here_data)))  # as it would be read: lists, not tuples
+    here = published(here_data)
     origin = [_row(name, there.origin.get(name), here.origin.get(name)) for name in _names(there.origin, here.origin)]
     if not here_data["complete"] or there.origin["device"] != here.origin["device"]:
         # What was not looked at, or not loaded on this device, has no version; that is not another version.
-        origin = [one for one in origin if not (one["what"].startswith("stack.") and None in one.values())]
+        origin = [row for row in origin if not (row["what"].startswith("stack.") and None in row.values())]
     rows = [
         {"id": key[0], "metric": key[1], **_pair(value, here.metrics[key], _same_number(value, here.metrics[key]))}
         for key, value in there.metrics.items()
@@ -41,7 +40,7 @@ def compare(there: Published, here_data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "subject": there.subject,
         "time": there.time,
-        "same_image": all(one["verdict"] == EQUAL for one in origin if one["what"] != "device"),
+        "same_image": all(row["verdict"] == EQUAL for row in origin if row["what"] != "device"),
         "same_device": there.origin["device"] == here.origin["device"],
         "origin": origin,
         "metrics": rows,
@@ -58,7 +57,7 @@ def _only(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
 
 
 def _names(*of: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(name for one in of for name in one))
+    return list(dict.fromkeys(name for names in of for name in names))
 
 
 def _row(what: str, there: Any, here: Any) -> dict[str, Any]:
@@ -83,47 +82,44 @@ def _new_failures(there: Published, here: Published) -> Iterator[str]:
             yield "fault." + name
 
 
-def table(found: Mapping[str, Any]) -> str:
+def table(comparison: Mapping[str, Any]) -> str:
     """The comparison as a person reads it."""
-    lines = ["compared with {}".format(shown(found["subject"] or "a report"))]
-    if found["time"]:
-        lines[0] += " of " + shown(found["time"])
-    different = [one for one in found["origin"] if one["verdict"] == DIFFERS]
-    count = len(found["origin"]) - len(different)
+    lines = ["compared with {}".format(shown(comparison["subject"] or "a report"))]
+    if comparison["time"]:
+        lines[0] += " of " + shown(comparison["time"])
+    different = [row for row in comparison["origin"] if row["verdict"] == DIFFERS]
+    count = len(comparison["origin"]) - len(different)
     lines.append(
-        f"  {count} of {len(found['origin'])} facts of origin are equal (plan, suite, gates, reference, stack)"
+        f"  {count} of {len(comparison['origin'])} facts of origin are equal (plan, suite, gates, reference, stack)"
     )
-    for one in different:
-        lines.extend(_differing(one))
-    width = max((len(_label(one)) for one in found["metrics"]), default=0)
-    for one in found["metrics"]:
-        there, here = shown(one["there"]), shown(one["here"])
-        lines.append("  {:8}{:{w}}  there {:24}  here {}".format(one["verdict"], _label(one), there, here, w=width))
+    for row in different:
+        lines.extend(_differing(row))
+    width = max((len(_label(row)) for row in comparison["metrics"]), default=0)
+    for row in comparison["metrics"]:
+        there, here = shown(row["there"]), shown(row["here"])
+        lines.append("  {:8}{:{w}}  there {:24}  here {}".format(row["verdict"], _label(row), there, here, w=width))
     for key, words in (("only_there", "run there, not here"), ("only_here", "run here, not there")):
-        if found[key]:
-            lines.append(f"  {words}: {', '.join(found[key])}")
-    equal = sum(one["verdict"] == EQUAL for one in found["metrics"])
-    lines.append(
-        "{}{}; {} of {} numbers equal; {}".format(
-            "the same image" if found["same_image"] else "NOT the same image",
-            "" if found["same_device"] else ", on another device",
-            equal,
-            len(found["metrics"]),
-            "new failures: " + ", ".join(found["new_failures"]) if found["new_failures"] else "no new failures",
-        )
-    )
+        if comparison[key]:
+            lines.append(f"  {words}: {', '.join(comparison[key])}")
+    equal = sum(row["verdict"] == EQUAL for row in comparison["metrics"])
+    image = "the same image" if comparison["same_image"] else "NOT the same image"
+    device = "" if comparison["same_device"] else ", on another device"
+    failures = comparison["new_failures"]
+    failing = "new failures: " + ", ".join(failures) if failures else "no new failures"
+    lines.append(f"{image}{device}; {equal} of {len(comparison['metrics'])} numbers equal; {failing}")
     return "\n".join(lines) + "\n"
 
 
-def _label(one: Mapping[str, Any]) -> str:
-    return "{id} {metric}".format_map(one)
+def _label(row: Mapping[str, Any]) -> str:
+    return "{id} {metric}".format_map(row)
 
 
-def _differing(one: Mapping[str, Any]) -> Iterator[str]:
-    if not (isinstance(one["there"], dict) and isinstance(one["here"], dict)):
-        yield "  differs {}: there {}, here {}".format(shown(one["what"]), shown(one["there"]), shown(one["here"]))
+def _differing(row: Mapping[str, Any]) -> Iterator[str]:
+    what, there, here = row["what"], row["there"], row["here"]
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        yield f"  differs {shown(what)}: there {shown(there)}, here {shown(here)}"
         return
-    for name in _names(one["there"], one["here"]):
-        row = _row("{}.{}".format(one["what"], name), one["there"].get(name), one["here"].get(name))
-        if row["verdict"] == DIFFERS:
-            yield from _differing(row)
+    for name in _names(there, here):
+        inner = _row(f"{what}.{name}", there.get(name), here.get(name))
+        if inner["verdict"] == DIFFERS:
+            yield from _differing(inner)

@@ -47,8 +47,9 @@ def read(path: Path) -> Published:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as why:
-        said = getattr(why, "strerror", None) or why
-        raise PlanError(f"{path} cannot be read: {said}", "Mount the file into the container, and name it.") from None
+        reason = getattr(why, "strerror", None) or why
+        remedy = "Mount the file into the container, and name it."
+        raise PlanError(f"{path} cannot be read: {reason}", remedy) from None
     return parse(data)
 
 
@@ -73,8 +74,8 @@ def _depth(content: Any) -> int:
     """How deeply it is nested, up to one more than is allowed."""
     layer, depth = [content], 0
     while layer and depth <= DEEPEST:
-        layer = [one for data in layer for one in (data.values() if isinstance(data, dict) else data)]
-        layer = [one for one in layer if isinstance(one, (dict, list))]
+        layer = [inner for data in layer for inner in (data.values() if isinstance(data, dict) else data)]
+        layer = [inner for inner in layer if isinstance(inner, (dict, list))]
         depth += 1
     return depth
 
@@ -120,11 +121,11 @@ def published(report: Mapping[str, Any], subject: str = "", time: str = "") -> P
 
 def _versions(stack: Mapping[str, Any]) -> dict[str, Any]:
     """The versions in a stack, each under its own name."""
-    found = {name: stack[name] for name in ("python", "framework", "cudart") if name in stack}
+    versions = {name: stack[name] for name in ("python", "framework", "cudart") if name in stack}
     libraries = stack.get("libraries")
     if isinstance(libraries, dict):
-        found.update(libraries)
-    return found
+        versions.update(libraries)
+    return versions
 
 
 def _rows(report: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
@@ -143,14 +144,14 @@ def _rows(report: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 def _metrics(rows: list[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], str]]:
     for row in rows:
         metrics = row.get("metrics")
-        if not isinstance(metrics, list) or not all(isinstance(one, dict) for one in metrics):
+        if not isinstance(metrics, list) or not all(isinstance(number, dict) for number in metrics):
             _wrong(f"the metrics of {row['id']} are not a list of objects")
-        for one in metrics:
-            name = _word(one.get("name"), "a metric's name")
-            value, gate = one.get("value"), one.get("gate")
+        for number in metrics:
+            name = _word(number.get("name"), "a metric's name")
+            value, gate = number.get("value"), number.get("gate")
             if not _is_decimal(value) or not (gate is None or _is_decimal(gate)):
                 _wrong(f"{name} of {row['id']} is no decimal string")
-            if one.get("relation", "<=") not in RELATIONS:
+            if number.get("relation", "<=") not in RELATIONS:
                 _wrong(f"{name} of {row['id']} has no relation that is known")
             yield (row["id"], name), value
 
@@ -170,17 +171,17 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _object(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = data.get(name)
-    if not isinstance(found, dict):
+    value = data.get(name)
+    if not isinstance(value, dict):
         _wrong(f"it has no object {name!r}")
-    return found
+    return value
 
 
 def _digest(data: Mapping[str, Any], where: str) -> str:
-    found = data.get("sha256")
-    if not isinstance(found, str) or not _DIGEST.fullmatch(found):
+    value = data.get("sha256")
+    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
         _wrong(f"its {where} has no sha256")
-    return found
+    return value
 
 
 def _text(value: Any, where: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import json
@@ -33,8 +32,8 @@ class Report:
 
     def bad(self) -> list[str]:
         """The ids of what failed, ended in error, or was let through."""
-        wrong = [one.id for one in self.results if one.state in ("fail", "error")]
-        return wrong + [one.id for one in self.faults if one.state != "fail"]
+        wrong = [result.id for result in self.results if result.state in ("fail", "error")]
+        return wrong + [fault.id for fault in self.faults if fault.state != "fail"]
 
     def as_json(self, version: str) -> dict[str, Any]:
         """The report as plain data, schema 1."""
@@ -47,8 +46,8 @@ class Report:
             "plan": dict(self.plan),
             "host": dict(self.host),
             "stack": dict(self.stack),
-            "results": [dataclasses.asdict(one) for one in self.results],
-            "faults": [dataclasses.asdict(one) for one in self.faults],
+            "results": [result.as_json() for result in self.results],
+            "faults": [fault.as_json() for fault in self.faults],
             "complete": self.complete,
         }
 

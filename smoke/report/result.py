@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
 STATES = ("pass", "fail", "error", "not-run")
@@ -69,6 +69,11 @@ class Result:
     seconds: str = "0"
     switches: tuple[str, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        lists = {"metrics": [asdict(number) for number in self.metrics], "switches": list(self.switches)}
+        return {**asdict(self), **lists}
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -80,6 +85,10 @@ class Fault:
     metrics: tuple[Metric, ...] = ()
     reason: str = ""
 
+    def as_json(self) -> dict[str, Any]:
+        """The fault as plain data."""
+        return {**asdict(self), "metrics": [asdict(number) for number in self.metrics]}
+
 
 def judged(
     check_id: str,
@@ -90,7 +99,7 @@ def judged(
     remedy: str = "",
 ) -> Result:
     """The verdict on metrics: pass only if there is one at least, each holds, and what was asked was observed."""
-    wrong = [str(one) for one in metrics if not one.holds()]
+    wrong = [str(number) for number in metrics if not number.holds()]
     if requested != observed:
         wrong.insert(0, "asked for {}, observed {}".format(requested or "nothing", observed or "nothing"))
     if not metrics:
@@ -119,4 +128,4 @@ def fault_from(data: Mapping[str, Any]) -> Fault:
 
 
 def _metrics_from(data: Mapping[str, Any]) -> tuple[Metric, ...]:
-    return tuple(Metric(**one) for one in data["metrics"])
+    return tuple(Metric(**row) for row in data["metrics"])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from smoke import plan as plans
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.frameworks import Cannot, DeviceMissing
 from smoke.report.result import Fault, Result
 from smoke.runner.families import DETERMINISTIC, FAMILIES, UNTOUCHED
@@ -28,32 +28,32 @@ def main(arguments: list[str]) -> int:
     """Runs the families named and returns 0, whatever they found; a crash of Python itself is for the runner."""
     process, families, plan, out = arguments
     faulthandler.enable()  # a crash then leaves its stack in the output
-    bench = Bench(plans.read(Path(plan)), Path(out).parent, deterministic=process in DETERMINISTIC)
+    context = Context(plans.read(Path(plan)), Path(out).parent, deterministic=process in DETERMINISTIC)
     with Path(out).open("a", encoding="utf-8") as file:
         told = False
         for family in families.split(","):
             _tell(file, {"begin": family})
-            run_family(family, process, bench, file)
-            if not told and bench.stack() is not None:
-                _tell(file, {"stack": bench.stack()})
+            run_family(family, process, context, file)
+            if not told and context.stack() is not None:
+                _tell(file, {"stack": context.stack()})
                 told = True
-            if bench.facts:
-                _tell(file, {"facts": bench.facts})
-                bench.facts = {}
+            if context.facts:
+                _tell(file, {"facts": context.facts})
+                context.facts = {}
             _tell(file, {"end": family})
-            if not bench.importable:
+            if not context.importable:
                 break  # the runner says so of the other families; each would try, and wait, again
     return 0
 
 
-def run_family(family: str, process: str, bench: Bench, file: IO[str]) -> None:
+def run_family(family: str, process: str, context: Context, file: IO[str]) -> None:
     """Runs one family and writes down what it finds; an exception ends the family, and is written down too."""
     start = time.perf_counter()
     try:
         check = importlib.import_module("smoke.checks." + family)
-        for found in check.run(process, bench):
+        for found in check.run(process, context):
             now = time.perf_counter()
-            switches = () if process in UNTOUCHED else bench.switches(family, found.id)
+            switches = () if process in UNTOUCHED else context.switches(family, found.id)
             _tell(file, _finding(found, now - start, switches))
             if isinstance(found, Result):  # a fault's time counts to the result that sums the faults up
                 start = now

@@ -1,11 +1,12 @@
 """The check families: one file each, and this table, which is the one place that lists them.
 
-A file holds ``run(process, bench)``, which yields ``Result`` and ``Fault`` values as it goes. A family runs in one or
-more named processes; families of one process share it, since importing a framework takes seconds. ``static`` looks at
-the image and imports no framework. ``found`` starts the framework as a user does, with nothing of the suite's about
-it. When both have ended, the suite trains: ``main`` with as few switches as each check needs (``Result.switches``),
-and so does ``compile``, which has a process to itself because compilers take their time. ``first`` and ``second`` are
-two fresh processes with the framework's switches for determinism on: what one leaves, the other must reproduce.
+A file holds ``run(process, context)``, which yields ``Result`` and ``Fault`` values as it goes. A family runs in one
+or more named processes. Families of one process share it, since importing a framework takes seconds. ``static`` looks
+at the image and imports no framework. ``found`` starts the framework as a user does, with nothing of the suite's
+about it. When both have ended, the suite trains: ``main`` with as few switches as each check needs
+(``Result.switches``), and so does ``compile``, which has a process to itself because compilers take their time.
+``first`` and ``second`` are two fresh processes with the framework's switches for determinism on: ``second`` must
+reproduce what ``first`` leaves.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class Runner:
         chosen = backend_environment(self.plan.framework, self.backend)
         if process not in UNTOUCHED:
             chosen.update(process_environment(self.plan.framework, str(temporary)))
-            if self.plan.device == "cpu":  # see bench.SIDE_BY_SIDE; who has set it keeps his own
+            if self.plan.device == "cpu":  # see context.SIDE_BY_SIDE; who has set it keeps his own
                 chosen["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
         ending = bounded(argv, self.scratch, out, self.plan.seconds_per_check, stop, chosen)
         began, ended = _take_all(out, self.found)

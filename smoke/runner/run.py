@@ -43,7 +43,7 @@ def run(plan: Plan, only: Sequence[str] = ()) -> Report:
     return Report(
         image=plan.image,
         plan=plan.as_json(),
-        host=host.describe(plan.device),
+        host=host.describe(plan.device).as_json(),
         stack=_stack(runners),
         results=tuple(
             sorted(

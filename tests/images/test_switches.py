@@ -67,8 +67,8 @@ CERTIFYING = """
 import sys, pathlib
 sys.path.insert(0, "/opt/assay")
 from smoke import plan
-from smoke.checks.context import Bench
-Bench(plan.read(plan.BAKED), pathlib.Path("/tmp"), deterministic=DETERMINISTIC).framework
+from smoke.checks.context import Context
+Context(plan.read(plan.BAKED), pathlib.Path("/tmp"), deterministic=DETERMINISTIC).framework
 """
 
 

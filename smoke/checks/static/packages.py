@@ -1,54 +1,55 @@
-"""static.packages and static.contract: what is installed is what was locked, and the image keeps its promises."""
+"""static.packages: what is installed is what was locked, and every file is as it was installed."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from smoke import SUITE
-from smoke.checks.context import Bench
 from smoke.checks.static.judge import REBUILD, judge
-from smoke.installed import contract, packages
-from smoke.installed.survey import Survey
-from smoke.machine import host
+from smoke.installed.facts import Distribution, Packages, Pip
+from smoke.installed.names import normal_name, normal_version
 from smoke.report.result import Result, metric
 
-LONGEST = 240  # seconds for a process that this check starts
 
-
-def judge_contract(found: Survey, bench: Bench) -> Result:
-    """The image keeps the promises of ``smoke.installed.contract``."""
-    folders = sorted({one.path.parent for one in found.libraries})
-    driver = host.describe("gpu")["driver"]
-    broken = contract.broken(contract.here(SUITE, driver, folders), bench.plan.labels, bench.plan.device)
-    remedy = " ".join(dict.fromkeys(remedy for _, remedy in broken))
-    return judge("static.contract", [what for what, _ in broken], (), remedy)
-
-
-def judge_packages(found: Survey, bench: Bench) -> Result:
+def judge_packages(packages: Packages, locked: Mapping[str, str]) -> Result:
     """Every installed file is as its RECORD says, and every package is as it was locked."""
-    own = [one for one in found.distributions if any(str(one.site) == path for path in sys.path)]
-    wrong = [*packages.without_record(own), *packages.changed(own), *packages.unlisted(found)]
-    wrong += [*packages.differences(bench.plan.packages, packages.installed()), *extra(bench.plan.packages)]
-    pip = subprocess.run(
-        [sys.executable, "-m", "pip", "check", "--disable-pip-version-check"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        timeout=LONGEST,
-    )
-    wrong += packages.conflicts(pip.stdout.decode("utf-8", "replace"), pip.returncode)
-    files = sum(len(one.files or ()) for one in own)
+    own = packages.distributions
+    wrong = [*without_record(own), *packages.changed, *packages.unlisted]
+    wrong += [*differences(locked, packages.versions), *extra(locked, packages.versions), *conflicts(packages.pip)]
+    files = sum(len(distribution.files or ()) for distribution in own)
     metrics = [metric("packages", len(own), "1", ">="), metric("files", files, "1", ">=")]
     return judge("static.packages", wrong, metrics, REBUILD)
 
 
-def extra(locked: Mapping[str, str]) -> list[str]:
+def without_record(distributions: Iterable[Distribution]) -> list[str]:
+    """The distributions whose files cannot be judged, each with the reason."""
+    lacking = (distribution for distribution in distributions if distribution.files is None)
+    return [f"{distribution.name} {distribution.damage or 'has no RECORD'}" for distribution in lacking]
+
+
+def differences(locked: Mapping[str, str], installed: Mapping[str, set[str]]) -> list[str]:
+    """What of the lock is missing or of another version, each named with both versions."""
+    wrong = []
+    for name, version in sorted(locked.items()):
+        versions = installed.get(normal_name(name), set())
+        if not versions:
+            wrong.append(f"{name} {version} is locked and not installed")
+        elif {normal_version(one) for one in versions} != {normal_version(version)}:
+            wrong.append("{} {} is locked, {} is installed".format(name, version, " and ".join(sorted(versions))))
+    return wrong
+
+
+def extra(locked: Mapping[str, str], installed: Mapping[str, set[str]]) -> list[str]:
     """What is installed and stands in no lock."""
-    known = {packages.normal_name(name) for name in locked}
+    known = {normal_name(name) for name in locked}
     return [
         "{} {} is installed, and not locked".format(name, " and ".join(sorted(versions)))
-        for name, versions in sorted(packages.installed().items())
+        for name, versions in sorted(installed.items())
         if name not in known
     ]
+
+
+def conflicts(pip: Pip) -> list[str]:
+    """What ``pip check`` found: its lines, if it ended with anything but success."""
+    if pip.code == 0:
+        return []
+    return [line for line in pip.text.splitlines() if line.strip()] or ["it said nothing"]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from smoke.checks.static import coverage
+from smoke.checks.static.coverage import judge_coverage, stack_of
 from smoke.installed import nvrtc
+from smoke.installed.facts import Closure, Survey
 from smoke.installed.fatbin import Code, Coverage
-from smoke.installed.survey import Survey, own_libraries, survey
-from tests.unit.smoke.test_elf import library
-from tests.unit.smoke.test_static import Environment
+from smoke.installed.survey import survey
+from tests.unit.smoke.environment import Environment, library
 
 
 class Compiler:
@@ -104,13 +104,13 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Survey:
 
 
 def test_what_nvrtc_makes_is_what_the_framework_serves(found: Survey) -> None:
-    assert coverage.judge_coverage(found, []).state == "fail"
+    assert judge_coverage(found, []).state == "fail"
     whole = nvrtc.with_run_time_code(found)
-    assert coverage.coverage_of(whole).served() == ["8.0", "9.0"]
-    assert [one.path.name for one in own_libraries(whole)] == ["lib.so"]
-    assert coverage.judge_coverage(whole, [(9, 0)]).state == "pass"
-    assert coverage.judge_coverage(whole, [(10, 0)]).state == "fail"
-    assert coverage.facts(whole, {})["coverage"] == {"lib.so": {"cubin": [], "ptx": ["8.0a", "9.0a"]}}
+    assert whole.served.wholly() == ["8.0", "9.0"]
+    assert [one.path.name for one in whole.own_libraries] == ["lib.so"]
+    assert judge_coverage(whole, [(9, 0)]).state == "pass"
+    assert judge_coverage(whole, [(10, 0)]).state == "fail"
+    assert stack_of(Closure(whole, {}, (), ()))["coverage"] == {"lib.so": {"cubin": [], "ptx": ["8.0a", "9.0a"]}}
 
 
 def test_code_that_is_there_decides(found: Survey) -> None:
@@ -122,6 +122,6 @@ def test_code_that_is_there_decides(found: Survey) -> None:
 
 def test_without_a_compiler_that_works_nothing_is_served(found: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvrtc, "architectures", lambda _: [])
-    result = coverage.judge_coverage(nvrtc.with_run_time_code(found), [])
+    result = judge_coverage(nvrtc.with_run_time_code(found), [])
     assert result.state == "fail"
     assert "no code for any GPU" in result.reason

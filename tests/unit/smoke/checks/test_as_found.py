@@ -17,7 +17,7 @@ import pytest
 from smoke import gates, plan
 from smoke.checks import as_found, context
 from smoke.checks.as_found import Ended
-from smoke.checks.context import Bench
+from smoke.checks.context import Context
 from smoke.plan import Plan
 from smoke.report import report, result
 
@@ -189,7 +189,7 @@ def switches(
     })  # fmt: skip
     monkeypatch.setenv("AUTOGRAD_BACKEND", "two")
     asked = Plan("small", device, "autograd", "autograd", (), {}, {}, 60)
-    return Bench(asked, tmp_path, deterministic).switches("parity", check_id)
+    return Context(asked, tmp_path, deterministic).switches("parity", check_id)
 
 
 def test_switches_are_said_for_what_they_are_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Records what cuobjdump says of a real library, with the library's own headers, for test_fatbin.py.
 
-    python tests/unit/smoke/record_fatbin.py CUOBJDUMP LIBRARY...      (CUOBJDUMP: from nvidia-cuda-cuobjdump on PyPI)
+    python tests/unit/smoke/installed/record_fatbin.py CUOBJDUMP LIBRARY...
+
+CUOBJDUMP comes from nvidia-cuda-cuobjdump on PyPI.
 
 Of the library only the ELF header, the section headers and their names, and the headers within its fat binaries are
 kept: a few kilobytes, at their places in an otherwise empty file of the same size.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _ctypes
 import contextlib
-import struct
 from pathlib import Path
 
 import pytest
@@ -12,28 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smoke.installed import elf
-
-
-def library(soname: str = "libx.so.1", needed: tuple[str, ...] = ("liby.so.2",), text: bytes = b"") -> bytes:
-    """A 64-bit little-endian ELF file that holds nothing but names, and a text."""
-    strings, dynamic = b"\0", b""
-    for tag, name in [(elf.SONAME, soname), *((elf.NEEDED, one) for one in needed)]:
-        dynamic += struct.pack("<QQ", tag, len(strings))
-        strings += name.encode() + b"\0"
-    dynamic += struct.pack("<QQ", 0, 0)
-    titles = b"\0.dynamic\0.dynstr\0.shstrtab\0.rodata\0"
-    at = 64
-    places = []
-    for blob in (dynamic, strings, titles, text):
-        places.append((at, len(blob)))
-        at += len(blob)
-    header = elf.MAGIC.ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, at, 0, 64, 56, 0, 64, 5, 3)
-    table = bytes(64)
-    for name, kind, (offset, size), link in zip(
-        (1, 10, 18, 28), (elf.DYNAMIC, 3, 3, 1), places, (2, 0, 0, 0), strict=True
-    ):
-        table += struct.pack("<IIQQQQIIQQ", name, kind, 0, 0, offset, size, link, 0, 1, 0)
-    return header + dynamic + strings + titles + text + table
+from tests.unit.smoke.environment import library
 
 
 def test_names_are_read() -> None:

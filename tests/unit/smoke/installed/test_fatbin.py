@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from smoke.installed import elf, fatbin
 from smoke.installed.fatbin import Code, Coverage
+from smoke.installed.served import Served
 
 RECORDED = sorted(Path(__file__).with_name("fatbin").glob("*.json.gz"))
 
@@ -54,24 +55,10 @@ def test_at_least_three_libraries_are_recorded() -> None:
 def test_a_real_library_is_read_as_cuobjdump_reads_it(path: Path, tmp_path: Path) -> None:
     library = tmp_path / "library.so"
     data = put_back(path, library)
-    with library.open("rb") as file:
-        whole = file.read()
-    found = Counter(
-        f"{'ptx' if code.ptx else 'elf'} {code.major}{code.minor}{code.only}"
-        for section in elf.sections(whole)
-        if section.name in fatbin.SECTIONS
-        for start, stop in fatbin._split(whole, section.offset, section.offset + section.size)
-        for code in fatbin._entries(whole, start, stop)
-    )
+    whole = library.read_bytes()
+    containers = fatbin.containers(whole, elf.sections(whole))
+    found = Counter(f"{'ptx' if c.ptx else 'elf'} {c.major}{c.minor}{c.only}" for codes in containers for c in codes)
     assert found == data["said"]
-    assert {code for one in fatbin.coverage(library).containers for code in one} == {
-        Code(name.startswith("ptx"), *_architecture(name.split()[1])) for name in data["said"]
-    }
-
-
-def _architecture(name: str) -> tuple[int, int, str]:
-    digits = name.rstrip("af")
-    return int(digits[:-1]), int(digits[-1]), name[len(digits) :]
 
 
 @pytest.mark.parametrize(
@@ -95,17 +82,21 @@ def test_what_code_serves(code: Code, serves: list[tuple[int, int]], not_serves:
 def test_a_capability_is_served_only_if_every_container_serves_it() -> None:
     """MXNet 1.9.1's wheels: 5.0, 6.0, 7.0, 8.0 and 8.6 and no PTX, so that no GPU of 9.0 or later can run them."""
     old = frozenset(Code(False, *one) for one in ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6)))
-    assert Coverage((old, old)).served()[0] == ["5.0", "5.2", "6.0", "6.1", "7.0", "7.5", "8.0", "8.6", "8.9"]
+    served = ["5.0", "5.2", "6.0", "6.1", "7.0", "7.5", "8.0", "8.6", "8.9"]
+    assert Served((Coverage((old, old)),)).wholly() == served
     newer = Coverage((old, frozenset({Code(False, 9, 0)})))
-    assert newer.served() == ([], ["5.0", "5.2", "6.0", "6.1", "7.0", "7.5", "8.0", "8.6", "8.9", "9.0"])
+    assert (Served((newer,)).wholly(), Served((newer,)).partly()) == ([], [*served, "9.0"])
     assert newer.share(9, 0) == (1, 2)
-    assert Coverage(()).served() == ([], [])
+    assert (Served(()).wholly(), Served(()).partly()) == ([], [])
 
 
 def test_what_no_code_serves_is_said_in_words() -> None:
-    assert fatbin.unserved(["5.0", "8.9"]) == "no code for compute capability 9.0 and later"
-    assert fatbin.unserved([]) == "no code for compute capability 3.5 and later"
-    assert fatbin.unserved(["12.1"]) == ""
+    def unserved(*codes: Code) -> str:
+        return Served((Coverage((frozenset(codes),)),)).unserved()
+
+    assert unserved(Code(False, 8, 9)) == "no code for compute capability 9.0 and later"
+    assert unserved(Code(False, 2, 0)) == "no code for compute capability 3.5 and later"
+    assert unserved(Code(True, 5, 0)) == ""
 
 
 def test_padding_between_containers_and_unknown_kinds_are_passed_over() -> None:

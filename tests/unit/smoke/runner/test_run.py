@@ -1,4 +1,4 @@
-"""The runner with processes that behave badly, and with a copy of the suite in which a check does."""
+"""The runner with a copy of the suite in which a check behaves badly."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import importlib.metadata
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +17,7 @@ from smoke import SUITE, gates, suite
 from smoke.__main__ import main
 from smoke.plan import from_json
 from smoke.report import report
-from smoke.runner import lanes, process
+from smoke.runner import lanes
 from smoke.runner import run as running
 
 PLAN = {
@@ -33,25 +30,6 @@ PLAN = {
     "packages": {"autograd": importlib.metadata.version("autograd")},
     "seconds_per_check": 120,
 }
-
-
-@pytest.fixture
-def out(tmp_path):
-    path = tmp_path / "out.jsonl"
-    path.write_text("")
-    return path
-
-
-def bounded(code, out, seconds=60.0, stop=None):
-    argv = [sys.executable, "-c", code]
-    return process.bounded(argv, out.parent, out, seconds, stop or threading.Event())
-
-
-def test_a_process_imports_the_byte_code_that_is_there(out, monkeypatch):
-    """Elsewhere than beside the sources none would be found: what people run would not be what is certified."""
-    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
-    assert bounded(f"import sys; open({str(out)!r}, 'w').write(str(sys.pycache_prefix))", out) == process.Exit()
-    assert out.read_text() == "None"
 
 
 class Chains:
@@ -84,67 +62,6 @@ def test_how_many_processes_run_side_by_side(device, most):
     assert max(running) == most
 
 
-def test_a_process_that_ends_well(out):
-    assert bounded("print('fine')", out) == process.Exit()
-
-
-def test_a_process_that_hangs_is_ended_with_its_children(out, tmp_path, monkeypatch):
-    child = tmp_path / "child"
-    # The runner's clock stands still until the child is there: then it jumps past every bound.
-    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: 1e9 if child.exists() else 0.0))
-    code = (
-        "import os, subprocess, sys, time\n"
-        "one = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        f"open({str(child)!r} + '.part', 'w').write(str(one.pid))\n"
-        f"os.rename({str(child)!r} + '.part', {str(child)!r})\n"
-        "time.sleep(600)\n"
-    )
-    ending = bounded(code, out, seconds=60)
-    assert "within 60 s" in ending.reason
-    assert ending.remedy
-    pid = int(child.read_text())
-    while not _is_gone(pid):  # it is killed; the kernel takes a moment to carry it out
-        time.sleep(0.05)
-
-
-def _is_gone(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return True
-    return state == "Z"  # killed, and waiting for whoever inherited it
-
-
-def test_a_process_that_writes_on_is_not_late(out, monkeypatch):
-    # By the runner's clock each line takes 20 s, and all of them far longer than the bound.
-    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: out.stat().st_size * 10.0))
-    code = f"import time\nfor _ in range(8):\n    open({str(out)!r}, 'a').write('x\\n')\n    time.sleep(0.2)\n"
-    assert bounded(code, out, seconds=60.0) == process.Exit()
-
-
-def test_a_flood_is_read_and_only_its_end_kept(out):
-    code = "import sys\nfor _ in range(300):\n    sys.stdout.write('x' * 100000)\nsys.exit('the end')"
-    ending = bounded(code, out)
-    assert ending.reason == "the process ended with exit code 1"
-    assert len(ending.output) == process.KEPT_OUTPUT
-    assert ending.output.endswith("the end\n")
-
-
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [(signal.SIGKILL, "memory ran out"), (signal.SIGBUS, "/dev/shm"), (signal.SIGSEGV, "signal 11 (SIGSEGV)")],
-)
-def test_a_process_that_is_killed_says_by_what(out, number, said):
-    ending = bounded(f"import os; os.kill(os.getpid(), {int(number)})", out)
-    assert said in ending.reason
-
-
-def test_a_run_that_is_told_to_stop_ends_its_process(out):
-    stop = threading.Event()
-    stop.set()
-    assert bounded("import time; time.sleep(600)", out, seconds=600.0, stop=stop).reason
-
-
 @pytest.mark.parametrize(
     ("only", "families"),
     [
@@ -164,19 +81,6 @@ def test_optional_families_are_run_if_the_plan_names_them():
     names = [one.name for one in running.wanted(from_json({**PLAN, "workloads": ["sequence"]}))]
     assert "sequence" in names
     assert "compile" not in names
-
-
-@pytest.mark.parametrize(
-    ("names", "began", "ended", "blamed"),
-    [
-        (["a", "b", "c"], ["a", "b"], ["a"], "b"),
-        (["a", "b", "c"], ["a"], ["a"], "b"),
-        (["a", "b", "c"], [], [], "a"),
-        (["a", "b"], ["a", "b"], ["a", "b"], "b"),
-    ],
-)
-def test_who_is_blamed(names, began, ended, blamed):
-    assert lanes._blamed(names, began, ended) == blamed
 
 
 def smoke(folder, plan, *options):
@@ -280,6 +184,38 @@ def test_a_check_that_ends_badly_is_an_error_and_the_others_go_on(copy, crash, s
     assert results["P0.gemm.f32"]["state"] == results["P2.train.f32"]["state"] == "pass"
     assert "P1.matmul.f32" not in results
     assert "ERROR" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "when", "states"),
+    [
+        (
+            '_tell(file, {"begin": family})',
+            "before",
+            {"P0": "error", "P1.matmul.f32": "pass", "P2.train.f32": "pass"},
+        ),
+        ('_tell(file, {"end": family})', "after", {"P0.gemm.f32": "pass", "P1": "error", "P2.train.f32": "pass"}),
+    ],
+)
+def test_a_process_that_ends_between_two_families_is_the_next_one_s_error(copy, line, when, states):
+    """Each try is one family nearer to the end: after P0 the process does not crash again."""
+    crash = 'if family == "exact": __import__("os")._exit(7)'
+    lines = (crash, line) if when == "before" else (line, crash)
+    change(copy, "runner/child.py", line, "\n            ".join(lines))
+    _, found = smoke(copy, PLAN, "--only", "P0", "P1", "P2")
+    results = {name: row["state"] for name, row in by_id(found).items()}
+    assert {name: results[name] for name in states} == states
+    assert [name for name, state in results.items() if state == "error"] == [min(states, key=states.get)]
+
+
+def test_a_process_that_ends_badly_after_its_last_family_is_that_one_s_error(copy):
+    line = '_tell(file, {"end": family})'
+    crash = 'if family == "parity": __import__("os")._exit(7)'
+    change(copy, "runner/child.py", line, line + "\n            " + crash)
+    _, found = smoke(copy, PLAN, "--only", "P1", "P2")
+    results = {name: row["state"] for name, row in by_id(found).items()}
+    assert results["P1.matmul.f32"] == results["P2.train.f32"] == "pass"
+    assert results["P2"] == "error"
 
 
 def test_what_a_crashed_process_said_last_is_kept(copy):
