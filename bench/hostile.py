@@ -29,6 +29,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest import mock
 
+import rich.console
+import rich.table
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -48,7 +51,7 @@ ROUNDS = 9
 KINDS = {f"drips: {name}": peer for name, peer in hostile.DRIPS.items()}
 KINDS |= {f"floods: {name}": peer for name, peer in hostile.FLOODS.items()}
 FORK = multiprocessing.get_context("fork")
-USED = (doctor, publish, reproduce, verify)  # imported before the clock runs
+USED = (doctor, publish, reproduce, rich, verify)  # imported before the clock runs
 
 
 @dataclass(frozen=True)

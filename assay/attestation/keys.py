@@ -20,7 +20,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay.attestation import encrypted
 from assay.attestation.bundle import PAYLOAD_TYPE, decode, encode, to_be_signed
 from assay.errors import UsageError, VerificationFailed
 from assay.host.secrets import PASSWORD_VARIABLE
@@ -128,6 +127,9 @@ def generate(prefix: Path, password: str) -> tuple[Path, Path]:
         raise UsageError("the password is empty", f"Type one, or set {PASSWORD_VARIABLE}.")
     if not prefix.name:
         raise UsageError(f"{str(prefix)!r} is no name for a key", "Give one with --out, such as --out assay.")
+    # It takes a seventh of what `assay verify` takes in all to import this, and only a new key needs it.
+    from assay.attestation import encrypted  # noqa: PLC0415
+
     private = ec.generate_private_key(ec.SECP256R1())
     secret = encrypted.pem(private, password.encode())
     paths = prefix.with_name(f"{prefix.name}.key"), prefix.with_name(f"{prefix.name}.pub")

@@ -9,7 +9,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import VerificationFailed
@@ -118,6 +118,7 @@ NAMES = st.text(st.characters(blacklist_characters="\0/", blacklist_categories=[
 FILES = st.dictionaries(NAMES, st.tuples(st.sampled_from([b"0", b"1", b"2", b"5"]), NAMES, st.binary(max_size=600)))
 
 
+@settings(max_examples=40)
 @given(FILES, st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]), st.integers(0, 2**40))
 def test_what_python_writes_is_read(files: dict[str, tuple[bytes, str, bytes]], how: int, number: int) -> None:
     """All names, and a change of any part is one of that part."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from assay.errors import VerificationFailed
 from assay.registry import (
+    LARGEST_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
     Manifest,
@@ -25,6 +27,20 @@ def test_a_deeply_nested_manifest(depth: int) -> None:
     for text in (b"[" * depth, b'{"layers":' * depth, b'{"x":' + b"[" * depth + b"]" * depth + b"}"):
         with pytest.raises(VerificationFailed, match="malformed"):
             Manifest(text, OCI_MANIFEST).image()
+
+
+@pytest.mark.parametrize("part", [b"[]", b"{}", b'{"a":0}', b"[0]", b'""', b"1e9"])
+def test_a_manifest_of_many_small_parts(part: bytes) -> None:
+    """Each becomes an object of Python's: as many as a manifest has room for fit into 128 MiB."""
+    data = b'{"x":[' + b",".join([part] * 40_000) + b"]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(VerificationFailed, match="malformed"):
+            Manifest(data, OCI_MANIFEST).image()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / len(data) * LARGEST_MANIFEST < 128 * 2**20
 
 
 @given(
