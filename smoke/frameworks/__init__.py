@@ -30,7 +30,7 @@ class Framework(Protocol):
     CANNOT: dict[str, str]
     COMPILERS: tuple[str, ...]
     WORKLOADS: tuple[str, ...]
-    # What the file sets and a user does not, by what it is set for (see Bench.switches).
+    # What the file sets and a user does not, by what it is set for (see Context.switches).
     SWITCHES: dict[str, tuple[str, ...]]
     # Whether the framework takes a GPU by itself.
     TAKES_GPU: bool
