@@ -37,7 +37,9 @@ def doctor_command(
     as_json: bool,
     **demanded: Any,
 ) -> None:
-    """Say what this machine has, and which images run on it and why, the newest that runs first.
+    """Say what this machine has, and which images run on it and why.
+
+    Those that run come first, and of these the newest.
 
     Of an image in a registry (REF) it reads the certificates attached there that --key has signed; without REF those
     of this checkout, or that this Assay came with.
