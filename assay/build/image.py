@@ -26,7 +26,7 @@ from assay.catalog import Built, Catalog, Drift, Image, write_images
 from assay.catalog.built import repository, short, tag
 from assay.catalog.drift import drift_label, drift_of
 from assay.catalog.inputs import ENVIRONMENT, has_environment, last_dockerfile
-from assay.catalog.plan import SUITE_LABEL
+from assay.catalog.labels import SUITE_LABEL
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed

@@ -8,9 +8,10 @@ from assay.catalog.built import Built, Images, drifts, read_images, write_images
 from assay.catalog.drift import Change, Drift
 from assay.catalog.image import Catalog, Image
 from assay.catalog.inputs import inputs
+from assay.catalog.labels import labels
 from assay.catalog.load import load
 from assay.catalog.pins import Pin
-from assay.catalog.plan import framework_version, labels, packages, plan, plan_text
+from assay.catalog.plan import framework_version, packages, plan, plan_text
 from assay.catalog.policy import policy
 from assay.catalog.toml import Framework, Tools
 

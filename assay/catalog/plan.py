@@ -1,15 +1,11 @@
-"""What an image promises: the plan of its smoke test, its packages and its labels. All of it is in the catalog."""
+"""What an image promises: the plan of its smoke test, and its packages. All of it is in the catalog."""
 
 from __future__ import annotations
 
 import json
 
 from assay.catalog.image import Image
-from assay.certificate import plan_digest
 from assay.errors import UsageError
-
-# Which suite is in an image, by its digest: a certificate by another suite is not one of that image.
-SUITE_LABEL = "assay.suite"
 
 
 def plan(image: Image, device: str = "cpu") -> dict[str, object]:
@@ -46,31 +42,8 @@ def packages(image: Image) -> dict[str, str]:
     return {**{name: pin.version for name, pin in image.pins.items()}, **image.built, **image.beside}
 
 
-def labels(image: Image) -> dict[str, str]:
-    """Return the OCI labels: what is promised. The certificate holds them against what is loaded."""
-    promised = {
-        "org.opencontainers.image.title": image.name,
-        "org.opencontainers.image.description": image.summary,
-        **{f"assay.{name}": value for name, value in image.labels.items()},
-    }
-    version = framework_version(image)
-    if image.framework and version:
-        promised |= {"assay.framework": image.framework.name, "org.opencontainers.image.version": version}
-    return promised | (_plan_labels(image) if image.framework else {})
-
-
 def framework_version(image: Image) -> str | None:
     """Return the framework's version, as the lock has it, or as it is built."""
     if image.framework is None:
         return None
     return packages(image).get(image.framework.distribution or image.framework.name)
-
-
-def _plan_labels(image: Image) -> dict[str, str]:
-    """Return what the image is to be checked for: a certificate whose plan asks for less is not one of this image."""
-    backends = image.framework.backends if image.framework else ()
-    return {
-        **({"assay.backends": ",".join(backends)} if backends else {}),
-        "assay.workloads": ",".join(image.workloads),
-        "assay.plan": plan_digest(plan(image)),
-    }

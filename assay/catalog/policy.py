@@ -6,7 +6,8 @@ from assay.catalog.built import Built
 from assay.catalog.drift import drift_inputs
 from assay.catalog.image import Catalog, Image
 from assay.catalog.inputs import inputs
-from assay.catalog.plan import SUITE_LABEL, labels, plan
+from assay.catalog.labels import SUITE_LABEL, labels
+from assay.catalog.plan import plan
 from assay.certificate import LONGEST_LIFE, Configuration, Policy, Suites
 
 

@@ -20,7 +20,7 @@ LEVELS = {
     "E1": "Static: the image is whole, found without a GPU",
     "E2": "CPU: the framework trains right on the CPU",
     "E3": "GPU: the same on a GPU in float32, with proof that kernels ran there",
-    "E4": "GPU numerics: tf32, bf16 and fp16 in their classes, determinism",
+    "E4": "GPU numerics: tf32, bf16 and fp16 are as exact as their formats allow",
 }
 Level = Literal["E0", "E1", "E2", "E3", "E4"]
 RANK = {level: rank for rank, level in enumerate(LEVELS)}

@@ -21,7 +21,8 @@ from assay.registry.address import Address
 from assay.registry.bounded import TO_CONNECT, BoundedAdapter, BoundedRetry, BoundedSession, Meter, seconds_allowed
 from assay.registry.reference import Reference
 
-ATTEMPTS = 6
+ATTEMPTS = 6  # of a request that gets no answer, or one of these
+READS = 3  # of an answer that breaks off
 PASSING = (408, 429, 500, 502, 503, 504)  # failures of the moment
 LONGEST_PAUSE = 30  # seconds, whatever a Retry-After asks for
 TIMEOUT = (TO_CONNECT, 60)  # seconds to connect, and between two bytes

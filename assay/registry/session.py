@@ -16,7 +16,7 @@ from assay.errors import RegistryFailed
 from assay.registry import address
 from assay.registry.address import Address
 from assay.registry.bounded import Meter, metered
-from assay.registry.connection import LARGEST_REASON, Connection
+from assay.registry.connection import LARGEST_REASON, READS, Connection
 from assay.registry.login import Credentials
 from assay.registry.reference import Reference
 from assay.registry.token import Authority
@@ -84,7 +84,7 @@ class Session(Connection):
     ) -> tuple[requests.Response, bytes]:
         """An answer with its body, which is asked for again where it breaks off."""
         meter = self.meter(limit)
-        for attempt in range(3):
+        for attempt in range(READS):
             meter.left()  # one that broke off because its time was over is not asked for again
             meter.taken = 0
             response = self._send(method, url, stream=True, meter=meter, **options)
@@ -92,7 +92,7 @@ class Session(Connection):
                 self._require(response, *ok)
                 return response, self.body(response, limit)
             except requests.RequestException as error:
-                if attempt == 2:
+                if attempt == READS - 1:
                     raise self.failed("broke off its answer", error) from error
             finally:
                 response.close()

@@ -37,8 +37,19 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+NAMED = re.compile(r"`((?:assay|smoke|images|tests|bench|docs|certificates)/[\w./-]*)`")
+# In a block, a word of a command; assay/NAME is an image there.
+PASTED = re.compile(r"(?<![\w/.-])((?:smoke|images|tests|bench|docs|certificates)/[\w./-]*)")
+
+
+def blocks(text: str) -> str:
+    """What a page has between its fences."""
+    return "\n".join(re.findall(r"^```.*?^```$", text, re.MULTILINE | re.DOTALL))
+
+
 def test_files_are_there(page: Path) -> None:
-    for name in re.findall(r"`((?:assay|smoke|images|tests|bench|docs|certificates)/[\w./-]*)`", page.read_text()):
+    text = page.read_text()
+    for name in [*NAMED.findall(text), *PASTED.findall(blocks(text))]:
         is_image = name.startswith("assay/") and (ROOT / "images" / name.removeprefix("assay/")).is_dir()
         assert (ROOT / name).exists() or is_image or "/example" in name, name
 
@@ -88,3 +99,4 @@ def test_the_texts_name_commands_at_all() -> None:
     """So that a pattern that finds nothing is no proof."""
     found = [words[0] for page in PAGES for words, _ in commands(page.read_text())]
     assert {"build", "smoke", "verify", "publish", "doctor"} <= set(found)
+    assert PASTED.findall(blocks((ROOT / "docs/add-a-framework.md").read_text()))

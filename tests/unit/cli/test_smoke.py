@@ -13,7 +13,7 @@ import pytest
 
 from assay import certificate, certify
 from assay.certify import Outcome
-from assay.cli.certify import SmokeView, show_outcome
+from assay.cli.smoke import SmokeView, show_outcome
 from assay.errors import UsageError
 from tests.unit.certificate import reports
 from tests.unit.cli.ran import Ran
