@@ -64,7 +64,7 @@ class Builds(Connection):
                 f"the engine went away while it built {tag}: {reason}",
                 "Run the command again: finished images and build steps are kept.",
             )
-        if "no space left on device" in decoder.text():
+        if "no space left on device" in decoder.text().lower():
             return BuildFailed(
                 f"the disk is full: {tag} was not built",
                 f"Make room below {self.data_root()} (`assay engine prune` drops the build cache) and run it again.",

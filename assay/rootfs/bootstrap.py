@@ -159,7 +159,7 @@ def _run(name: str, argv: list[str], on_step: Callable[[str], None]) -> None:
         return
     text = "\n".join(said)
     reason = next((line for line in said if re.match(r"E: (?!mmdebstrap|run_chroot|setup failed)", line)), "")
-    if "No space left" in text:
+    if "no space left" in text.lower():
         raise BuildFailed(f"the disk is full: {name} was not made", f"Make room below {paths.cache()}.")
     vanished = re.search(r"Version '([^']+)' for '([^']+)' was not found", text)
     if vanished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -175,22 +176,31 @@ def test_an_engine_that_dies_in_mid_build_is_said_and_survived(
     assert again.returncode == 0, again.stderr
 
 
+def take_all_but(left: int, folder: Path) -> None:
+    """Fill a disk in a file ``another``, while others write to it too."""
+    with (folder / "another").open("ab") as file:
+        while (size := shutil.disk_usage(folder).free - left) > 0:
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), max(size // 2, 4096))
+
+
 def test_a_full_disk_is_said_and_survived(own_cache: EmbeddedEngine, own_checkout: Path, tmp_path: Path) -> None:
     checkout = shutil.copytree(own_checkout, tmp_path / "checkout")
     own_cache.data.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g", "tmpfs", str(own_cache.data)], check=True)
     try:
         # There is room when the build begins; then another program takes it.
-        command = subprocess.Popen([ASSAY, "build", "newcomer"], cwd=checkout, stderr=subprocess.PIPE, text=True)
-        assert command.stderr is not None
-        for line in command.stderr:
-            if line.startswith("newcomer: building"):
-                break
-        with (own_cache.data / "another").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(own_cache.data).free - 20_000_000)
-        said = command.communicate(timeout=300)[1]
+        with subprocess.Popen(
+            [ASSAY, "build", "newcomer"], cwd=checkout, stderr=subprocess.PIPE, text=True
+        ) as command:
+            assert command.stderr is not None
+            for line in command.stderr:
+                if line.startswith("newcomer: building"):
+                    break
+            take_all_but(20_000_000, own_cache.data)
+            said = command.stderr.read()
         assert command.returncode == 4, said
-        assert "the disk is full" in said
+        assert "the disk is full" in said, said
         status = assay(checkout, "engine", "up")
         assert status.returncode == 0, status.stderr
         assert "newcomer" not in read_images(checkout).images
