@@ -88,7 +88,7 @@ def test_a_build_gives_the_manifest_digest(monkeypatch: pytest.MonkeyPatch) -> N
         (True, "error: Hash mismatch for `six`", BuildFailed, "not the one that was locked"),
         (True, "ERROR: failed", BuildFailed, "assay/x:latest was not built: ERROR: failed"),
         (True, "write: no space left on device", BuildFailed, "the disk is full: assay/x:latest was not built"),
-        (True, "cause: No space left on device (os error 28)", BuildFailed, "the disk is full: assay/x:latest was not"),
+        (True, "cause: No space left on device (os error 28)", BuildFailed, "the disk is full: assay/x"),
         (False, "rpc error: Unavailable", EngineMissing, "the engine went away while it built assay/x:latest"),
         (False, "write: no space left on device", EngineMissing, "the engine went away"),
     ],
