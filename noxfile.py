@@ -66,7 +66,7 @@ def tests(session: nox.Session) -> None:
         run(session, "pytest", *session.posargs)
         return
     run(session, "pytest", "tests/unit", "--numprocesses", "auto")
-    run(session, "pytest", "tests/integration")
+    run(session, "pytest", "tests/integration", "--numprocesses", "auto", "--dist", "loadfile")
     run(session, "pytest", "tests/images", "--pack")
 
 

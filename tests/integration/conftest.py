@@ -17,6 +17,7 @@ from assay import build, catalog, engine
 from assay.catalog import Built, drifts
 from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
+from assay.host import paths
 from tests import registries
 from tests.registries import ReferrersRegistry, Registry
 
@@ -113,6 +114,17 @@ def newcomer(first_newcomer: Newcomer, running: engine.Engine) -> Newcomer:
     return first_newcomer
 
 
+def copy_of_newcomer(newcomer: Newcomer, target: Path) -> Path:
+    """A checkout in which the base is built and the newcomer is not."""
+    for name in ("images", "smoke", "build"):
+        shutil.copytree(newcomer.checkout / name, target / name)
+    path = target / "build/images.json"
+    data = json.loads(path.read_text())
+    del data["images"]["newcomer"]
+    path.write_text(json.dumps(data))
+    return target
+
+
 def assay(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a checkout, as a person would."""
     return subprocess.run(
@@ -131,20 +143,45 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """An embedded engine with a cache folder of its own, which a test may treat badly; stopped afterwards."""
     if os.geteuid() != 0:
         pytest.skip("the embedded engine needs root")
+    for name, value in _embedded_in(tmp_path_factory.mktemp("cache")).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    own = EmbeddedEngine.here()
+    yield own
+    own.down()
+
+
+def _embedded_in(cache: Path) -> dict[str, str]:
+    """The environment of an embedded engine in another cache folder, with the programs and the bases of the usual."""
     usual = EmbeddedEngine.here()
     usual.home.mkdir(parents=True, exist_ok=True)
     apt.unpack(embedded.PACKAGES, usual.programs)
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("ASSAY_CACHE", str(cache))
-    monkeypatch.setenv("ASSAY_ENGINE", "embedded")
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
-    own = EmbeddedEngine.here()
     # Hard links: the programs need not be fetched again.
-    shutil.copytree(usual.programs, own.programs, copy_function=os.link, symlinks=True)
-    if (usual.home.parent / "base").is_dir():
-        (cache / "base").symlink_to(usual.home.parent / "base")
-    yield own
-    own.down()
+    shutil.copytree(
+        usual.programs, cache / usual.programs.relative_to(paths.cache()), copy_function=os.link, symlinks=True
+    )
+    for shared in ("base", "tools"):
+        (paths.cache() / shared).mkdir(exist_ok=True)
+        (cache / shared).symlink_to(paths.cache() / shared)
+    return {"ASSAY_CACHE": str(cache), "ASSAY_ENGINE": "embedded"}
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two side by side where each has an embedded engine of its own; a system's engine they would share."""
+    return 2 if os.geteuid() == 0 and engine.status().used == "embedded" else 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_of_this_worker(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Beside others, a cache folder and an engine of one's own: two workers build images of the same names."""
+    if worker_id == "master":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _embedded_in(tmp_path_factory.mktemp("cache")).items():
+            patch.setenv(name, value)
+        yield
+        EmbeddedEngine.here().down()
 
 
 @pytest.fixture(scope="session")
