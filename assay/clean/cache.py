@@ -76,6 +76,8 @@ def _there(cat: Catalog, *, images: bool) -> Iterator[tuple[str, Path, str]]:
         yield "tools", path, "of this Assay" if path in ours else ""
     for path in _entries(folder / "wheels"):
         yield "wheels", path, ""
+    if (folder / "home").is_dir():
+        yield "home of `assay run`", folder / "home", "what was downloaded in images; remove it yourself"
 
 
 def _entries(folder: Path) -> Iterable[Path]:

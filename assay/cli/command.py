@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from assay import __version__
-from assay.cli import build, clean, doctor, engine, publish, smoke
+from assay.cli import build, clean, doctor, engine, publish, run, smoke
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError, of_the_system
 from assay.host import secrets
@@ -29,6 +29,8 @@ cli.add_command(build.images_command)
 cli.add_command(build.lock_command)
 cli.add_command(build.plan_command)
 cli.add_command(build.reproduce_command)
+cli.add_command(run.run_command)
+cli.add_command(run.shell_command)
 cli.add_command(smoke.smoke_command)
 cli.add_command(smoke.table_command)
 cli.add_command(clean.clean_command)

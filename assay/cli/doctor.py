@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli.console import Styled, finish, say, say_table
-from assay.cli.options import checkout, json_option, name_option, plain_option
+from assay.cli.options import certificates_root, json_option, name_option, plain_option
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,18 +63,10 @@ def doctor_command(
         suites = Suites.read(paths.release())
         gathered = doctor.published(named, PublicKey.read(key), suites, **demanded)
     else:
-        root = _certificates_at(paths.release())
+        root = certificates_root()
         gathered = doctor.gather(root, Suites.read(root))
     answer = doctor.diagnose(gathered, machine)
     finish(answer, as_json, row=doctor.as_json, show=show_diagnosis, require=doctor.require_usable)
-
-
-def _certificates_at(release: Path) -> Path:
-    """Return the checkout that the command runs in, else what this Assay came with."""
-    try:
-        return checkout()
-    except UsageError:
-        return release
 
 
 def show_diagnosis(answer: Diagnosis) -> None:

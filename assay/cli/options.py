@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.errors import UsageError
-from assay.host import secrets
+from assay.host import paths, secrets
 
 if TYPE_CHECKING:
     from assay.cli.progress import BuildView
@@ -37,6 +37,14 @@ def checkout() -> Path:
         if (folder / "images").is_dir() and (folder / "smoke").is_dir():
             return folder
     raise UsageError(f"{here} is in no checkout of Assay", "Run this in a clone of the repository.")
+
+
+def certificates_root() -> Path:
+    """Return where the certificates are: the checkout that the command runs in, else what this Assay came with."""
+    try:
+        return checkout()
+    except UsageError:
+        return paths.release()
 
 
 def engine_watched(view: BuildView, meanwhile: Callable[[], None] = lambda: None) -> Engine:

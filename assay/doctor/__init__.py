@@ -5,12 +5,12 @@
 
 from assay.doctor.answer import Diagnosis, Row, as_json, command, diagnose, require_usable
 from assay.doctor.compatibility import Answer, Certified, Gpu, Machine, judge, order
-from assay.doctor.facts import Gathered, certified, gather, published, read
-from assay.doctor.machine import Finding, Surroundings, Tools, another, findings
+from assay.doctor.facts import Gathered, certified, gather, published, read, verified
+from assay.doctor.machine import Finding, Surroundings, Tools, another, findings, this_machine
 
 # fmt: off
 __all__ = [
     "Answer", "Certified", "Diagnosis", "Finding", "Gathered", "Gpu", "Machine", "Row", "Surroundings", "Tools",
     "another", "as_json", "certified", "command", "diagnose", "findings", "gather", "judge", "order", "published",
-    "read", "require_usable",
+    "read", "require_usable", "this_machine", "verified",
 ]

@@ -37,14 +37,17 @@ class Machine:
 class Certified:
     """What an image's certificates say of it.
 
-    ``toolkit`` is the CUDA that the framework, and its PTX, was built with; ``levels`` follow from the evidence, by
-    device; ``certified_on`` are the GPUs of its GPU certificates; ``reference`` is what a container engine takes.
+    ``module`` is what Python imports for its framework, ``modules`` that and all backends and companions that it is
+    certified with. ``toolkit`` is the CUDA that the framework, and its PTX, was built with; ``levels`` follow from the
+    evidence, by device; ``certified_on`` are the GPUs of its GPU certificates; ``reference`` is what an engine takes.
     """
 
     image: str
     digest: str
     reference: str
     framework: str = ""
+    module: str = ""
+    modules: frozenset[str] = frozenset()
     python: str = ""
     architecture: str = "amd64"
     cuda: tuple[int, int] | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,6 +60,19 @@ class _Stack(msgspec.Struct, frozen=True):
     served: _Served = _Served()
 
 
+class _Framework(msgspec.Struct, frozen=True):
+    module: _Name = ""
+    backends: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=64)] = ()
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    """What is read of a report's plan; all else is left alone."""
+
+    framework: _Framework = _Framework()
+    workloads: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=64)] = ()
+    packages: Annotated[dict[_Name, Any], msgspec.Meta(max_length=4096)] = {}
+
+
 def read(path: Path) -> dict[str, Any]:
     """A certificate's Statement from a file; `VerificationFailed` for anything that is none, or is too large."""
     try:
@@ -84,11 +97,14 @@ def certified(certificates: Sequence[Certificate], reference: str) -> Certified:
     labels = first.report.plan.get("labels")
     cuda = _pair(labels.get("cuda") if isinstance(labels, dict) else None) or _pair(stack.cudart)
     python = labels.get("python", "") if isinstance(labels, dict) else ""
+    module, modules = _modules(first.report.plan)
     return Certified(
         image=first.image,
         digest=first.digest,
         reference=reference,
         framework=stack.framework,
+        module=module,
+        modules=modules,
         python=python if isinstance(python, str) else "",
         architecture=first.platform.rpartition("/")[2],
         cuda=cuda,
@@ -107,6 +123,18 @@ def certified(certificates: Sequence[Certificate], reference: str) -> Certified:
         ),
         created=max(certificates, key=lambda opened: opened.age_key).created,
     )
+
+
+def _modules(plan: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    """The module of the framework, and with it the backends and companions that the plan trains with."""
+    try:
+        planned = msgspec.convert(plan, type=_Planned)
+    except (msgspec.ValidationError, RecursionError):
+        return "", frozenset()
+    installed = {name.replace("-", "_") for name in planned.packages}
+    companions = installed.intersection(planned.workloads)
+    module = planned.framework.module
+    return module, frozenset({module, *planned.framework.backends, *companions} - {""})
 
 
 def _shortcoming(opened: Certificate) -> str:
@@ -145,11 +173,25 @@ def published(
     images, unusable = [], []
     for reference in references:
         try:
-            certificates = verify.certificates(reference, key, suites, demands=demands)
-            images.append(certified(certificates, str(reference.at(certificates[0].digest))))
+            images.append(_verified(reference, key, suites, demands))
         except VerificationFailed as error:
             unusable.append((str(reference), error.what))
     return images, unusable
+
+
+def verified(reference: Reference, key: PublicKey, suites: Suites, *, plain_http: bool = False) -> Certified:
+    """What is certified of an image in a registry, whatever its repository is called.
+
+    Raises `VerificationFailed` where it does not hold, `RegistryFailed` where the registry does not answer.
+    """
+    found = verify.verify(reference, key, suites, verify.Demands(plain_http=plain_http))
+    verify.require_passed(found)
+    return _verified(reference.at(found.digest), key, suites, verify.Demands(plain_http=plain_http))
+
+
+def _verified(reference: Reference, key: PublicKey, suites: Suites, demands: verify.Demands) -> Certified:
+    certificates = verify.certificates(reference, key, suites, demands=demands)
+    return certified(certificates, str(reference.at(certificates[0].digest)))
 
 
 def gather(root: Path, suites: Suites) -> Gathered:

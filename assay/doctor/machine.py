@@ -83,13 +83,7 @@ class Surroundings:
 
     def machine(self) -> Machine:
         """What an image meets. A GPU whose compute capability the driver does not say is left out."""
-        gpus = (Gpu(gpu.name, gpu.capability, gpu.memory) for gpu in self.nvidia.gpus if gpu.capability)
-        return Machine(
-            driver=numbers(self.nvidia.driver) or None,
-            gpus=tuple(gpus) if not self.nvidia.problem else (),
-            seen=True,
-            architecture=_architecture(self.architecture),
-        )
+        return _machine(self.nvidia, self.architecture)
 
     def tools(self) -> Tools:
         """What would run a container here."""
@@ -102,6 +96,21 @@ class Surroundings:
             podman=self.podman,
             apptainer=self.apptainer,
         )
+
+
+def this_machine() -> Machine:
+    """What an image meets here."""
+    return _machine(gpus.nvidia(), machine.architecture())
+
+
+def _machine(nvidia: Nvidia, architecture: str) -> Machine:
+    known = (Gpu(gpu.name, gpu.capability, gpu.memory) for gpu in nvidia.gpus if gpu.capability)
+    return Machine(
+        driver=numbers(nvidia.driver) or None,
+        gpus=tuple(known) if not nvidia.problem else (),
+        seen=True,
+        architecture=_architecture(architecture),
+    )
 
 
 def findings(found: Surroundings) -> Iterable[Finding]:

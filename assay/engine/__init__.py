@@ -7,11 +7,13 @@ from assay.engine.content import require_whole
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
+from assay.engine.sessions import Session
 from assay.engine.shared import MOUNT, run_with_files
 
 # fmt: off
 __all__ = [
     "MOUNT",
-    "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "RunRequest", "RunResult", "Status", "Step",
+    "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "RunRequest", "RunResult", "Session", "Status",
+    "Step",
     "find", "find_embedded", "install_hint", "parse_size", "require_whole", "run_with_files", "status",
 ]

@@ -13,6 +13,7 @@ from assay.engine.builds import Builds
 from assay.engine.connection import answered
 from assay.engine.containers import Containers
 from assay.engine.content import Content
+from assay.engine.sessions import Sessions
 
 # The label on an image's config by which containerd keeps its unpacked layers.
 SNAPSHOT = "containerd.io/gc.ref.snapshot.overlayfs"
@@ -45,7 +46,7 @@ class ImageFacts:
         return sum(size for _, size in self.layers)
 
 
-class Engine(Builds, Content, Containers):
+class Engine(Builds, Content, Containers, Sessions):
     """One engine that answers. `assay.engine.find` returns it."""
 
     @answered

@@ -22,6 +22,7 @@ KINDS = {
     "root file systems": ("base",),
     "tools": ("engine", "tools"),
     "wheels": ("wheels",),
+    "home of `assay run`": ("home",),
 }
 OTHER = "other"
 SECONDS = 60  # for `du` to count

@@ -108,6 +108,29 @@ def _terminated(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str
             process.stdout.close()
 
 
+def attached(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Run ``argv`` on this process's own terminal or pipes to its end; returns its status, as a shell gives it.
+
+    Signals are its own to answer: Ctrl-C at a terminal reaches it from there, what else is sent to us is sent on.
+    """
+    running: list[subprocess.Popen[bytes]] = []
+    at_terminal = os.isatty(0)
+
+    def send_on(number: int, _frame: object) -> None:
+        for process in running:
+            if number != signal.SIGINT or not at_terminal:
+                process.send_signal(number)
+
+    before = {number: signal.signal(number, send_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        running.append(subprocess.Popen(list(argv), env=env))
+        status = running[0].wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
 def daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
     """Start a process that outlives this one; return its id. A session of its own keeps every Ctrl-C from it.
 

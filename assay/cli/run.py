@@ -1,0 +1,120 @@
+"""`run` and `shell`: a command in the right image."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.cli.console import note
+from assay.cli.options import certificates_root, plain_option
+from assay.errors import AssayError, UsageError
+
+if TYPE_CHECKING:
+    from assay.run import Choice, Given, Images
+
+NOT_FOUND = 127
+_SETTINGS = {"allow_interspersed_args": False, "ignore_unknown_options": False}
+
+
+def _session_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What both commands take."""
+    options = (
+        click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True),
+        click.option("-e", "--env", "environment", multiple=True, metavar="NAME[=VALUE]", help="As docker's."),
+        click.option("-v", "--volume", "volumes", multiple=True, metavar="HOST:INSIDE[:ro]", help="As docker's."),
+        click.option("-p", "--publish", "ports", multiple=True, metavar="HOST:INSIDE", help="As docker's."),
+        click.option("--network", metavar="NAME", help="As docker's; none: no network."),
+        click.option(
+            "--key",
+            envvar="ASSAY_KEY",
+            type=click.Path(path_type=Path),
+            help="The publisher's key, for an image of a registry.",
+        ),
+        plain_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command("run", context_settings=_SETTINGS)
+@_session_options
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[IMAGE|REF] COMMAND...")
+def run_command(words: tuple[str, ...], **options: Any) -> None:
+    """Run a command in an image: assay run python train.py
+
+    Without an image, it is the one whose framework the command's Python program imports. The current folder is the
+    command's folder; the files that it writes are yours. It gets the GPU where there is one that the image runs on.
+    An image of a registry (REF) is verified with --key and pulled.
+    """
+    _run(words, options, ())
+
+
+@click.command("shell", context_settings=_SETTINGS)
+@_session_options
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[IMAGE|REF]")
+def shell_command(words: tuple[str, ...], **options: Any) -> None:
+    """Open a shell in an image."""
+    _run(words, options, ("bash",))
+
+
+def _run(words: tuple[str, ...], options: dict[str, Any], shell: tuple[str, ...]) -> None:
+    from assay import engine, run
+
+    key, plain_http = options.pop("key"), options.pop("plain_http")
+    given = run.Given(**options)
+    with engine.find(note) as found:
+        images = run.Images.here(certificates_root(), found)
+        name, command = images.split(words, Path.cwd())
+        if shell and command:
+            raise UsageError(f"{command[0]} is no image", "assay shell IMAGE; for a command: assay run.")
+        command = shell or command or ("python",)
+        choice = _choice(images, name, command, given, key, plain_http)
+        session = run.session(choice, command, given, images)
+        note(run.told(choice, session))
+        status = found.session(session)
+    if status == NOT_FOUND:
+        raise NotInTheImage(command[0], choice)
+    sys.exit(status)
+
+
+class NotInTheImage(AssayError):
+    """The command is not in the image."""
+
+    exit_code = NOT_FOUND
+
+    def __init__(self, command: str, choice: Choice) -> None:
+        super().__init__(
+            f"it ended with {NOT_FOUND}: {command}, or what it calls, is not in {choice.image.image}",
+            "Add it in an image of your own (the README shows how), or call what is there.",
+        )
+
+
+def _choice(
+    images: Images, name: str | None, command: tuple[str, ...], given: Given, key: Path | None, plain_http: bool
+) -> Choice:
+    from assay import run
+
+    if name and key and "/" in name:
+        return images.published(name, key, plain_http=plain_http)
+    if name:
+        return images.by_name(name)
+    try:
+        return images.for_command(command, Path.cwd(), run.environment_of(given))
+    except run.Undecided as undecided:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()) or not undecided.choices:
+            raise
+        return _asked(undecided.what, undecided.choices)
+
+
+def _asked(what: str, choices: Sequence[Choice]) -> Choice:
+    """The image that the person at the terminal names."""
+    note(f"{what}. Which image?")
+    for number, each in enumerate(choices, 1):  # not on standard output, which is the command's
+        note(f"  {number}  {each.image.image}: {each.image.framework}, on the {each.answer.runs.upper()}")
+    chosen = click.prompt("Number", type=click.IntRange(1, len(choices)), default=1, err=True)
+    return choices[chosen - 1]

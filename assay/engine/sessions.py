@@ -1,0 +1,112 @@
+"""A container that a person works in: on his terminal, with his folder, as himself."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker.errors
+import requests
+
+from assay.engine.connection import Connection, answered
+from assay.errors import RegistryFailed, UsageError
+from assay.host import process
+
+FOLDER = "/work"  # where the folder that the command was called in is found
+HOME = "/home/assay"
+OF_US = "assay.run"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is run, and what of this machine it is given.
+
+    ``folder`` is its working folder, ``home`` its home. ``environment``, ``volumes`` and ``ports`` are as docker has
+    them on its command line. ``network`` is docker's name of one; None: the engine's own choice.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    folder: Path
+    home: Path
+    user: str
+    shm_bytes: int
+    gpu: bool = False
+    terminal: bool = False
+    network: str | None = None
+    environment: tuple[str, ...] = field(default=())
+    volumes: tuple[str, ...] = field(default=())
+    ports: tuple[str, ...] = field(default=())
+
+
+class Sessions(Connection):
+    """Runs containers that a person works in."""
+
+    def session(self, wanted: Session) -> int:
+        """Run a session to its end, and return the exit code of its command. Nothing of it is left.
+
+        Raises `UsageError` where ports are asked for and the engine has no network to open them to.
+        """
+        argv = ["docker", *self.session_argv(wanted)]
+        try:
+            return process.attached(argv, env=process.environment(**self.environment))
+        finally:
+            # docker removes it, unless docker was ended itself, or ended between creating and starting it.
+            with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+                self.client.api.remove_container(wanted.name, force=True)
+
+    def pull(self, reference: str) -> None:
+        """Fetch an image, with the logins of the user. Raises `RegistryFailed` where docker does not get it."""
+        usual = {"DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker"))}
+        status = process.attached(
+            ["docker", "pull", reference], env={**process.environment(**self.environment), **usual}
+        )
+        if status:
+            raise RegistryFailed(f"{reference} was not pulled", "What docker said is above.")
+
+    @answered
+    def digests(self) -> frozenset[str]:
+        """The manifest digests of all images that the engine has."""
+        return frozenset(str(image["Id"]) for image in self.client.api.images())
+
+    def session_argv(self, wanted: Session) -> list[str]:
+        """The words that follow ``docker``."""
+        if self.kind == "embedded" and wanted.ports:
+            raise UsageError(
+                "the embedded engine opens no ports: it has no network of its own",
+                "Leave -p out: without it, the container shares this machine's network and its ports.",
+            )
+        return [*_argv(wanted, self._network(wanted), self.gpu_access())]
+
+    def _network(self, wanted: Session) -> str | None:
+        return wanted.network or ("host" if self.kind == "embedded" else None)
+
+
+def _argv(wanted: Session, network: str | None, gpu_access: str | None) -> Iterator[str]:
+    yield from ("run", "--rm", "--init", "--interactive", "--name", wanted.name, "--label", f"{OF_US}=1")
+    if wanted.terminal:
+        yield "--tty"
+    yield from ("--user", wanted.user, "--env", f"HOME={HOME}", "--shm-size", str(wanted.shm_bytes))
+    yield from ("--mount", _mount(wanted.folder, FOLDER), "--workdir", FOLDER, "--mount", _mount(wanted.home, HOME))
+    if network:
+        yield from ("--network", network)
+    if wanted.gpu:
+        yield from ("--device", "nvidia.com/gpu=all") if gpu_access == "cdi" else ("--gpus", "all")
+    for option, values in (("--env", wanted.environment), ("--volume", wanted.volumes), ("--publish", wanted.ports)):
+        for value in values:
+            yield from (option, value)
+    yield wanted.image
+    yield from wanted.command
+
+
+def _mount(source: Path, target: str) -> str:
+    """A bind mount as docker reads it: a line of CSV, so a name may have commas, colons and quotes."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(["type=bind", f"source={source}", f"target={target}"])
+    return line.getvalue()

@@ -1,0 +1,11 @@
+"""A command in the right image: with the current folder, as the user himself, on the GPU where there is one."""
+
+from assay.run.choose import Choice, Undecided, choose, named
+from assay.run.imports import Imports, imports
+from assay.run.start import Device, Given, Images, environment_of, on_gpu, session, told
+
+# fmt: off
+__all__ = [
+    "Choice", "Device", "Given", "Images", "Imports", "Undecided", "choose", "environment_of", "imports", "named",
+    "on_gpu", "session", "told",
+]

@@ -1,0 +1,100 @@
+"""Which image a command is run in: by what its program imports, among those that are here and run on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from assay.doctor import Answer, Certified, Machine, judge, order
+from assay.errors import UsageError
+from assay.run.imports import Imports
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An image, whether it runs here, and why it was chosen."""
+
+    image: Certified
+    answer: Answer
+    why: str
+
+
+class Undecided(UsageError):
+    """Nothing says which image is meant; ``choices`` are those that run here."""
+
+    def __init__(self, what: str, choices: Sequence[Choice]) -> None:
+        names = ", ".join(choice.image.image for choice in choices)
+        super().__init__(what, f"Name one: assay run IMAGE COMMAND... ({names}).")
+        self.choices = choices
+
+
+def named(image: Certified, machine: Machine) -> Choice:
+    """The image that was asked for. Raises `UsageError` where it does not run here at all."""
+    answer = judge(machine, image)
+    if answer.runs == "no":
+        raise UsageError(f"{image.image} does not run here: {answer.why}", "`assay doctor` says which images do.")
+    return Choice(image, answer, "as asked")
+
+
+def choose(wanted: Imports, images: Iterable[Certified], machine: Machine) -> Choice:
+    """The image that serves a program best.
+
+    All frameworks that the program always imports have to be certified in the image. Of those that serve, the first
+    is the one whose own framework is imported; then that which runs on the GPU, with the newest CUDA and Python.
+    Raises `Undecided` where the program imports no framework, `UsageError` where no image that is here serves it.
+    """
+    images = list(images)
+    known = {module for image in images for module in image.modules}
+    needed = [module for module in wanted.always if module in known]
+    if wanted.backend in known and "keras" in {*needed, *wanted.perhaps}:
+        needed = list(dict.fromkeys([*needed, "keras", wanted.backend]))
+    perhaps = [module for module in wanted.perhaps if module in known]
+    if not needed and not perhaps:
+        raise Undecided("what is to run imports no framework that is certified here", _runnable(images, machine))
+    if not needed:
+        needed = perhaps[:1]
+    able = [image for image in images if set(needed) <= image.modules]
+    if not able:
+        raise UsageError(
+            f"no image that is here has {_and(needed)}, which {_where(needed, wanted)} imports",
+            f"Build one that has: `assay build`, `assay smoke`. Here: {', '.join(image.image for image in images)}.",
+        )
+    runnable = sorted(_runnable(able, machine), key=lambda choice: _rank(choice, needed))
+    if not runnable:
+        reasons = "; ".join(f"{image.image}: {judge(machine, image).why}" for image in able)
+        raise UsageError(f"no image with {_and(needed)} runs here: {reasons}", "`assay doctor` says more.")
+    best = runnable[0]
+    why = f"{_where(needed, wanted)} imports {_and(needed)}"
+    return Choice(best.image, best.answer, why + _passed_over(best, runnable))
+
+
+def _runnable(images: Iterable[Certified], machine: Machine) -> list[Choice]:
+    judged = ((image, judge(machine, image)) for image in images)
+    found = [Choice(image, answer, "") for image, answer in judged if answer.runs != "no"]
+    return sorted(found, key=lambda choice: order(choice.image, choice.answer))
+
+
+def _rank(choice: Choice, needed: Sequence[str]) -> tuple[object, ...]:
+    return (choice.image.module not in needed, order(choice.image, choice.answer))
+
+
+def _passed_over(best: Choice, runnable: Sequence[Choice]) -> str:
+    """Why a newer image was not taken: it does not run on the GPU, and this one does."""
+    if best.answer.runs != "gpu":
+        return ""
+    newer = [
+        one
+        for one in runnable
+        if one.answer.runs == "cpu"
+        and one.image.module == best.image.module
+        and (one.image.cuda or (0, 0)) > (best.image.cuda or (0, 0))
+    ]
+    return "".join(f"; {one.image.image} is newer, but {one.answer.why}" for one in newer[:1])
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _where(needed: Sequence[str], wanted: Imports) -> str:
+    return next((wanted.where[name] for name in needed if name in wanted.where), "the program")

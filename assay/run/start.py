@@ -1,0 +1,160 @@
+"""A command in an image: which image that is, what the container is given, and how the two are said in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from assay import doctor
+from assay.attestation import PublicKey
+from assay.catalog.built import tag
+from assay.certificate import Suites
+from assay.doctor import Answer, Certified, Machine
+from assay.engine import Engine, Session
+from assay.errors import UsageError
+from assay.host import paths
+from assay.registry import Reference
+from assay.run.choose import Choice, choose, named
+from assay.run.imports import BACKEND, Imports, imports
+
+MOST_SHM = 8 * 2**30
+Device = Literal["auto", "cpu", "gpu"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a session is given beyond the folder: docker's own words for it."""
+
+    device: Device = "auto"
+    network: str | None = None
+    environment: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Images:
+    """What can be run here: the images that are certified, and the engine that has some of them."""
+
+    certified: tuple[Certified, ...]
+    engine: Engine
+    machine: Machine
+
+    @classmethod
+    def here(cls, root: Path, engine: Engine) -> Images:
+        """Those that the certificates of a checkout, or of this Assay, speak of."""
+        certified, _ = doctor.gather(root, Suites.read(root))
+        return cls(tuple(certified), engine, doctor.this_machine())
+
+    def there(self) -> list[Certified]:
+        """Those that the engine has."""
+        digests = self.engine.digests()
+        return [image for image in self.certified if image.digest in digests]
+
+    def split(self, words: Sequence[str], folder: Path) -> tuple[str | None, tuple[str, ...]]:
+        """The image that a command line begins with, if it begins with one, and the command."""
+        first, *rest = words or [""]
+        is_name = first in {image.image for image in self.certified} or self._is_built(first)
+        is_reference = "/" in first and first[0] not in "./" and not (folder / first).exists()
+        return (first, tuple(rest)) if is_name or is_reference else (None, tuple(words))
+
+    def _is_built(self, name: str) -> bool:
+        return name.isidentifier() and self.engine.digest(tag(name, "latest")) is not None
+
+    def by_name(self, name: str) -> Choice:
+        """An image by its name here. Raises `UsageError` where the engine does not have it, or it does not run."""
+        there = {image.digest: image for image in self.there()}
+        digest = self.engine.digest(name if "/" in name else tag(name, "latest"))
+        if digest in there:
+            return named(there[digest], self.machine)
+        if digest:
+            unknown = Certified(image=name, digest=digest, reference=name)
+            return Choice(unknown, Answer("cpu", "it is not certified"), "as asked, and it is not certified")
+        for image in there.values():
+            if image.image == name:
+                return named(image, self.machine)
+        if "/" in name:
+            raise UsageError(f"{name} is not here", "It is verified and pulled with the publisher's key: --key FILE.")
+        raise UsageError(f"{name} is not built here", f"Build it: assay build {name}.")
+
+    def published(self, reference: str, key: Path, *, plain_http: bool = False) -> Choice:
+        """An image of a registry, which is verified and then pulled.
+
+        Raises `VerificationFailed` where it does not hold, `RegistryFailed` where the registry does not answer.
+        """
+        suites = Suites.read(paths.release())
+        found = doctor.verified(Reference.parse(reference), PublicKey.read(key), suites, plain_http=plain_http)
+        choice = named(found, self.machine)
+        if found.digest not in self.engine.digests():
+            self.engine.pull(found.reference)
+        return choice
+
+    def for_command(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Choice:
+        """The image for what a command imports. Raises `Undecided` where that says nothing."""
+        wanted = imports(command, folder)
+        backend = wanted.backend or environment.get(BACKEND) or wanted.default
+        there = self.there()
+        if not there:
+            raise UsageError("no certified image is here", "Make some: `assay build`, then `assay smoke`.")
+        return choose(Imports(wanted.always, wanted.perhaps, backend, None, wanted.where), there, self.machine)
+
+
+def environment_of(given: Given) -> dict[str, str]:
+    """What -e says, and the backend that is chosen outside: it decides for an image, so it has to reach it."""
+    pairs = {BACKEND: os.environ[BACKEND]} if BACKEND in os.environ else {}
+    for word in given.environment:
+        name, equals, value = word.partition("=")
+        pairs[name] = value if equals else os.environ.get(name, "")
+    return pairs
+
+
+def session(choice: Choice, command: Sequence[str], given: Given, images: Images) -> Session:
+    """What the engine is asked for. Raises `UsageError` where a GPU was asked for and the image runs on none here."""
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder is not there any more", "Change to one that is.") from None
+    home = paths.cache() / "home"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Session(
+        name=f"assay-run-{os.getpid()}",
+        image=choice.image.digest,
+        command=tuple(command),
+        folder=folder,
+        home=home,
+        user=f"{os.geteuid()}:{os.getegid()}",
+        shm_bytes=min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2, MOST_SHM),
+        gpu=on_gpu(choice, given.device, images.engine.gpu_access()),
+        terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+        network=given.network,
+        environment=tuple(f"{name}={value}" for name, value in environment_of(given).items()),
+        volumes=given.volumes,
+        ports=given.ports,
+    )
+
+
+def on_gpu(choice: Choice, device: Device, access: str | None) -> bool:
+    """Whether the container is given the GPUs. Raises `UsageError` where they are asked for and cannot be."""
+    runs = choice.answer.runs == "gpu"
+    if device == "gpu" and not runs:
+        what = f"{choice.image.image} does not run on a GPU here: {choice.answer.why}"
+        raise UsageError(what, "`assay doctor` says more.")
+    if device == "gpu" and access is None:
+        raise UsageError("the engine cannot hand over the GPUs", "`assay doctor` says what is missing.")
+    return runs and device != "cpu" and access is not None
+
+
+def told(choice: Choice, session: Session) -> str:
+    """The line that says what was chosen and why."""
+    image = choice.image
+    if session.gpu:
+        on = "on the GPU"
+    elif choice.answer.runs == "gpu":
+        on = "on the CPU, though there is a GPU"
+    else:
+        on = f"on the CPU: {choice.answer.why}"
+    return f"{image.image} ({choice.why}), {on}"

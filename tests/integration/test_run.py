@@ -1,0 +1,143 @@
+"""`assay run` with a real engine: a person's folder, files, signals and exit codes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from assay import engine
+from tests.integration.conftest import ASSAY, Newcomer, assay
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def project(certified: Newcomer) -> Path:
+    """A folder of a person's in a checkout in which the newcomer is certified."""
+    folder = certified.checkout / "a project, mine"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def ended(running: engine.Engine) -> bool:
+    """Whether nothing of a session is left."""
+    return not [name for name in running.running() if name.startswith("assay-run-")]
+
+
+def test_the_image_of_the_import_runs_in_the_folder(project: Path) -> None:
+    (project / "train.py").write_text(
+        "import sys, os, autograd\nopen('out.txt', 'w').write(os.getcwd())\nprint('trained', sys.argv[1:])\nsys.exit(7)\n"
+    )
+    done = assay(project, "run", "python", "train.py", "--epochs", "3")
+    assert done.returncode == 7, done.stderr
+    assert done.stdout == "trained ['--epochs', '3']\n"
+    assert done.stderr.splitlines() == [
+        "newcomer (train.py imports autograd), on the CPU: it has no CUDA",
+    ]
+    written = project / "out.txt"
+    assert written.read_text() == "/work"
+    assert (written.stat().st_uid, written.stat().st_gid) == (os.geteuid(), os.getegid())
+
+
+def test_an_image_by_its_name_and_what_it_is_given(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("of mine")
+    program = (
+        "import os; print(os.environ['ONE'], os.environ['TWO'], open('/data').read(), os.path.expanduser('~'));"
+        "import shutil; print(shutil.disk_usage('/dev/shm').total)"
+    )
+    done = assay(
+        project, "run", "-e", "ONE=1", "-e", "TWO", "-v", f"{tmp_path}/data:/data:ro", "newcomer", "python", "-c", program,
+        TWO="2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, shm = done.stdout.splitlines()
+    assert first == "1 2 of mine /home/assay"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert abs(int(shm) - min(memory // 2, 8 * 2**30)) < 2**20
+
+
+def test_what_is_kept_in_the_home_is_there_the_next_time(project: Path) -> None:
+    assert (
+        assay(project, "run", "newcomer", "sh", "-c", "mkdir -p ~/.cache; echo kept > ~/.cache/hub").returncode == 0
+    )
+    assert assay(project, "run", "newcomer", "cat", "/home/assay/.cache/hub").stdout == "kept\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["python", "-c", "import numpy"], 2, "imports no framework that is certified here"),
+        (["newcomer", "no-such-program"], 127, "no-such-program, or what it calls, is not in newcomer"),
+        (["caffe", "python"], 2, "caffe is not built here"),
+        (["--device", "gpu", "newcomer", "python"], 2, "newcomer does not run on a GPU here: it has no CUDA"),
+        (["registry.example/team/x:1", "python"], 2, "registry.example/team/x:1 is not here"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_two_lines(project: Path, words: list[str], code: int, said: str) -> None:
+    done = assay(project, "run", *words)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert done.stderr.splitlines()[-2].startswith("error: ")
+
+
+def test_a_container_that_is_asked_to_stop_stops_at_once(project: Path, running: engine.Engine) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        command = subprocess.Popen(
+            [ASSAY, "run", "newcomer", "python", "-uc", "import time; print('up'); time.sleep(60)"],
+            cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with command:
+            assert command.stdout is not None
+            assert command.stdout.readline() == "up\n"
+            started = time.monotonic()
+            command.send_signal(number)
+            command.wait(30)
+        assert time.monotonic() - started < 5
+        assert command.returncode in {128 + signal.SIGTERM, 128 + signal.SIGINT, 1}
+        assert ended(running)
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.8, 1.3, 2.0])
+def test_ctrl_c_at_any_moment_leaves_nothing(project: Path, running: engine.Engine, moment: float) -> None:
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(project)
+        os.execv(ASSAY, [ASSAY, "run", "newcomer", "python", "-c", "import time; time.sleep(60)"])
+    time.sleep(moment)
+    os.write(terminal, b"\x03")
+    deadline = time.monotonic() + 20
+    status: int | None = None
+    while status is None and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                os.read(terminal, 4096)
+            except OSError:  # the other side is closed
+                status = os.waitpid(pid, 0)[1]
+    os.close(terminal)
+    assert status is not None, "it did not end"
+    assert os.waitstatus_to_exitcode(status) in {1, 130}
+    assert ended(running)
+
+
+def test_a_terminal_is_one_in_the_container_too(project: Path) -> None:
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(project)
+        os.execv(ASSAY, [ASSAY, "shell", "newcomer"])
+    os.write(terminal, b"tty && exit 5\n")
+    said = b""
+    while True:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:
+            break
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5, said
+    assert b"/dev/pts/0" in said

@@ -1,0 +1,65 @@
+"""What docker is asked for when a person works in an image."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from assay.engine.sessions import Session, Sessions
+from assay.errors import UsageError
+
+WANTED = Session("run", "sha256:0", ("python", "a b.py"), Path("/src"), Path("/cache/home"), "1000:100", 2**30)
+
+
+class Engine(Sessions):
+    """One that is not asked anything."""
+
+    def __init__(self, kind: str = "system", access: str | None = None) -> None:
+        self.kind, self._access = kind, access
+
+    def gpu_access(self) -> str | None:
+        return self._access
+
+
+def options(argv: list[str], name: str) -> list[str]:
+    return [value for option, value in zip(argv, argv[1:], strict=False) if option == name]
+
+
+def test_the_folder_the_user_and_the_home() -> None:
+    argv = Engine().session_argv(WANTED)
+    assert options(argv, "--mount") == [
+        "type=bind,source=/src,target=/work",
+        "type=bind,source=/cache/home,target=/home/assay",
+    ]
+    assert options(argv, "--user") == ["1000:100"]
+    assert options(argv, "--workdir") == ["/work"]
+    assert options(argv, "--env") == ["HOME=/home/assay"]
+    assert argv[-3:] == ["sha256:0", "python", "a b.py"]
+    assert {"--rm", "--init"} <= set(argv)
+    assert not {"--tty", "--network", "--gpus", "--device"} & set(argv)
+
+
+@pytest.mark.parametrize("name", ["a,b", 'say "hello"', "a:b", "two words", "ünï"])
+def test_a_folder_of_any_name(name: str) -> None:
+    argv = Engine().session_argv(Session("run", "x", (), Path("/", name), Path("/h"), "0:0", 1))
+    (fields,) = csv.reader([options(argv, "--mount")[0]])
+    assert fields == ["type=bind", f"source=/{name}", "target=/work"]
+
+
+def test_gpus_as_the_engine_hands_them_over() -> None:
+    wanted = Session("run", "x", (), Path("/s"), Path("/h"), "0:0", 1, gpu=True)
+    assert options(Engine(access="cdi").session_argv(wanted), "--device") == ["nvidia.com/gpu=all"]
+    assert options(Engine(access="nvidia-runtime").session_argv(wanted), "--gpus") == ["all"]
+
+
+def test_the_embedded_engine_has_the_network_of_the_host_and_opens_no_port() -> None:
+    wanted = Session("run", "x", (), Path("/s"), Path("/h"), "0:0", 1, ports=("80:80",))
+    assert options(Engine().session_argv(wanted), "--publish") == ["80:80"]
+    with pytest.raises(UsageError, match="opens no ports"):
+        Engine("embedded").session_argv(wanted)
+    plain = Session("run", "x", (), Path("/s"), Path("/h"), "0:0", 1)
+    assert options(Engine("embedded").session_argv(plain), "--network") == ["host"]
+    alone = Session("run", "x", (), Path("/s"), Path("/h"), "0:0", 1, network="none")
+    assert options(Engine("embedded").session_argv(alone), "--network") == ["none"]
