@@ -37,9 +37,10 @@ class Machine:
 class Certified:
     """What an image's certificates say of it.
 
-    ``module`` is what Python imports for its framework, ``modules`` that and all backends and companions that it is
-    certified with. ``toolkit`` is the CUDA that the framework, and its PTX, was built with; ``levels`` follow from the
-    evidence, by device; ``certified_on`` are the GPUs of its GPU certificates; ``reference`` is what an engine takes.
+    ``module`` is what Python imports for its framework; ``modules`` are that and all backends and companions that it
+    is certified with. ``toolkit`` is the CUDA that the framework, and its PTX, was built with; ``levels`` follow from
+    the evidence, by device; ``certified_on`` are the GPUs of its GPU certificates; ``reference`` is what a container
+    engine takes.
     """
 
     image: str

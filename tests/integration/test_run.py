@@ -33,7 +33,8 @@ def ended(running: engine.Engine) -> bool:
 
 def test_the_image_of_the_import_runs_in_the_folder(project: Path) -> None:
     (project / "train.py").write_text(
-        "import sys, os, autograd\nopen('out.txt', 'w').write(os.getcwd())\nprint('trained', sys.argv[1:])\nsys.exit(7)\n"
+        "import sys, os, autograd\nopen('out.txt', 'w').write(os.getcwd())\n"
+        "print('trained', sys.argv[1:])\nsys.exit(7)\n"
     )
     done = assay(project, "run", "python", "train.py", "--epochs", "3")
     assert done.returncode == 7, done.stderr
@@ -52,10 +53,8 @@ def test_an_image_by_its_name_and_what_it_is_given(project: Path, tmp_path: Path
         "import os; print(os.environ['ONE'], os.environ['TWO'], open('/data').read(), os.path.expanduser('~'));"
         "import shutil; print(shutil.disk_usage('/dev/shm').total)"
     )
-    done = assay(
-        project, "run", "-e", "ONE=1", "-e", "TWO", "-v", f"{tmp_path}/data:/data:ro", "newcomer", "python", "-c", program,
-        TWO="2",
-    )  # fmt: skip
+    options = ("-e", "ONE=1", "-e", "TWO", "-v", f"{tmp_path}/data:/data:ro")
+    done = assay(project, "run", *options, "newcomer", "python", "-c", program, TWO="2")
     assert done.returncode == 0, done.stderr
     first, shm = done.stdout.splitlines()
     assert first == "1 2 of mine /home/assay"

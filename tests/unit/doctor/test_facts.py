@@ -35,6 +35,8 @@ def test_the_facts_of_a_certificate(tmp_path: Path) -> None:
         digest="sha256:" + "d" * 64,
         reference="REGISTRY/one@sha256:" + "d" * 64,
         framework="torch 2.15.0",
+        module=facts.module,
+        modules=facts.modules,
         python="3.13",
         architecture="amd64",
         cuda=(13, 2),
@@ -52,6 +54,16 @@ def test_the_facts_of_a_certificate(tmp_path: Path) -> None:
         levels={"cpu": "E2"},
         created=facts.created,
     )
+
+
+def test_the_modules_are_the_framework_its_backends_and_its_companions(tmp_path: Path) -> None:
+    """Of the committed certificates: a companion is what is trained too, and a package."""
+    found, _ = gathered(ROOT)
+    modules = {facts.image: facts.modules for facts in found}
+    assert modules["keras"] == {"keras", "tensorflow", "jax", "torch"}
+    assert modules["torchtext"] == {"torch", "torchvision", "torchtext"}
+    assert modules["theano"] == {"theano", "keras"}
+    assert modules["jax"] == {"jax"}
 
 
 def test_a_level_is_computed_and_never_read(tmp_path: Path) -> None:

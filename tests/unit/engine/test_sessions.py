@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ class Engine(Sessions):
 
 
 def options(argv: list[str], name: str) -> list[str]:
-    return [value for option, value in zip(argv, argv[1:], strict=False) if option == name]
+    return [value for option, value in itertools.pairwise(argv) if option == name]
 
 
 def test_the_folder_the_user_and_the_home() -> None:
