@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.errors import UsageError
-from assay.host import paths, secrets
+from assay.host import secrets
 
 if TYPE_CHECKING:
     from assay.cli.progress import BuildView
@@ -41,6 +41,8 @@ def checkout() -> Path:
 
 def certificates_root() -> Path:
     """Return where the certificates are: the checkout that the command runs in, else what this Assay came with."""
+    from assay.host import paths
+
     try:
         return checkout()
     except UsageError:

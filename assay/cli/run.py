@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.console import note
+from assay.cli.console import note, show_error
 from assay.cli.options import certificates_root, plain_option
-from assay.errors import AssayError, UsageError
+from assay.errors import UsageError
 
 if TYPE_CHECKING:
     from assay.run import Choice, Given, Images
@@ -78,20 +78,9 @@ def _run(words: tuple[str, ...], options: dict[str, Any], shell: tuple[str, ...]
         note(run.told(choice, session))
         status = found.session(session)
     if status == NOT_FOUND:
-        raise NotInTheImage(command[0], choice)
+        what = f"it ended with {NOT_FOUND}: {command[0]}, or what it calls, is not in {choice.image.image}"
+        show_error(UsageError(what, "Add it in an image of your own (the README shows how), or call what is there."))
     sys.exit(status)
-
-
-class NotInTheImage(AssayError):
-    """The command is not in the image."""
-
-    exit_code = NOT_FOUND
-
-    def __init__(self, command: str, choice: Choice) -> None:
-        super().__init__(
-            f"it ended with {NOT_FOUND}: {command}, or what it calls, is not in {choice.image.image}",
-            "Add it in an image of your own (the README shows how), or call what is there.",
-        )
 
 
 def _choice(
