@@ -46,8 +46,9 @@ def choose(wanted: Imports, images: Iterable[Certified], machine: Machine) -> Ch
     images = list(images)
     known = {module for image in images for module in image.modules}
     needed = [module for module in wanted.always if module in known]
-    if wanted.backend in known and "keras" in {*needed, *wanted.perhaps}:
-        needed = list(dict.fromkeys([*needed, "keras", wanted.backend]))
+    for module, backend in wanted.backends.items():
+        if {module, backend} <= known and module in {*needed, *wanted.perhaps}:
+            needed = list(dict.fromkeys([*needed, module, backend]))
     perhaps = [module for module in wanted.perhaps if module in known]
     if not needed and not perhaps:
         raise Undecided("what is to run imports no framework that is certified here", _runnable(images, machine))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 MOST_FILES = 500
 LARGEST = 2**20  # bytes of one file
-BACKEND = "KERAS_BACKEND"
+BACKEND = "_BACKEND"  # how variables end that choose what a framework computes with
 # What ends with one of these is caught where an import fails: the program can do without.
 _CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
@@ -22,14 +22,14 @@ class Imports:
     """The top-level modules that a program imports.
 
     ``always`` are those that it cannot do without, ``perhaps`` those under a condition, in the order of the text.
-    ``backend`` is what it sets KERAS_BACKEND to, ``default`` where that is not set yet. ``where`` names the file in
-    which each module was first seen.
+    ``backends`` is what it sets MODULE_BACKEND to, by module; ``defaults`` where that is not set yet. ``where`` names
+    the file in which each module was first seen.
     """
 
     always: list[str] = field(default_factory=list)
     perhaps: list[str] = field(default_factory=list)
-    backend: str | None = None
-    default: str | None = None
+    backends: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, str] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
 
     def add(self, module: str, file: str, *, perhaps: bool) -> None:
@@ -83,9 +83,8 @@ class _Reader:
             imported = list(_imported(tree.body, perhaps=False))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return  # Python will say so
-        backend, default = _backends(tree)
-        self.found.backend = self.found.backend or backend
-        self.found.default = self.found.default or default
+        for node in ast.walk(tree):
+            self._setting(node)
         for module, perhaps in imported:
             self.module(module, name, beside, perhaps=perhaps)
 
@@ -99,6 +98,13 @@ class _Reader:
             self.file(place)
         if not places and not above:
             self.found.add(own.partition(".")[0], name, perhaps=perhaps)
+
+    def _setting(self, node: ast.AST) -> None:
+        """A backend that a statement sets, where it is a literal."""
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            self.found.backends |= _value(node.targets[0].slice, node.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setdefault":
+            self.found.defaults |= _value(*node.args) if len(node.args) == 2 else {}
 
 
 def _places(name: str, folder: Path) -> list[Path]:
@@ -136,21 +142,14 @@ def _catches_imports(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(kind, ast.Name) and kind.id in _CAUGHT for kind in kinds)
 
 
-def _backends(tree: ast.AST) -> tuple[str | None, str | None]:
-    """What the program sets KERAS_BACKEND to, and what it sets it to by default; where these are literals."""
-    set_to: str | None = None
-    default: str | None = None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-            set_to = set_to or _value(node.targets[0].slice, node.value)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) == 2:
-            if node.func.attr == "setdefault":
-                default = default or _value(*node.args)
-            elif node.func.attr == "putenv":
-                set_to = set_to or _value(*node.args)
-    return set_to, default
+def _value(name: ast.expr, value: ast.expr) -> dict[str, str]:
+    """A backend that a variable of this name would choose, by its module."""
+    if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
+        return backend_of(str(name.value), str(value.value))
+    return {}
 
 
-def _value(name: ast.expr, value: ast.expr) -> str | None:
-    both = isinstance(name, ast.Constant) and isinstance(value, ast.Constant)
-    return str(value.value) if both and name.value == BACKEND else None  # type: ignore[attr-defined]
+def backend_of(name: str, value: str) -> dict[str, str]:
+    """The backend that an environment variable chooses, by its module; nothing for any other variable."""
+    module = name.removesuffix(BACKEND).lower()
+    return {module: value} if name.endswith(BACKEND) and module else {}

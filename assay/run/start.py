@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from assay.errors import UsageError
 from assay.host import paths
 from assay.registry import Reference
 from assay.run.choose import Choice, choose, named
-from assay.run.imports import BACKEND, Imports, imports
+from assay.run.imports import backend_of, imports
 
 MOST_SHM = 8 * 2**30
 Device = Literal["auto", "cpu", "gpu"]
@@ -96,16 +97,17 @@ class Images:
     def for_command(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Choice:
         """The image for what a command imports. Raises `Undecided` where that says nothing."""
         wanted = imports(command, folder)
-        backend = wanted.backend or environment.get(BACKEND) or wanted.default
+        outside = {module: backend for pair in environment.items() for module, backend in backend_of(*pair).items()}
+        wanted = dataclasses.replace(wanted, backends={**wanted.defaults, **outside, **wanted.backends})
         there = self.there()
         if not there:
             raise UsageError("no certified image is here", "Make some: `assay build`, then `assay smoke`.")
-        return choose(Imports(wanted.always, wanted.perhaps, backend, None, wanted.where), there, self.machine)
+        return choose(wanted, there, self.machine)
 
 
 def environment_of(given: Given) -> dict[str, str]:
-    """What -e says, and the backend that is chosen outside: it decides for an image, so it has to reach it."""
-    pairs = {BACKEND: os.environ[BACKEND]} if BACKEND in os.environ else {}
+    """What -e says, and the backends that are chosen outside: they decide for an image, so they have to reach it."""
+    pairs = {name: value for name, value in os.environ.items() if backend_of(name, value)}
     for word in given.environment:
         name, equals, value = word.partition("=")
         pairs[name] = value if equals else os.environ.get(name, "")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from assay import doctor
+from assay import doctor, engine
 from assay.certificate import Suites
 from assay.doctor import Certified, Machine
 from assay.errors import UsageError
-from assay.run import Choice, Imports, Undecided, choose, imports
+from assay.run import Choice, Images, Undecided, imports
 from tests.conftest import ROOT
 
 NO_GPU = Machine()
@@ -26,10 +27,16 @@ def committed() -> tuple[Certified, ...]:
     return tuple(images)
 
 
-def chosen(folder: Path, command: list[str], machine: Machine = NO_GPU, backend: str | None = None) -> Choice:
-    found = imports(command, folder)
-    wanted = Imports(found.always, found.perhaps, found.backend or backend or found.default, None, found.where)
-    return choose(wanted, committed(), machine)
+class Engine:
+    """One that has all images."""
+
+    def digests(self) -> set[str]:
+        return {image.digest for image in committed()}
+
+
+def chosen(folder: Path, command: list[str], machine: Machine = NO_GPU, **environment: str) -> Choice:
+    images = Images(committed(), cast("engine.Engine", Engine()), machine)
+    return images.for_command(command, folder, environment)
 
 
 SCRIPTS = {
@@ -93,9 +100,11 @@ def test_programs_are_started_in_more_ways_than_one(command: list[str], tmp_path
 
 def test_the_backend_that_is_set_outside_decides(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("import keras\n")
-    assert chosen(tmp_path, ["python", "train.py"], backend="theano").image.image == "theano"
-    assert chosen(tmp_path, ["python", "train.py"], backend="torch").image.image == "keras"
-    assert chosen(tmp_path, ["python", "train.py"], backend="numpy").image.image == "keras", "no framework's own"
+    assert chosen(tmp_path, ["python", "train.py"], KERAS_BACKEND="theano").image.image == "theano"
+    assert chosen(tmp_path, ["python", "train.py"], KERAS_BACKEND="torch").image.image == "keras"
+    assert chosen(tmp_path, ["python", "train.py"], KERAS_BACKEND="numpy").image.image == "keras", (
+        "no framework's own"
+    )
 
 
 def test_the_driver_decides_between_images_of_one_framework(tmp_path: Path) -> None:
