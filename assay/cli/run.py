@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from assay.run import Choice, Given, Images
 
 NOT_FOUND = 127
+TOOLS = ("docker", "podman", "apptainer", "slurm", "kubernetes")
+ELSEWHERE = ("slurm", "kubernetes")  # where the GPUs of this machine are not those that count
 _SETTINGS = {"allow_interspersed_args": False, "ignore_unknown_options": False}
 
 
@@ -43,15 +45,21 @@ def _session_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("run", context_settings=_SETTINGS)
 @_session_options
+@click.option(
+    "--print", "tool", type=click.Choice(TOOLS), help="Print what that tool is told to do the same, and run nothing."
+)
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[IMAGE|REF] COMMAND...")
-def run_command(words: tuple[str, ...], **options: Any) -> None:
+def run_command(words: tuple[str, ...], tool: str | None, **options: Any) -> None:
     """Run a command in an image: assay run python train.py
 
     Without an image, it is the one whose framework the command's Python program imports. The current folder is the
     command's folder; the files that it writes are yours. It gets the GPU where there is one that the image runs on.
     An image of a registry (REF) is verified with --key and pulled.
     """
-    _run(words, options, ())
+    if tool:
+        _print(tool, words, options)
+    else:
+        _run(words, options, ())
 
 
 @click.command("shell", context_settings=_SETTINGS)
@@ -81,6 +89,29 @@ def _run(words: tuple[str, ...], options: dict[str, Any], shell: tuple[str, ...]
         what = f"it ended with {NOT_FOUND}: {command[0]}, or what it calls, is not in {choice.image.image}"
         show_error(UsageError(what, "Add it in an image of your own (the README shows how), or call what is there."))
     sys.exit(status)
+
+
+def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Print the line or the file of another tool, for an image of a registry; docker's also for one that is here."""
+    from assay import doctor, engine, run
+
+    del options["key"], options["plain_http"]  # nothing is pulled
+    given = run.Given(**options)
+    if run.is_reference(words[0], Path.cwd()):
+        has_gpu = tool in ELSEWHERE or bool(doctor.this_machine().gpus)
+        gpu = given.device == "gpu" or (given.device == "auto" and has_gpu)
+        click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu)))
+        return
+    with engine.find(note) as found:
+        images = run.Images.here(certificates_root(), found)
+        name, command = images.split(words, Path.cwd())
+        choice = _choice(images, name, command, given, None, False)
+        if tool != "docker":
+            what = f"{tool} takes an image from a registry, and {choice.image.image} is one of this machine"
+            raise UsageError(what, f"Name it as it is published: assay run --print {tool} HOST/PATH:TAG COMMAND...")
+        session = run.session(choice, command or ("python",), given, images)
+        note(run.told(choice, session))
+        click.echo(found.session_line(session))
 
 
 def _choice(

@@ -9,8 +9,9 @@ from assay.catalog.built import PREFIX
 from assay.doctor import cuda
 from assay.doctor.compatibility import Answer, Certified, Machine, judge, order
 from assay.doctor.cuda import dotted
-from assay.doctor.facts import REMEDY, Gathered
+from assay.doctor.facts import ELSEWHERE, REMEDY, Gathered
 from assay.doctor.machine import Finding, Surroundings, Tools, findings
+from assay.engine import Recipe, printed
 from assay.errors import VerificationFailed
 
 SCHEMA = 1
@@ -56,23 +57,18 @@ def _rows(gathered: Gathered, machine: Machine, tools: Tools) -> tuple[tuple[Row
 
 
 def command(image: Certified, answer: Answer, tools: Tools) -> str | None:
-    """The command that starts Python in the image, with what is installed here; None if it does not run."""
+    """The command that starts Python in the image, with what is installed here.
+
+    None where it does not run, or where neither the image nor its registry is known here.
+    """
     if answer.runs == "no":
         return None
-    gpu = answer.runs == "gpu"
-    published = not image.reference.startswith(f"{PREFIX}/")
-    if tools.docker is None and tools.apptainer and published:
-        words = [tools.apptainer.split()[0], "exec", *(["--nv"] if gpu else []), f"docker://{image.reference}"]
-        return " ".join([*words, "python"])
-    if tools.docker is None and tools.podman:
-        program, flag = "podman", "--device nvidia.com/gpu=all"
-    else:
-        program = " ".join(tools.docker or ("docker",))
-        flag = "--device nvidia.com/gpu=all" if tools.gpu_access == "cdi" else "--gpus all"
-    network = ["--network none"] if program not in {"docker", "podman"} else []  # the embedded engine has no bridge
-    return " ".join(
-        [program, "run -it --rm", *network, *([flag] if gpu else []), "--shm-size=1g", image.reference, "python"]
-    )
+    if image.reference.startswith(f"{PREFIX}/"):
+        return f"assay run {image.image} python"
+    if image.reference.startswith(f"{ELSEWHERE}/"):
+        return None
+    tool = "docker" if tools.docker else "podman" if tools.podman else "apptainer" if tools.apptainer else "docker"
+    return printed(tool, Recipe(image.reference, ("python",), gpu=answer.runs == "gpu"))
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from assay.registry import Reference
 
 REMEDY = "Have the image certified again, or take the certificate from where it is published."
 
+ELSEWHERE = "REGISTRY"  # stands for a registry that is not known
+
 # What the certificates say of images, and (certificate, what is wrong) for each that is of no use.
 Gathered = tuple[list[Certified], list[tuple[str, str]]]
 _CUDA = re.compile(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
@@ -209,7 +211,7 @@ def gather(root: Path, suites: Suites) -> Gathered:
         same = [opened for opened in of_it if opened.digest == newest]
         local = built.get(image) == newest
         try:
-            images.append(certified(same, f"{PREFIX}/{image}" if local else f"REGISTRY/{image}@{newest}"))
+            images.append(certified(same, f"{PREFIX}/{image}" if local else f"{ELSEWHERE}/{image}@{newest}"))
         except VerificationFailed as error:
             unusable.append((image, error.what))
     if not images and not unusable:

@@ -7,13 +7,14 @@ from assay.engine.content import require_whole
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
+from assay.engine.recipes import Recipe, printed
 from assay.engine.sessions import Session
 from assay.engine.shared import MOUNT, run_with_files
 
 # fmt: off
 __all__ = [
     "MOUNT",
-    "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "RunRequest", "RunResult", "Session", "Status",
-    "Step",
-    "find", "find_embedded", "install_hint", "parse_size", "require_whole", "run_with_files", "status",
+    "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "Recipe", "RunRequest", "RunResult", "Session",
+    "Status", "Step", "find", "find_embedded", "install_hint", "parse_size", "printed", "require_whole",
+    "run_with_files", "status",
 ]

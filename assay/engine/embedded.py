@@ -25,6 +25,7 @@ PACKAGES = (
     apt.Wanted("docker-buildx"),
     apt.Wanted("containerd"),
     apt.Wanted("runc", host_suite=True),
+    apt.Wanted("tini"),  # docker-init, for `docker run --init`
 )
 START_SECONDS = 60
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import io
 import os
+import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +86,13 @@ class Sessions(Connection):
                 "Leave -p out: without it, the container shares this machine's network and its ports.",
             )
         return [*_argv(wanted, self._network(wanted), self.gpu_access())]
+
+    def session_line(self, wanted: Session) -> str:
+        """The whole command, for a shell on this machine."""
+        settings = [f"{name}={self.environment[name]}" for name in ("DOCKER_HOST", "DOCKER_CONFIG")]
+        program = shutil.which("docker", path=self.environment.get("PATH")) or "docker"
+        own = [*settings, program] if self.kind == "embedded" else ["docker"]
+        return shlex.join([*own, *self.session_argv(dataclasses.replace(wanted, terminal=True))])
 
     def _network(self, wanted: Session) -> str | None:
         return wanted.network or ("host" if self.kind == "embedded" else None)

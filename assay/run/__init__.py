@@ -2,10 +2,23 @@
 
 from assay.run.choose import Choice, Undecided, choose, named
 from assay.run.imports import Imports, imports
-from assay.run.start import Device, Given, Images, environment_of, on_gpu, session, told
+from assay.run.start import Device, Given, Images, environment_of, is_reference, on_gpu, recipe, session, told
 
 # fmt: off
 __all__ = [
-    "Choice", "Device", "Given", "Images", "Imports", "Undecided", "choose", "environment_of", "imports", "named",
-    "on_gpu", "session", "told",
+    "Choice",
+    "Device",
+    "Given",
+    "Images",
+    "Imports",
+    "Undecided",
+    "choose",
+    "environment_of",
+    "imports",
+    "is_reference",
+    "named",
+    "on_gpu",
+    "recipe",
+    "session",
+    "told",
 ]

@@ -15,7 +15,7 @@ from assay.attestation import PublicKey
 from assay.catalog.built import tag
 from assay.certificate import Suites
 from assay.doctor import Answer, Certified, Machine
-from assay.engine import Engine, Session
+from assay.engine import Engine, Recipe, Session
 from assay.errors import UsageError
 from assay.host import paths
 from assay.registry import Reference
@@ -44,12 +44,13 @@ class Images:
     certified: tuple[Certified, ...]
     engine: Engine
     machine: Machine
+    root: Path
 
     @classmethod
     def here(cls, root: Path, engine: Engine) -> Images:
         """Those that the certificates of a checkout, or of this Assay, speak of."""
         certified, _ = doctor.gather(root, Suites.read(root))
-        return cls(tuple(certified), engine, doctor.this_machine())
+        return cls(tuple(certified), engine, doctor.this_machine(), root)
 
     def there(self) -> list[Certified]:
         """Those that the engine has."""
@@ -59,12 +60,12 @@ class Images:
     def split(self, words: Sequence[str], folder: Path) -> tuple[str | None, tuple[str, ...]]:
         """The image that a command line begins with, if it begins with one, and the command."""
         first, *rest = words or [""]
-        is_name = first in {image.image for image in self.certified} or self._is_built(first)
-        is_reference = "/" in first and first[0] not in "./" and not (folder / first).exists()
-        return (first, tuple(rest)) if is_name or is_reference else (None, tuple(words))
+        is_name = first in {image.image for image in self.certified} or self._is_described(first)
+        return (first, tuple(rest)) if is_name or is_reference(first, folder) else (None, tuple(words))
 
-    def _is_built(self, name: str) -> bool:
-        return name.isidentifier() and self.engine.digest(tag(name, "latest")) is not None
+    def _is_described(self, name: str) -> bool:
+        """Whether a checkout has an image of this name, certified or not."""
+        return bool(name) and (self.root / "images" / name / "image.toml").is_file()
 
     def by_name(self, name: str) -> Choice:
         """An image by its name here. Raises `UsageError` where the engine does not have it, or it does not run."""
@@ -105,6 +106,11 @@ class Images:
         return choose(wanted, there, self.machine)
 
 
+def is_reference(word: str, folder: Path) -> bool:
+    """Whether a word names an image by its repository, and no program of the folder."""
+    return "/" in word and word[0] not in "./" and not (folder / word).exists()
+
+
 def environment_of(given: Given) -> dict[str, str]:
     """What -e says, and the backends that are chosen outside: they decide for an image, so they have to reach it."""
     pairs = {name: value for name, value in os.environ.items() if backend_of(name, value)}
@@ -137,6 +143,12 @@ def session(choice: Choice, command: Sequence[str], given: Given, images: Images
         volumes=given.volumes,
         ports=given.ports,
     )
+
+
+def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool) -> Recipe:
+    """The same for other tools."""
+    environment = tuple(f"{name}={value}" for name, value in environment_of(given).items())
+    return Recipe(image, tuple(command), gpu, given.network, environment, given.volumes, given.ports)
 
 
 def on_gpu(choice: Choice, device: Device, access: str | None) -> bool:

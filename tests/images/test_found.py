@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,24 +54,29 @@ def answer(output: str) -> dict[str, Any]:
     return found
 
 
-def on_a_terminal(command: str) -> tuple[int, str]:
+def on_a_terminal(command: str, folder: Path = ROOT) -> tuple[int, str]:
     """Runs a command of the shell's on a terminal, as `docker run -it` wants one."""
     if shutil.which("script") is None:
         pytest.skip("no `script` here, which gives a command a terminal")
     done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ["script", "-qec", command, "/dev/null"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def test_the_command_that_doctor_prints(subject: Subject, root: Path) -> None:
+def test_the_command_that_doctor_prints(subject: Subject, root: Path, tmp_path: Path) -> None:
     images, _ = doctor.gather(root, Suites.read(root))
     (facts,) = [one for one in images if one.image == subject.image.name]
     local = Certified(facts.image, subject.facts.digest, tag(subject.image.name, "latest"))
     command = doctor.command(local, Answer("cpu", "no GPU is asked for"), Surroundings.here().tools())
     assert command is not None
     assert command.endswith(" python")
-    code, said = on_a_terminal(f"{command} -c {shlex.quote(first_lines(subject))}")
+    code, said = on_a_terminal(f"{command} -c {shlex.quote(first_lines(subject))}", tmp_path)
     assert code == 0, said
     assert '"device": ' in said
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import certificate
+from assay import certificate, engine
 from assay.engine import apt
 from assay.rootfs import bootstrap
 from tests.integration.conftest import Newcomer, assay, publish
@@ -123,6 +123,16 @@ def test_exec_finds_the_environment_and_nothing_of_the_users_home_gets_in(box: C
     (packages / "autograd.py").write_text("raise ImportError('the wrong one')\n")
     done = box.run("apptainer exec --cleanenv box python -c 'import autograd; print(autograd.__file__)'")
     assert done.stdout.startswith("/opt/env/"), done.stdout + done.stderr
+
+
+def test_the_line_that_assay_prints(box: Cluster) -> None:
+    """But for where the image is: the user has unpacked it already."""
+    (box.home / "train.py").write_text("import os, autograd; open('out', 'w').write(os.getcwd())\n")
+    line = engine.printed("apptainer", engine.Recipe("IMAGE", ("python", "train.py"), environment=("ONE=1",)))
+    done = box.run(line.replace("docker://IMAGE", "box"))
+    assert done.returncode == 0, done.stderr
+    assert (box.home / "out").read_text() == "/work"
+    assert (box.home / "out").stat().st_uid == int(USER)
 
 
 def test_the_image_is_read_only_and_the_home_is_the_users(box: Cluster) -> None:

@@ -125,18 +125,36 @@ def test_ctrl_c_at_any_moment_leaves_nothing(project: Path, running: engine.Engi
     assert ended(running)
 
 
+def test_the_line_that_is_printed_does_the_same(project: Path) -> None:
+    line = assay(project, "run", "--print", "docker", "newcomer", "sh", "-c", "pwd; exit 5").stdout
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(project)
+        os.execv("/bin/sh", ["sh", "-c", line])
+    assert ended_with(pid, terminal) == (5, b"/work\r\n")
+    done = assay(project, "run", "--print", "podman", "newcomer", "python")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "podman takes an image from a registry" in done.stderr
+
+
+def ended_with(pid: int, terminal: int) -> tuple[int, bytes]:
+    """How a program on a terminal of its own ends, and what it printed."""
+    said = b""
+    while True:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:  # the other side is closed
+            break
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+
+
 def test_a_terminal_is_one_in_the_container_too(project: Path) -> None:
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(project)
         os.execv(ASSAY, [ASSAY, "shell", "newcomer"])
     os.write(terminal, b"tty && exit 5\n")
-    said = b""
-    while True:
-        try:
-            said += os.read(terminal, 4096)
-        except OSError:
-            break
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5, said
+    code, said = ended_with(pid, terminal)
+    assert code == 5, said
     assert b"/dev/pts/0" in said

@@ -28,55 +28,34 @@ REMOTE = Certified(image="one", digest="sha256:d", reference="ghcr.io/x/one@sha2
 
 ON_GPU, ON_CPU = Answer("gpu", "why"), Answer("cpu", "why")
 
-EMBEDDED = ("DOCKER_HOST=unix:///run/x", "/cache/docker")
+UNKNOWN = Certified(image="one", digest="sha256:d", reference="REGISTRY/one@sha256:d")
 
 
 @pytest.mark.parametrize(
     ("image", "verdict", "tools", "command"),
     [
         (LOCAL, Answer("no", "why"), Tools(("docker",)), None),
-        (LOCAL, ON_CPU, Tools(("docker",), "cdi"), "docker run -it --rm --shm-size=1g assay/one python"),
-        (
-            LOCAL,
-            ON_GPU,
-            Tools(("docker",), "nvidia-runtime"),
-            "docker run -it --rm --gpus all --shm-size=1g assay/one python",
-        ),
+        (LOCAL, ON_CPU, Tools(("docker",), "cdi"), "assay run one python"),
+        (LOCAL, ON_GPU, Tools(), "assay run one python"),
+        (UNKNOWN, ON_GPU, Tools(("docker",)), None),
         (
             REMOTE,
             ON_GPU,
             Tools(("docker",), "cdi", apptainer="apptainer 1"),
-            "docker run -it --rm --device nvidia.com/gpu=all --shm-size=1g ghcr.io/x/one@sha256:d python",
+            "docker run -it --rm --init --gpus all ",
         ),
-        (
-            LOCAL,
-            ON_CPU,
-            Tools(EMBEDDED),
-            "DOCKER_HOST=unix:///run/x /cache/docker run -it --rm --network none --shm-size=1g assay/one python",
-        ),
-        (
-            REMOTE,
-            ON_GPU,
-            Tools(podman="podman 5"),
-            "podman run -it --rm --device nvidia.com/gpu=all --shm-size=1g ghcr.io/x/one@sha256:d python",
-        ),
-        (
-            REMOTE,
-            ON_GPU,
-            Tools(podman="podman 5", apptainer="apptainer 1.4.1"),
-            "apptainer exec --nv docker://ghcr.io/x/one@sha256:d python",
-        ),
-        (
-            REMOTE,
-            ON_CPU,
-            Tools(apptainer="singularity 3.8"),
-            "singularity exec docker://ghcr.io/x/one@sha256:d python",
-        ),
-        (REMOTE, ON_GPU, Tools(), "docker run -it --rm --gpus all --shm-size=1g ghcr.io/x/one@sha256:d python"),
+        (REMOTE, ON_CPU, Tools(("docker",)), "docker run -it --rm --init --user "),
+        (REMOTE, ON_GPU, Tools(podman="podman 5"), "podman run -it --rm --init --device nvidia.com/gpu=all "),
+        (REMOTE, ON_GPU, Tools(podman="podman 5", apptainer="apptainer 1.4.1"), "podman run "),
+        (REMOTE, ON_GPU, Tools(apptainer="apptainer 1.4.1"), "apptainer run --cleanenv --nv --bind "),
+        (REMOTE, ON_GPU, Tools(), "docker run -it --rm --init --gpus all "),
     ],
 )
 def test_the_command(image: Certified, verdict: Answer, tools: Tools, command: str | None) -> None:
-    assert doctor.command(image, verdict, tools) == command
+    found = doctor.command(image, verdict, tools)
+    assert found == command or str(found).startswith(f"{command}")
+    if image is REMOTE:
+        assert str(found).endswith("ghcr.io/x/one@sha256:d python")
 
 
 def test_the_answer_for_this_machine(place: Path) -> None:
@@ -93,7 +72,7 @@ def test_the_answer_for_another_machine_looks_at_nothing_here(place: Path, monke
     assert [(row.image.image, row.answer.runs) for row in answer.rows] == [("new", "gpu"), ("old", "gpu")]
     assert not answer.findings
     assert not answer.here
-    assert "--gpus all" in str(answer.rows[0].command)
+    assert answer.rows[0].command is None, "where its registry is, nobody said"
 
 
 def test_the_json(place: Path) -> None:
@@ -114,7 +93,7 @@ def test_the_json(place: Path) -> None:
     assert first["cuda"] == "12.9"
     assert first["served"] == {"wholly": ["8.0", "9.0"], "partly": ["7.5"]}
     assert first["levels"] == {"cpu": "E2"}
-    assert first["command"].startswith("docker run ")
+    assert first["command"] is None
     assert any("minor-version compatibility" in note for note in first["notes"])
 
 
@@ -140,4 +119,4 @@ def test_what_a_person_sees(place: Path, monkeypatch: pytest.MonkeyPatch, termin
     for words in ("550.54.14 serves CUDA up to 12.x", "nvidia-ctk cdi generate", "on the GPU", "on the CPU"):
         assert words in text
     assert "needs driver 580 or later" in text
-    assert "docker run -it --rm --gpus all --shm-size=1g REGISTRY/old@sha256:" in text
+    assert "REGISTRY" not in text

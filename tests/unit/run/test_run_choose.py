@@ -35,7 +35,7 @@ class Engine:
 
 
 def chosen(folder: Path, command: list[str], machine: Machine = NO_GPU, **environment: str) -> Choice:
-    images = Images(committed(), cast("engine.Engine", Engine()), machine)
+    images = Images(committed(), cast("engine.Engine", Engine()), machine, ROOT)
     return images.for_command(command, folder, environment)
 
 

@@ -1,0 +1,71 @@
+"""What other tools are told: lines that a shell reads as they are meant, and a manifest by Kubernetes' own schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+
+from assay.engine import Recipe, printed
+from assay.errors import UsageError
+
+RECIPE = Recipe(
+    "registry.example/team/one:1",
+    ("python", "a train's.py", "--x=$HOME"),
+    gpu=True,
+    environment=("NAME=two words",),
+)
+
+
+def words(line: str, program: str, folder: Path) -> list[str]:
+    """What a program gets when a shell runs the line in a folder."""
+    stand_in = folder / program
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stand_in.chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-ec", line], cwd=folder, env={**os.environ, "PATH": f"{folder}:/usr/bin:/bin"}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("tool", ["docker", "podman"])
+def test_a_shell_reads_what_is_meant(tool: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    got = words(printed(tool, RECIPE), tool, folder)
+    assert got[-4:] == ["registry.example/team/one:1", "python", "a train's.py", "--x=$HOME"]
+    assert got[got.index("--volume") + 1] == f"{folder}:/work"
+    assert got[got.index("--user") + 1] == f"{os.getuid()}:{os.getgid()}"
+    assert got[got.index("--env") + 1] == "NAME=two words"
+    assert {"nvidia.com/gpu=all", "all"} & set(got)
+
+
+@pytest.mark.parametrize(("tool", "program"), [("apptainer", "apptainer"), ("slurm", "srun")])
+def test_apptainer_alone_and_under_slurm(tool: str, program: str, tmp_path: Path) -> None:
+    got = words(printed(tool, RECIPE), program, tmp_path)
+    assert got[-4:] == ["docker://registry.example/team/one:1", "python", "a train's.py", "--x=$HOME"]
+    assert "--nv" in got
+    assert ("--gpus=1" in got) == (tool == "slurm")
+    assert got[got.index("--bind") + 1] == f"{tmp_path}:/work"
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_kubernetes_takes_the_manifest(gpu: bool) -> None:
+    job = json.loads(
+        printed("kubernetes", Recipe("registry.example/one:1", ("python",), gpu, environment=("A=1=2",)))
+    )
+    kubernetes_validate.validate(job, kubernetes_validate.latest_version(), strict=True)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert ("resources" in container) == gpu
+    assert {"name": "A", "value": "1=2"} in container["env"]
+
+
+@pytest.mark.parametrize("tool", ["apptainer", "slurm", "kubernetes"])
+def test_what_a_tool_cannot_be_told_is_said(tool: str) -> None:
+    with pytest.raises(UsageError, match=f"-p cannot be said to {'apptainer' if tool == 'slurm' else tool}"):
+        printed(tool, Recipe("registry.example/one:1", ("python",), ports=("80:80",)))
