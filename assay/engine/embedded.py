@@ -89,6 +89,14 @@ class EmbeddedEngine:
         """Return the running daemon's process id; None if the pid file is absent, stale or another daemon's."""
         return self._pid_of(self.run / "docker.pid", "dockerd")
 
+    def is_ours(self) -> bool:
+        """Whether the daemon that runs is of this Assay's programs; an older Assay may have started it."""
+        pid = self.pid()
+        try:
+            return pid is not None and Path(f"/proc/{pid}/exe").resolve().is_relative_to(self.programs.resolve())
+        except OSError:
+            return False
+
     def up(self, tell: files.Tell = files.silent) -> None:
         """Start the daemon unless it runs, and unpack it first if need be; two commands may do so at once.
 

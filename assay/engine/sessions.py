@@ -17,7 +17,8 @@ import docker.errors
 import requests
 
 from assay.engine.connection import Connection, answered
-from assay.errors import RegistryFailed, UsageError
+from assay.engine.embedded import EmbeddedEngine
+from assay.errors import EngineMissing, RegistryFailed, UsageError
 from assay.host import process
 
 FOLDER = "/work"  # where the folder that the command was called in is found
@@ -54,8 +55,12 @@ class Sessions(Connection):
     def session(self, wanted: Session) -> int:
         """Run a session to its end, and return the exit code of its command. Nothing of it is left.
 
-        Raises `UsageError` where ports are asked for and the engine has no network to open them to.
+        Raises `UsageError` where ports are asked for and the engine has no network to open them to, `EngineMissing`
+        where it is not of this Assay.
         """
+        if self.kind == "embedded" and not EmbeddedEngine.here().is_ours():
+            what = "the embedded engine that runs was started by an older Assay, and lacks what a session needs"
+            raise EngineMissing(what, "Stop it with `assay engine down`: the next command starts the new one.")
         argv = ["docker", *self.session_argv(wanted)]
         try:
             return process.attached(argv, env=process.environment(**self.environment))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.engine.sessions import Session, Sessions
-from assay.errors import UsageError
+from assay.errors import EngineMissing, UsageError
 
 WANTED = Session("run", "sha256:0", ("python", "a b.py"), Path("/src"), Path("/cache/home"), "1000:100", 2**30)
 
@@ -64,3 +64,10 @@ def test_the_embedded_engine_has_the_network_of_the_host_and_opens_no_port() -> 
     assert options(Engine("embedded").session_argv(plain), "--network") == ["host"]
     alone = Session("run", "x", (), Path("/s"), Path("/h"), "0:0", 1, network="none")
     assert options(Engine("embedded").session_argv(alone), "--network") == ["none"]
+
+
+def test_an_engine_of_an_older_assay_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It lacks docker-init, of which docker says that the command is not there."""
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    with pytest.raises(EngineMissing, match="started by an older Assay"):
+        Engine("embedded").session(WANTED)
