@@ -53,6 +53,7 @@ def doctor_command(
     from assay import doctor
     from assay.attestation import PublicKey
     from assay.certificate import Suites
+    from assay.doctor.published import published
     from assay.host import paths
     from assay.registry import Reference
 
@@ -61,7 +62,7 @@ def doctor_command(
         # What a registry has is judged by what this Assay came with, never by a folder that the command runs in.
         named = [Reference.parse(reference) for reference in references]
         suites = Suites.read(paths.release())
-        gathered = doctor.published(named, PublicKey.read(key), suites, **demanded)
+        gathered = published(named, PublicKey.read(key), suites, **demanded)
     else:
         root = certificates_root()
         gathered = doctor.gather(root, Suites.read(root))

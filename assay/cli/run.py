@@ -14,6 +14,7 @@ from assay.cli.options import certificates_root, plain_option
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
+    from assay.doctor import Certified
     from assay.run import Choice, Given, Images
 
 NOT_FOUND = 127
@@ -120,7 +121,7 @@ def _choice(
     from assay import run
 
     if name and key and "/" in name:
-        return images.published(name, key, plain_http=plain_http)
+        return images.pulled(_verified(name, key, plain_http))
     if name:
         return images.by_name(name)
     try:
@@ -129,6 +130,17 @@ def _choice(
         if not (sys.stdin.isatty() and sys.stderr.isatty()) or not undecided.choices:
             raise
         return _asked(undecided.what, undecided.choices)
+
+
+def _verified(reference: str, key: Path, plain_http: bool) -> Certified:
+    from assay.attestation import PublicKey
+    from assay.certificate import Suites
+    from assay.doctor.published import verified
+    from assay.host import paths
+    from assay.registry import Reference
+
+    suites = Suites.read(paths.release())
+    return verified(Reference.parse(reference), PublicKey.read(key), suites, plain_http=plain_http)
 
 
 def _asked(what: str, choices: Sequence[Choice]) -> Choice:

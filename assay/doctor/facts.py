@@ -1,4 +1,4 @@
-"""What the certificates say of images: from files here, or from a registry.
+"""What the certificates say of images: from files here. `assay.doctor.published` asks a registry for them.
 
 A certificate may come from anywhere. It is bounded in size, typed, and not believed in what it says of itself: its
 level is computed anew.
@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from assay import certificate, verify
-from assay.attestation import PublicKey
+from assay import certificate
 from assay.catalog import read_images
 from assay.catalog.built import PREFIX
 from assay.certificate import LARGEST_REPORT, RANK, Certificate, Policy, Suites
 from assay.doctor.compatibility import Certified
 from assay.doctor.cuda import Code, Library, numbers
 from assay.errors import UsageError, VerificationFailed
-from assay.registry import Reference
 
 REMEDY = "Have the image certified again, or take the certificate from where it is published."
 
@@ -155,45 +153,6 @@ def _pair(text: object) -> tuple[int, int] | None:
     """Major and minor of a CUDA version; None for anything else."""
     found = _CUDA.match(text) if isinstance(text, str) else None
     return (int(found[1]), int(found[2])) if found else None
-
-
-def published(
-    references: Iterable[Reference],
-    key: PublicKey,
-    suites: Suites,
-    *,
-    plain_http: bool = False,
-    name: str | None = None,
-) -> Gathered:
-    """What is certified of images in a registry, by the certificates attached there and signed with this key.
-
-    They are held to what `assay verify` holds them to; one that does not hold is of no use. ``name`` is the image
-    that they have to be, where their repositories have other names. Raises `RegistryFailed` where a registry does not
-    answer.
-    """
-    demands = verify.Demands(plain_http=plain_http, name=name)
-    images, unusable = [], []
-    for reference in references:
-        try:
-            images.append(_verified(reference, key, suites, demands))
-        except VerificationFailed as error:
-            unusable.append((str(reference), error.what))
-    return images, unusable
-
-
-def verified(reference: Reference, key: PublicKey, suites: Suites, *, plain_http: bool = False) -> Certified:
-    """What is certified of an image in a registry, whatever its repository is called.
-
-    Raises `VerificationFailed` where it does not hold, `RegistryFailed` where the registry does not answer.
-    """
-    found = verify.verify(reference, key, suites, verify.Demands(plain_http=plain_http))
-    verify.require_passed(found)
-    return _verified(reference.at(found.digest), key, suites, verify.Demands(plain_http=plain_http))
-
-
-def _verified(reference: Reference, key: PublicKey, suites: Suites, demands: verify.Demands) -> Certified:
-    certificates = verify.certificates(reference, key, suites, demands=demands)
-    return certified(certificates, str(reference.at(certificates[0].digest)))
 
 
 def gather(root: Path, suites: Suites) -> Gathered:

@@ -16,7 +16,7 @@ from pathlib import Path
 import docker.errors
 import requests
 
-from assay.engine.connection import Connection, answered
+from assay.engine.connection import Connection
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import EngineMissing, RegistryFailed, UsageError
 from assay.host import process
@@ -77,11 +77,6 @@ class Sessions(Connection):
         )
         if status:
             raise RegistryFailed(f"{reference} was not pulled", "What docker said is above.")
-
-    @answered
-    def digests(self) -> frozenset[str]:
-        """The manifest digests of all images that the engine has."""
-        return frozenset(str(image["Id"]) for image in self.client.api.images())
 
     def session_argv(self, wanted: Session) -> list[str]:
         """The words that follow ``docker``."""

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from assay import doctor
-from assay.attestation import PublicKey
 from assay.catalog.built import tag
 from assay.certificate import Suites
 from assay.doctor import Answer, Certified, Machine
 from assay.engine import Engine, Recipe, Session
 from assay.errors import UsageError
 from assay.host import paths
-from assay.registry import Reference
 from assay.run.choose import Choice, choose, named
 from assay.run.imports import backend_of, imports
 
@@ -54,8 +52,7 @@ class Images:
 
     def there(self) -> list[Certified]:
         """Those that the engine has."""
-        digests = self.engine.digests()
-        return [image for image in self.certified if image.digest in digests]
+        return [image for image in self.certified if self.engine.digest(image.digest)]
 
     def split(self, words: Sequence[str], folder: Path) -> tuple[str | None, tuple[str, ...]]:
         """The image that a command line begins with, if it begins with one, and the command."""
@@ -69,30 +66,25 @@ class Images:
 
     def by_name(self, name: str) -> Choice:
         """An image by its name here. Raises `UsageError` where the engine does not have it, or it does not run."""
-        there = {image.digest: image for image in self.there()}
+        known = {image.digest: image for image in self.certified}
         digest = self.engine.digest(name if "/" in name else tag(name, "latest"))
-        if digest in there:
-            return named(there[digest], self.machine)
+        if digest in known:
+            return named(known[digest], self.machine)
         if digest:
             unknown = Certified(image=name, digest=digest, reference=name)
             return Choice(unknown, Answer("cpu", "it is not certified"), "as asked, and it is not certified")
-        for image in there.values():
-            if image.image == name:
+        for image in known.values():
+            if image.image == name and self.engine.digest(image.digest):
                 return named(image, self.machine)
         if "/" in name:
             raise UsageError(f"{name} is not here", "It is verified and pulled with the publisher's key: --key FILE.")
         raise UsageError(f"{name} is not built here", f"Build it: assay build {name}.")
 
-    def published(self, reference: str, key: Path, *, plain_http: bool = False) -> Choice:
-        """An image of a registry, which is verified and then pulled.
-
-        Raises `VerificationFailed` where it does not hold, `RegistryFailed` where the registry does not answer.
-        """
-        suites = Suites.read(paths.release())
-        found = doctor.verified(Reference.parse(reference), PublicKey.read(key), suites, plain_http=plain_http)
-        choice = named(found, self.machine)
-        if found.digest not in self.engine.digests():
-            self.engine.pull(found.reference)
+    def pulled(self, published: Certified) -> Choice:
+        """An image of a registry that was verified: it is pulled by its digest, unless it is here."""
+        choice = named(published, self.machine)
+        if not self.engine.digest(published.digest):
+            self.engine.pull(published.reference)
         return choice
 
     def for_command(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Choice:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from assay import doctor
+from assay.doctor.published import published as ask
 from assay.errors import RegistryFailed
 from tests import published
 from tests.fake_registry import FakeRegistry
@@ -15,7 +16,7 @@ from tests.unit.verify.known import mirror
 
 def asked(fake: FakeRegistry, *, which: int = 1, **names: Any) -> doctor.Gathered:
     there = published.reference(fake.host, **names)
-    return doctor.published([there], published.key(which).public, published.suites())
+    return ask([there], published.key(which).public, published.suites())
 
 
 def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
@@ -30,9 +31,9 @@ def test_the_facts_of_an_image_in_a_registry(fake: FakeRegistry) -> None:
 def test_a_mirror_under_another_name(fake: FakeRegistry) -> None:
     published.put(fake.host, published.fresh())
     there = mirror(fake)
-    _, ((_, problem),) = doctor.published([there], published.key().public, published.suites())
+    _, ((_, problem),) = ask([there], published.key().public, published.suites())
     assert f"--name {published.name()}" in problem
-    (facts,), unusable = doctor.published([there], published.key().public, published.suites(), name=published.name())
+    (facts,), unusable = ask([there], published.key().public, published.suites(), name=published.name())
     assert not unusable
     assert facts.image == published.name()
     assert facts.reference.startswith(f"{fake.host}/{there.path}@sha256:")

@@ -30,8 +30,8 @@ def committed() -> tuple[Certified, ...]:
 class Engine:
     """One that has all images."""
 
-    def digests(self) -> set[str]:
-        return {image.digest for image in committed()}
+    def digest(self, reference: str) -> str:
+        return reference
 
 
 def chosen(folder: Path, command: list[str], machine: Machine = NO_GPU, **environment: str) -> Choice:
