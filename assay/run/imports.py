@@ -132,7 +132,17 @@ def _imported(body: Iterable[ast.AST], *, perhaps: bool) -> Iterator[tuple[str, 
             yield from _imported(handled, perhaps=True)
             yield from _imported([*node.orelse, *node.finalbody], perhaps=perhaps or caught)
         else:
+            yield from ((name, perhaps) for name in _called_for(node))
             yield from _imported(ast.iter_child_nodes(node), perhaps=perhaps)
+
+
+def _called_for(node: ast.AST) -> list[str]:
+    """The module that a call imports: importlib.import_module("NAME"), __import__("NAME")."""
+    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+        return []
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = node.args[0].value
+    return [name] if called in {"import_module", "__import__"} and isinstance(name, str) and name else []
 
 
 def _catches_imports(handler: ast.ExceptHandler) -> bool:

@@ -91,6 +91,8 @@ def test_a_module_is_read_with_what_it_imports_of_its_own(tmp_path: Path) -> Non
         ["./train.py"],
         ["python", "-m", "torch.distributed.run", "elsewhere.py"],
         ["python", "-c", "import torch; print(torch.ones(3))"],
+        ["python", "-c", "import importlib\nnet = importlib.import_module('torch.nn')"],
+        ["python", "-c", "torch = __import__('torch')"],
     ],
 )
 def test_programs_are_started_in_more_ways_than_one(command: list[str], tmp_path: Path) -> None:
