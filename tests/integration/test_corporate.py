@@ -26,8 +26,7 @@ import trustme
 import zstandard
 
 from assay import engine
-from tests.integration.conftest import Newcomer, assay
-from tests.integration.test_build import copy_of_newcomer
+from tests.integration.conftest import Newcomer, assay, copy_of_newcomer
 from tests.web import WebServer
 
 pytestmark = pytest.mark.engine

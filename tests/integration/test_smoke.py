@@ -10,8 +10,7 @@ import pytest
 
 from assay import certificate, engine
 from assay.catalog import read_images
-from tests.integration.conftest import Newcomer, assay
-from tests.integration.test_build import copy_of_newcomer
+from tests.integration.conftest import Newcomer, assay, copy_of_newcomer
 
 pytestmark = pytest.mark.engine
 
