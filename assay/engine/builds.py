@@ -16,6 +16,8 @@ from assay.host import process
 
 ATTEMPTS = 3
 PAUSE = 3.0  # seconds
+# Variables by which docker builds otherwise than it is told to here: for another platform, by another builder.
+HABITS = ("BUILDX_", "BUILDKIT_", "DOCKER_BUILDKIT", "DOCKER_DEFAULT_PLATFORM", "SOURCE_DATE_EPOCH")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Builds(Connection):
             for attempt in range(ATTEMPTS):
                 decoder = Decoder(on_step)
                 argv = build_argv(request, metadata)
-                status = process.stream(argv, decoder.feed, env=self.environment, cwd=request.context)
+                status = process.stream(
+                    argv, decoder.feed, env=_without_habits(self.environment), cwd=request.context
+                )
                 if status == 0:
                     return str(json.loads(metadata.read_text())["containerimage.digest"])
                 # The engine joins equal steps of two builds. When the other build's client was killed a moment ago, a
@@ -70,6 +74,11 @@ class Builds(Connection):
                 f"Make room below {self.data_root()} (`assay engine prune` drops the build cache) and run it again.",
             )
         return BuildFailed(f"{tag} was not built: {reason}", remedy(decoder.text()))
+
+
+def _without_habits(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a user sets for builds of his own, such as another platform, is left out."""
+    return {name: value for name, value in environment.items() if not name.startswith(HABITS)}
 
 
 def build_argv(request: BuildRequest, metadata: Path) -> list[str]:

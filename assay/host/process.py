@@ -82,6 +82,7 @@ def stream(argv: Sequence[str], on_line: Callable[[str], None], *, env: Mapping[
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            umask=0o022,  # what it makes may end up in an image
         )
     ) as process:
         assert process.stdout is not None  # noqa: S101 - asked for just above
@@ -180,6 +181,18 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+# What a user's environment says of the way to the network, and of where there is room.
+_WAYS = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "home", "tmpdir")
+
+
+def plain_environment(**changes: str) -> dict[str, str]:
+    """Return an environment without the habits of this process's user, for what makes files that must not vary.
+
+    Of his own it has the proxies, the home and the folder for temporary files.
+    """
+    return {**{name: value for name, value in os.environ.items() if name.lower() in _WAYS}, **changes}
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -150,10 +150,13 @@ def _run(name: str, argv: list[str], on_step: Callable[[str], None]) -> None:
         if line.startswith("I: "):
             on_step(line[3:].strip())
 
-    environment = process.environment(
+    # It hands its environment to each package's own scripts, which write files by it: Python its byte code, for one.
+    environment = process.plain_environment(
         SOURCE_DATE_EPOCH=str(SOURCE_DATE_EPOCH),
         PATH=f"{tools}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
         LC_ALL="C.UTF-8",
+        DEBIAN_FRONTEND="noninteractive",
+        PYTHONDONTWRITEBYTECODE="1",  # only py3compile writes it: an import would write another kind
     )
     if process.stream(argv, read, env=environment, cwd=Path("/")) == 0:
         return

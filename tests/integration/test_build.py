@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import os
+import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,32 @@ def test_a_changed_suite_costs_only_the_last_layer(
     assert changed.diff_ids[:-2] == newcomer.built.diff_ids[:-2]
 
 
-def test_building_again_without_any_cache_gives_the_same_digests(newcomer: Newcomer, running: engine.Engine) -> None:
+@pytest.fixture
+def other_habits(newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another user's environment and umask, and a checkout that was made under it; some of it is the opposite of ours."""
+    if "PYTHONDONTWRITEBYTECODE" in os.environ:
+        monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    else:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    odd = {
+        "PYTHONHASHSEED": "7", "PYTHONOPTIMIZE": "2", "PYTHONPYCACHEPREFIX": "/var/pycache", "TZ": "Asia/Tokyo",
+        "LANG": "de_DE.UTF-8", "SOURCE_DATE_EPOCH": "1", "DOCKER_DEFAULT_PLATFORM": "linux/arm64", "UV_LINK_MODE": "copy",
+        "BUILDX_BUILDER": "none", "APT_CONFIG": "/none", "DPKG_FORCE": "all", "TAR_OPTIONS": "--mtime=@5",
+    }  # fmt: skip
+    for name, value in odd.items():
+        monkeypatch.setenv(name, value)
+    before = os.umask(0o077)
+    for path in (newcomer.checkout / "images", newcomer.checkout / "smoke"):
+        subprocess.run(["chmod", "-R", "go-rwx", str(path)], check=True)
+    yield
+    os.umask(before)
+    for path in (newcomer.checkout / "images", newcomer.checkout / "smoke"):
+        subprocess.run(["chmod", "-R", "go+rX", str(path)], check=True)
+
+
+def test_building_again_without_any_cache_gives_the_same_digests(
+    newcomer: Newcomer, running: engine.Engine, other_habits: None
+) -> None:
     rows = reproduce.reproduce(catalog.load(newcomer.checkout), running, ["newcomer"], Quiet())
     assert [row.name for row in rows] == ["base/trixie", "newcomer"]
     assert all(row.sameness is reproduce.Sameness.SAME for row in rows), rows

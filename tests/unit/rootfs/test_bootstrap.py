@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,9 +31,10 @@ class Mmdebstrap:
         self.sources: dict[str, bytes] = {}
         self.steps: list[str] = []
         self.argv: list[str] = []
+        self.environment: dict[str, str] = {}
 
-    def stream(self, argv: list[str], on_line: Callable[[str], None], **_: Any) -> int:
-        self.argv = argv
+    def stream(self, argv: list[str], on_line: Callable[[str], None], *, env: dict[str, str], cwd: Path) -> int:
+        self.argv, self.environment = argv, env
         for line in self.lines:
             on_line(line)
         (self.work / "available").write_text(self.available)
@@ -93,6 +93,22 @@ def test_other_failures(image: catalog.Image, program: Mmdebstrap, lines: list[s
 def test_what_looks_bad_is_none_where_it_ends_well(image: catalog.Image, program: Mmdebstrap) -> None:
     program.lines = ["E: looks bad"]
     assert program.run(image) == (Package("libc6", "2.41-12", A),)
+
+
+def test_what_the_packages_scripts_see_is_the_same_for_everybody(
+    image: catalog.Image, program: Mmdebstrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTHONDONTWRITEBYTECODE", "HTTPS_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    program.run(image)
+    usual = program.environment
+    for name in ("PYTHONHASHSEED", "PYTHONOPTIMIZE", "TZ", "LANG", "APT_CONFIG", "DPKG_FORCE", "ANYTHING"):
+        monkeypatch.setenv(name, "1")
+    program.run(image)
+    assert program.environment == usual
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    program.run(image)
+    assert program.environment == {**usual, "HTTPS_PROXY": "http://proxy.example"}
 
 
 def test_the_command_line(image: catalog.Image, program: Mmdebstrap) -> None:
