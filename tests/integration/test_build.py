@@ -64,14 +64,14 @@ def test_a_changed_suite_costs_only_the_last_layer(
 
 @pytest.fixture
 def other_habits(newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Another user's environment and umask, and a checkout that was made under it; some of it is the opposite of ours."""
+    """Another user's environment and umask, and a checkout made under it; each setting is another than ours."""
     if "PYTHONDONTWRITEBYTECODE" in os.environ:
         monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
     else:
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     odd = {
         "PYTHONHASHSEED": "7", "PYTHONOPTIMIZE": "2", "PYTHONPYCACHEPREFIX": "/var/pycache", "TZ": "Asia/Tokyo",
-        "LANG": "de_DE.UTF-8", "SOURCE_DATE_EPOCH": "1", "DOCKER_DEFAULT_PLATFORM": "linux/arm64", "UV_LINK_MODE": "copy",
+        "LANG": "de_DE.UTF-8", "SOURCE_DATE_EPOCH": "1", "DOCKER_DEFAULT_PLATFORM": "linux/arm64",
         "BUILDX_BUILDER": "none", "APT_CONFIG": "/none", "DPKG_FORCE": "all", "TAR_OPTIONS": "--mtime=@5",
     }  # fmt: skip
     for name, value in odd.items():
