@@ -2,7 +2,7 @@
 
 What marshal writes depends on which strings the compiling process knows already, so compileall's result varies with
 the order of the files and the number of its workers. Here each file is compiled in a fork of one untouched process.
-The byte code is hash-based and unchecked: it does not depend on a time, and nothing changes these files.
+The byte code is hash-based, so that it does not depend on a time, and checked, so that an edited source takes effect.
 """
 
 import os
@@ -30,7 +30,7 @@ def main(folder):
 def compile_one(path):
     """Compile one file in this forked process, and end it."""
     try:
-        py_compile.compile(path, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        py_compile.compile(path, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
     except (py_compile.PyCompileError, ValueError, RecursionError):
         pass
     except OSError as error:  # a full disk, above all
