@@ -24,6 +24,8 @@ from assay.catalog.pins import parse_requirement
 from assay.catalog.toml import File
 from assay.errors import UsageError
 
+# Packages of ours (images/common/beside) that every framework's image has, and their versions.
+EVERYWHERE = {"assay-environment": "1"}
 # One component of a repository name, as the OCI distribution specification has it.
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
@@ -126,7 +128,7 @@ def _image(root: Path, name: str, file: File, others: Mapping[str, Image]) -> Im
         platform=file.base.platform if file.base else parent.platform if parent else None,
         notes=file.image.notes,
         built=MappingProxyType({canonicalize_name(key): value for key, value in file.built.items()}),
-        beside=file.beside,
+        beside=_beside(file),
         stderr=file.as_found.stderr,
         uncalled=file.uncalled,
         build_tools=others[file.image.build_tools] if file.image.build_tools else None,
@@ -169,7 +171,7 @@ def _check_kind(name: str, file: File) -> None:
 
 def _check_own(root: Path, name: str, file: File) -> None:
     """What is put beside the framework is there, and each pattern of what it may say is one."""
-    for package in file.beside:
+    for package in _beside(file):
         if not (root / IMAGES / "common/beside" / package).is_dir():
             raise UsageError(
                 f"{toml_of(name)}: beside.{package}: images/common/beside has none of that name",
@@ -182,6 +184,11 @@ def _check_own(root: Path, name: str, file: File) -> None:
             raise UsageError(
                 f"{toml_of(name)}: as_found.stderr: {pattern!r} is no regular expression: {why}", "Correct it there."
             ) from None
+
+
+def _beside(file: File) -> Mapping[str, str]:
+    """The packages of ours that are put in: one in every framework's image, and those that the file names."""
+    return MappingProxyType({**(EVERYWHERE if file.framework else {}), **file.beside})
 
 
 def _sources(name: str, own: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:

@@ -88,8 +88,8 @@ def compiled_anew(path: Path) -> bool:
         source = Path(importlib.util.source_from_cache(str(path)))
     except ValueError:  # not in a __pycache__, or not named as Python names it
         return False
-    unchecked = (1).to_bytes(4, "little")  # a flag of PEP 552
-    header = importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source.read_bytes())
+    checked = (3).to_bytes(4, "little")  # the flags of PEP 552: by a hash, which is looked at
+    header = importlib.util.MAGIC_NUMBER + checked + importlib.util.source_hash(source.read_bytes())
     with path.open("rb") as file:
         return file.read(len(header)) == header
 

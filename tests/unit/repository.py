@@ -59,6 +59,7 @@ FILES = {
     "images/plain/requirements.in": "plain==1.0",
     "images/plain/requirements.lock": f"plain==1.0 --hash=sha256:{B}\n",
     "images/common/bin/entrypoint": "#!/bin/sh",
+    "images/common/beside/assay-environment/assay_environment/__init__.py": "",
     "images/common/install/env.sh": "",
     "images/common/install/lock.sh": "#!/bin/sh",
     "images/common/install/byte_compile.py": "",

@@ -10,6 +10,12 @@ if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi
 export UV_NO_CACHE=1 UV_NO_CONFIG=1 UV_NO_INSTALLER_METADATA=1 UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=300
 export UV_NO_PROGRESS=1
 
+# uv leaves a lock behind that anybody can write to.
+uv() {
+  /run/uv/uv "$@"
+  rm -f /opt/env/.lock
+}
+
 # Byte code, so that imports are not compiled anew in every container. The hash seed makes it the same every time.
 byte_compile() {
   PYTHONHASHSEED=0 /opt/env/bin/python -S /run/common/install/byte_compile.py "$1"

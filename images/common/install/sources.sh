@@ -3,7 +3,8 @@
 # Its build tools are there already, from the same lock; /run/sources.lock has the hash of each sdist.
 . /run/common/install/env.sh
 
-PYTHONHASHSEED=0 /run/uv/uv pip install --python /opt/env/bin/python --require-hashes --no-deps --no-build-isolation \
+export PYTHONHASHSEED=0
+uv pip install --python /opt/env/bin/python --require-hashes --no-deps --no-build-isolation \
   --no-binary :all: --requirements /run/sources.lock
 
 # The folders of packages that are newer than anything that was there before.

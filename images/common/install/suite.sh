@@ -29,6 +29,14 @@ done
 
 byte_compile /opt/assay/smoke
 
+# pip and uv keep what is certified at its version; a package's own build may use another.
+/opt/env/bin/python -S -c 'import json
+for name, version in json.load(open("/opt/assay/plan.json"))["packages"].items():
+    print(f"{name}=={version}")' > /opt/assay/constraints.txt
+printf '[install]\nconstraint = /opt/assay/constraints.txt\nuse-feature = build-constraint\n' > /opt/env/pip.conf
+# Names what is installed, for the packages that a user adds to it.
+sha256sum /opt/assay/constraints.txt | cut -c 1-16 > /opt/assay/environment
+
 # Seconds here, so that preflight need not take them: which GPUs the framework has code for.
 PYTHONPATH=/opt/assay PYTHONDONTWRITEBYTECODE=1 /opt/env/bin/python -m smoke.installed.coverage /opt/env \
   > /opt/assay/coverage.json
