@@ -297,7 +297,7 @@ def planted(path: Path, mark: Path) -> None:
     code = path.parent / "mark.py"
     code.write_text(PLANTED.format(mark=str(mark)))
     target = importlib.util.cache_from_source(str(path))
-    py_compile.compile(str(code), cfile=target, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    py_compile.compile(str(code), cfile=target, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     code.unlink()
 
 
