@@ -92,9 +92,7 @@ def test_threads_follow_the_quota_where_nobody_set_them(subject: Subject) -> Non
 
 
 def test_the_containers_own_name_resolves_without_a_network(subject: Subject) -> None:
-    script = (
-        "import socket, time; t = time.time(); socket.gethostbyname(socket.gethostname())"
-    )
+    script = "import socket, time; t = time.time(); socket.gethostbyname(socket.gethostname())"
     ran = subject.run("python", "-c", script + "; print(time.time() - t)")
     assert ran.exit_code == 0, ran.output
     assert float(ran.output) < 1

@@ -18,7 +18,12 @@ def test_what_is_built_is_among_the_packages(place: Place) -> None:
     toml = place.root / "images/torchy/image.toml"
     toml.write_text(toml.read_text() + '[built]\nPy_Torch = "1.0+git1"\n')
     image = place.catalog.get("torchy")
-    assert catalog.packages(image) == {"cuda-lib": "1.0", "torch": "2.0", "py-torch": "1.0+git1", "assay-environment": "1"}
+    assert catalog.packages(image) == {
+        "cuda-lib": "1.0",
+        "torch": "2.0",
+        "py-torch": "1.0+git1",
+        "assay-environment": "1",
+    }
     assert catalog.plan(image)["packages"] == catalog.packages(image)
 
 

@@ -42,11 +42,11 @@ def settings(environ):
 
 def processors():
     """Return how many processors the control group's quota is worth, rounded up; 0 where it leaves all of them."""
-    quota, period = _numbers(CGROUPS + "/cpu.max") or (
-        *_numbers(CGROUPS + "/cpu/cpu.cfs_quota_us"),
-        *_numbers(CGROUPS + "/cpu/cpu.cfs_period_us"),
-    ) or (0, 0)
-    share = -(-quota // period) if quota > 0 and period > 0 else 0
+    cpu = CGROUPS + "/cpu/cpu.cfs_{}_us"
+    numbers = _numbers(CGROUPS + "/cpu.max") or _numbers(cpu.format("quota")) + _numbers(cpu.format("period"))
+    if len(numbers) != 2 or min(numbers) <= 0:
+        return 0
+    share = -(-numbers[0] // numbers[1])
     return share if share < len(os.sched_getaffinity(0)) else 0
 
 
