@@ -1,10 +1,12 @@
 """What a process finds in this image, however it was started: a home, its share of the processors, added packages.
 
-The entrypoint sets it for every program (run as a program, this file prints it for a shell). Each Python process
-sees to it once more when it starts (assay_environment.pth): `docker exec`, a pod's ``command:`` and another entrypoint
-do not come through ours. Whatever somebody has set is left as it is. Python 3.9, and nothing that takes time to import.
+The entrypoint sets it for every program (run as a program, this file prints it for a shell). Each Python process sees
+to it once more when it starts (assay_environment.pth): `docker exec`, a pod's ``command:`` and another entrypoint do
+not come through ours. Whatever somebody has set is left as it is. Python 3.9, and nothing that takes time to import.
 """
 
+# Each Python process waits for what is imported here.
+# ruff: noqa: PLC0415, PTH103, PTH116, PTH123
 import os
 import sys
 
@@ -20,7 +22,7 @@ def settings(environ):
     found = {}
     home = environ.get("HOME", "")
     if not (home and os.access(home, os.W_OK)):
-        home = _new_home(environ.get("TMPDIR") or "/tmp")
+        home = _new_home(environ.get("TMPDIR") or "/tmp")  # noqa: S108 -- as tempfile does
         if home:
             found["HOME"] = home
     for name in ("USER", "LOGNAME"):
@@ -29,7 +31,7 @@ def settings(environ):
     quota = processors()
     if quota:
         found.update({name: str(quota) for name in THREADS if name not in environ})
-    # Where pip installs when it may not write to /opt/env. Python looks there last, so that nothing added hides what was
+    # Where pip installs when it may not write to /opt/env. Python looks there later: nothing added hides what was
     # certified.
     base = environ.get("PYTHONUSERBASE", "")
     if not base and home:
@@ -66,7 +68,7 @@ def _end_when_told():
 
 def _new_home(temporary):
     """Make a home for this user; empty where there is no room for one."""
-    home = "{}/home-{}".format(temporary, os.getuid())
+    home = f"{temporary}/home-{os.getuid()}"
     try:
         os.makedirs(home, 0o700, exist_ok=True)
         return home if os.stat(home).st_uid == os.getuid() and os.access(home, os.W_OK) else ""
@@ -97,4 +99,4 @@ def _quoted(text):
 
 if __name__ == "__main__":
     for name, value in settings(os.environ).items():
-        print("export {}={}".format(name, _quoted(value)))
+        print(f"export {name}={_quoted(value)}")
