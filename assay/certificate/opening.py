@@ -39,6 +39,7 @@ class Certificate:
     verdict: Verdict
     suite: Suite | None
     derived: Derived | None = None
+    diff_ids: tuple[str, ...] = ()
     origin: str = ""  # what is wrong with where it comes from; it stands among the verdict's problems too
 
     @property
@@ -76,6 +77,7 @@ def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -
         verdict=Verdict("E0", (*problems, *evidence.problems), evidence.not_run) if problems else evidence,
         suite=opened.suite,
         derived=derived,
+        diff_ids=opened.about.predicate.image.diff_ids,
         origin=origin,
     )
 
