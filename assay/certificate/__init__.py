@@ -3,6 +3,7 @@
 `read` opens one; whoever has a certificate, of whatever origin, opens it there and nowhere else.
 """
 
+from assay.certificate.derived import BaseImage, Derived, level_text
 from assay.certificate.levels import LEVELS, RANK
 from assay.certificate.opening import LONGEST_LIFE, Certificate, read, worst_of_newest
 from assay.certificate.origin import Configuration, Policy, plan_digest
@@ -14,7 +15,7 @@ from assay.certificate.verdict import Verdict, judge
 # fmt: off
 __all__ = [
     "LARGEST_REPORT", "LEVELS", "LONGEST_LIFE", "PREDICATE_TYPE", "RANK",
-    "Certificate", "Configuration", "Policy", "Report", "Suite", "Suites", "Verdict",
-    "judge", "parse_report", "parse_statement", "plan_digest", "read", "read_report", "read_statement", "report_of",
-    "statement", "worst_of_newest", "write",
+    "BaseImage", "Certificate", "Configuration", "Derived", "Policy", "Report", "Suite", "Suites", "Verdict",
+    "judge", "level_text", "parse_report", "parse_statement", "plan_digest", "read", "read_report", "read_statement",
+    "report_of", "statement", "worst_of_newest", "write",
 ]

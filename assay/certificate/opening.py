@@ -13,8 +13,10 @@ from typing import Any
 
 import msgspec
 
+from assay.certificate.base import EVERY_ORIGIN
+from assay.certificate.derived import Derived, name_of
 from assay.certificate.levels import RANK
-from assay.certificate.origin import ORIGIN, Opened, OriginRule, Policy, about_of, moment_of
+from assay.certificate.origin import Opened, OriginRule, Policy, about_of, moment_of
 from assay.certificate.report import Plan, Report
 from assay.certificate.rules import RULES, Rule
 from assay.certificate.statement import report_of
@@ -36,6 +38,8 @@ class Certificate:
     report: Report
     verdict: Verdict
     suite: Suite | None
+    derived: Derived | None = None
+    diff_ids: tuple[str, ...] = ()
     origin: str = ""  # what is wrong with where it comes from; it stands among the verdict's problems too
 
     @property
@@ -49,7 +53,7 @@ class Rules:
     """The rules that a certificate is opened by: all of them, unless a test asks what one of them is good for."""
 
     evidence: tuple[Rule, ...] = RULES
-    origin: tuple[OriginRule, ...] = ORIGIN
+    origin: tuple[OriginRule, ...] = EVERY_ORIGIN
 
 
 def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -> Certificate:
@@ -59,12 +63,12 @@ def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -
     origin, the level is E0, since evidence of unknown origin amounts to nothing.
     """
     opened = open_up(statement, policy, rules.evidence)
-    plan, evidence = opened.plan, opened.evidence
+    plan, evidence, derived = opened.plan, opened.evidence, opened.about.predicate.derived
     told = [*_unknown(opened), *(what for rule in rules.origin for what in rule(opened))]
     problems = merged(("certificate", what) for what in told)
     origin = problems[0][1] if problems else ""
     return Certificate(
-        image=opened.report.image[:256],
+        image=(name_of(opened.report.image) if derived else opened.report.image)[:256],
         digest=f"sha256:{opened.subject.digest.get('sha256', '')}",
         device=plan.device if plan else "?",
         created=opened.about.predicate.time_created,
@@ -72,6 +76,8 @@ def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -
         report=opened.report,
         verdict=Verdict("E0", (*problems, *evidence.problems), evidence.not_run) if problems else evidence,
         suite=opened.suite,
+        derived=derived,
+        diff_ids=opened.about.predicate.image.diff_ids,
         origin=origin,
     )
 
@@ -83,7 +89,8 @@ def open_up(statement: Mapping[str, Any], policy: Policy, rules: tuple[Rule, ...
     plan = _plan(report)
     suite = policy.suites.of(report, plan.framework.name) if plan else None
     # Without its suite nothing tells what its numbers had to be: it is not judged at all.
-    evidence = judge(report, suite, rules) if suite else Verdict("E0", (), ())
+    derived = about.predicate.derived is not None
+    evidence = judge(report, suite, rules, derived=derived) if suite else Verdict("E0", (), ())
     return Opened(about, report, plan, suite, evidence, policy)
 
 

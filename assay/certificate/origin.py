@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from assay.certificate.derived import Derived, name_of
 from assay.certificate.levels import RANK
 from assay.certificate.report import Plan, Report, Word
 from assay.certificate.statement import PREDICATE_TYPE, STATEMENT_TYPE
@@ -49,7 +50,7 @@ class Policy:
     """What a certificate is held against; None: not asked.
 
     ``digest``: of the image's manifest. ``plan`` and ``inputs``: those of the checkout. ``max_age_days``: how old it
-    may be. ``now``: the time; None is the clock's.
+    may be. ``now``: the time; None is the clock's. ``derived``: what was found of the image's base and above it.
     """
 
     suites: Suites
@@ -59,6 +60,7 @@ class Policy:
     inputs: Mapping[str, str] | None = None
     max_age_days: int | None = None
     now: datetime.datetime | None = None
+    derived: Derived | None = None
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +82,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     time_created: _Short = ""
     achieved: _Short = ""
     marks: Annotated[tuple[_Short, ...], msgspec.Meta(max_length=64)] = ()
+    derived: Derived | None = None
 
 
 class About(msgspec.Struct, frozen=True, rename={"type": "_type", "predicate_type": "predicateType"}):
@@ -147,11 +150,12 @@ def of_one_image(opened: Opened) -> Iterator[str]:
 
 
 def of_the_name(opened: Opened) -> Iterator[str]:
-    """The image that it is about is the one that its plan is of."""
+    """The image that it is about is the one that its plan is of, or is derived from that."""
+    of = opened.report.image if opened.about.predicate.derived is None else name_of(opened.report.image)
     if not _NAME.fullmatch(opened.subject.name):  # it is shown, and stands in commands
         yield f"it is about {opened.subject.name[:60]!r}, and no image has such a name"
-    if opened.subject.name != opened.report.image:
-        yield f"it is about {opened.subject.name[:60]!r}, and its report is of {opened.report.image[:60]!r}"
+    if opened.subject.name != of:
+        yield f"it is about {opened.subject.name[:60]!r}, and its report is of {of[:60]!r}"
 
 
 def of_the_digest(opened: Opened) -> Iterator[str]:

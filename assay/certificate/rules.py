@@ -7,52 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 from assay.certificate import gates
-from assay.certificate.levels import Expected, ExpectedFault
-from assay.certificate.report import Fault, Plan, Report, Result
-from assay.certificate.suite import Suite
+from assay.certificate.case import Case
+from assay.certificate.derived import nothing_added
+from assay.certificate.report import Result
 
 Found = Iterator[tuple[str, str]]  # the id of what is wrong, and what that is
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A report, and what its plan must have by the levels of its suite."""
-
-    report: Report
-    plan: Plan
-    suite: Suite
-    expected: Mapping[str, Expected]
-    faults: Mapping[str, ExpectedFault]
-
-    @classmethod
-    def of(cls, report: Report, plan: Plan, suite: Suite) -> Case:
-        """The case of a report by a suite."""
-        held_to = suite.expansion(plan)
-        expected = {one.id: one for one in held_to.results()} if held_to else {}
-        faults = {one.id: one for one in held_to.faults()} if held_to else {}
-        return cls(report, plan, suite, expected, faults)
-
-    def results(self, *, to_run: bool) -> Iterator[tuple[Result, Expected]]:
-        """The results that must have been run, or those that must not."""
-        for result in self.report.results:
-            one = self.expected.get(result.id)
-            if one is not None and (one.not_run is None) == to_run:
-                yield result, one
-
-    def measured(self) -> Iterator[tuple[Result, Expected]]:
-        """The results that must have been run, and say that they were."""
-        return ((result, one) for result, one in self.results(to_run=True) if result.state in {"pass", "fail"})
-
-    def put_in(self) -> Iterator[tuple[Fault, ExpectedFault]]:
-        """The faults that the plan must have, as they were reported."""
-        for fault in self.report.faults:
-            if fault.id in self.faults:
-                yield fault, self.faults[fault.id]
 
 
 def whole_run(case: Case) -> Found:
@@ -282,6 +245,7 @@ RULES: tuple[Rule, ...] = (
     right_gates,
     real_numbers,
     gates_held,
+    nothing_added,
     no_fault_missing,
     no_unknown_fault,
     no_fault_twice,

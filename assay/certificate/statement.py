@@ -24,7 +24,8 @@ PREDICATE_TYPE = "urn:assay:environment-certificate:v1"
 def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine: str) -> dict[str, Any]:
     """The in-toto Statement of one image on one device.
 
-    ``image`` holds name, digest, configDigest, diffIDs, the digests of the locked inputs and the parent's digest.
+    ``image`` holds name, digest, configDigest, diffIDs, the digests of the locked inputs and the parent's digest;
+    of a derived image, ``derived`` too: its base, and what was added.
     """
     report_data = msgspec.to_builtins(report)
     return in_toto(
@@ -56,6 +57,7 @@ def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine
             "notRun": _levels_not_run(report, verdict),
             "achieved": verdict.level,
             "marks": [],
+            **({"derived": image["derived"]} if image.get("derived") else {}),
         },
     )
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from assay.certificate.case import Case
 from assay.certificate.levels import RANK, Level
 from assay.certificate.report import Plan, Report
-from assay.certificate.rules import RULES, Case, Rule
+from assay.certificate.rules import RULES, Rule
 from assay.certificate.suite import Suite
 
 
@@ -31,14 +32,14 @@ class Verdict:
         return not self.problems
 
 
-def judge(report: Report, suite: Suite, rules: Iterable[Rule] = RULES) -> Verdict:
-    """Judge a report from its raw evidence, by the levels and gates of a suite."""
+def judge(report: Report, suite: Suite, rules: Iterable[Rule] = RULES, *, derived: bool = False) -> Verdict:
+    """Judge a report from its raw evidence, by the levels and gates of a suite; ``derived`` as `Case` has it."""
     not_run = tuple((result.id, result.reason) for result in report.results if result.state == "not-run")
     try:
         plan = msgspec.convert(report.plan, type=Plan)
     except (msgspec.ValidationError, RecursionError) as error:
         return Verdict("E0", (("plan", f"it is malformed: {error}"),), not_run)
-    case = Case.of(report, plan, suite)
+    case = Case.of(report, plan, suite, derived=derived)
     problems = merged(found for rule in rules for found in rule(case))
     level = _level(case, {name for name, _ in problems})
     asked = next(step.level for step in suite.levels.levels if step.device == plan.device)

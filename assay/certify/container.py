@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from assay import certificate
-from assay.catalog import Image
-from assay.catalog.built import tag
 from assay.certificate import Report
 from assay.certify.outcome import Options
 from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_files
@@ -22,10 +21,25 @@ from assay.host import foreign
 UID = 12345
 SHM_BYTES = 64 * 2**20
 SECONDS = 1200
+SUITE = "/opt/assay"
+ENTRYPOINT = f"{SUITE}/bin/entrypoint"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to run the suite in: what it is called, in words and below ``build/reports``, and in the engine.
+
+    ``suite`` is a folder of this machine that takes the place of the image's /opt/assay; None: the image's own.
+    """
+
+    name: str
+    folder: str
+    reference: str
+    suite: Path | None = None
 
 
 def run_suite(
-    root: Path, engine: Engine, image: Image, plan: Mapping[str, object], options: Options
+    root: Path, engine: Engine, target: Target, plan: Mapping[str, object], options: Options
 ) -> tuple[Report, float]:
     """Return the report of a run that came to its end, and the seconds that it took.
 
@@ -34,26 +48,29 @@ def run_suite(
     """
     if options.device == "gpu" and engine.gpu_access() is None:
         raise CertificateFailed(
-            f"{image.name}: a GPU was asked for, and this engine has neither CDI nor the NVIDIA runtime",
+            f"{target.name}: a GPU was asked for, and this engine has neither CDI nor the NVIDIA runtime",
             "Install the NVIDIA container toolkit and run `nvidia-ctk cdi generate`, or use --device cpu.",
         )
-    folder = root / "build" / "reports" / image.name
+    folder = root / "build" / "reports" / target.folder
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{options.device}.json"
     kept.unlink(missing_ok=True)
+    program = "smoke" if target.suite is None else f"{SUITE}/bin/smoke"
     request = RunRequest(
-        image=tag(image.name, "latest"),
-        command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
+        image=target.reference,
+        command=(program, "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
         user=f"{UID}:{UID}",
         device=options.device,
         shm_bytes=SHM_BYTES,
         memory_bytes=options.memory_bytes,
         seconds=SECONDS,
+        given={target.suite: SUITE} if target.suite else {},
+        entrypoint=(ENTRYPOINT,) if target.suite else None,
     )
     given = {"plan.json": json.dumps(dict(plan)).encode()}
     ran, left = run_with_files(engine, request, given, "report.json", certificate.LARGEST_REPORT)
     (folder / f"{options.device}.log").write_text(foreign.lines(ran.output), encoding="utf-8")
-    _check_ending(image.name, ran)
+    _check_ending(target, ran)
     if isinstance(left, VerificationFailed):
         raise left
     report = certificate.parse_report(left)
@@ -62,7 +79,8 @@ def run_suite(
     return report, ran.seconds
 
 
-def _check_ending(name: str, ran: RunResult) -> None:
+def _check_ending(target: Target, ran: RunResult) -> None:
+    name = target.name
     last = next((line.strip() for line in reversed(ran.output.splitlines()) if line.strip()), "it printed nothing")
     if ran.out_of_memory and ran.exit_code != 0:
         raise CertificateFailed(
@@ -73,7 +91,7 @@ def _check_ending(name: str, ran: RunResult) -> None:
     if ran.exit_code != 0:
         raise CertificateFailed(
             f"{name}: the suite crashed with exit code {ran.exit_code}: {last}",
-            f"Its last output is in build/reports/{name}.",
+            f"Its last output is in build/reports/{target.folder}.",
         )
 
 

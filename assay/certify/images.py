@@ -13,7 +13,7 @@ from assay.catalog import Built, Catalog, Image, read_images
 from assay.catalog.built import repository, select_built, tag, together
 from assay.catalog.drift import drift_inputs
 from assay.certificate import Policy, Suites
-from assay.certify.container import run_suite
+from assay.certify.container import Target, run_suite
 from assay.certify.outcome import Options, Outcome
 from assay.engine import Engine
 from assay.errors import EngineMissing, UsageError, VerificationFailed, of_image
@@ -85,7 +85,8 @@ def _certify(
             return kept
     path.unlink(missing_ok=True)
     plan = catalog.plan(image, options.device)
-    report, seconds = run_suite(cat.root, engine, image, plan, options)
+    target = Target(image.name, image.name, tag(image.name, "latest"))
+    report, seconds = run_suite(cat.root, engine, target, plan, options)
     data = certificate.statement(
         report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
     )

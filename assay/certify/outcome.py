@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.certificate import Report, Verdict
+from assay.certificate import Derived, Report, Verdict
 from assay.errors import AssayError, CertificateFailed
 
 
@@ -25,7 +25,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one image. Without a report, ``error`` says why there is none."""
+    """What came of one image. Without a report, ``error`` says why there is none; ``derived`` where it is derived."""
 
     image: str
     device: str
@@ -35,6 +35,7 @@ class Outcome:
     path: Path | None = None
     error: AssayError | None = None
     kept_from: str | None = None
+    derived: Derived | None = None
 
     @property
     def passed(self) -> bool:

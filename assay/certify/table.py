@@ -106,7 +106,10 @@ def _exact(path: Path) -> dict[str, Any]:
     statement = certificate.read_statement(path)
     if statement is None:
         raise UsageError(f"{path} is no certificate", "Delete it, or make it anew with `assay smoke`.")
-    inputs = about_of(statement).predicate.image.inputs
+    predicate = about_of(statement).predicate
+    if predicate.derived is not None:
+        raise UsageError(f"{path} is of a derived image", "Move it elsewhere: the table is of the catalog's images.")
+    inputs = predicate.image.inputs
     drifted = sorted(name for name in inputs if name.startswith(DRIFT_INPUT))
     if drifted:
         raise UsageError(

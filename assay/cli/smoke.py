@@ -66,6 +66,7 @@ class SmokeView:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._name = ""
         self._status: Status | None = None
         self._log: BuildView | None = None
 
@@ -85,11 +86,19 @@ class SmokeView:
 
     def start(self, name: str) -> None:
         """An image's turn has come."""
+        self._name = name
         if standard_error().is_terminal:
             self._status = standard_error().status(styled(f"{name}: {TRAINING}"), spinner="dots")
             self._status.start()
         if self._log:
             self._log.phase(name, TRAINING)
+
+    def phase(self, text: str) -> None:
+        """Something else is done with the image whose turn it is."""
+        if self._status:
+            self._status.update(styled(f"{self._name}: {text}"))
+        if self._log:
+            self._log.phase(self._name, text)
 
     def done(self, outcome: Outcome) -> None:
         """Its results are there."""
@@ -141,8 +150,11 @@ def _rows(report: Report, verdict: Verdict) -> Iterator[tuple[Styled, ...]]:
 
 
 def _summary(outcome: Outcome, report: Report, verdict: Verdict) -> str:
+    from assay.certificate import level_text
+
     states = [result.state for result in report.results]
-    text = f"{outcome.image} on {outcome.device}: {verdict.level}, {states.count('pass')} passed"
+    level = level_text(verdict.level, outcome.derived)
+    text = f"{outcome.image} on {outcome.device}: {level}, {states.count('pass')} passed"
     text += f", {len(verdict.problems)} problems" if verdict.problems else ""
     text += f", {states.count('not-run')} not run" if "not-run" in states else ""
     text += f", {len(report.faults)} faults caught" if verdict.passed else ""

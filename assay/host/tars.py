@@ -10,7 +10,7 @@ import hashlib
 import re
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from assay.errors import VerificationFailed
@@ -18,12 +18,14 @@ from assay.errors import VerificationFailed
 MOST_ENTRIES = 200_000
 LARGEST_NAMES = 40 * 2**20  # bytes of memory that all names take together
 LARGEST_HEADER = 2**20  # bytes of what stands before one file
+LARGEST_KEPT = 2**24  # bytes of a file whose content is kept
 PARTS = ("type", "mode", "owner", "time", "link", "content")
 
 _BLOCK = tarfile.BLOCKSIZE
 _PIECE = 2**20
 _PLAIN = {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE}
 _EMPTY = {tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE}
+_KINDS = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard link"}
 _LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
 _RECORD = re.compile(rb"([1-9][0-9]{0,6}) ")
 _NUMBERS = {
@@ -40,16 +42,45 @@ class Difference:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a layer. ``kind``: file, folder, link, hard link, other. ``what``: the SHA-256 of a file's content,
+    or where a link leads. ``data``: the content, where it was kept.
+    """
+
+    path: str
+    kind: str
+    what: str
+    data: bytes = b""
+
+
 Entry = bytes  # 16 bytes for each of `PARTS`: what a stranger writes there may be long
 
 
 def entries(chunks: Iterator[bytes]) -> dict[str, Entry]:
     """What a layer's tar holds, by path; all chunks are read. Raises `VerificationFailed` for what is no tar."""
-    found: dict[str, Entry] = {}
+    return {member.name: _entry(member, content) for member, content, _ in _read(chunks, _nothing)}
+
+
+def members(chunks: Iterator[bytes], kept: Callable[[str], bool]) -> Iterator[Member]:
+    """The files of a layer's tar, in their order, with the bytes of those that are kept; raises as `entries`."""
+    for member, content, data in _read(chunks, kept):
+        kind = _KINDS.get(member.type, "file" if member.type in _PLAIN else "other")
+        what = member.linkname if kind in {"link", "hard link"} else content.hex() if kind == "file" else ""
+        yield Member(member.name, kind, what, data)
+
+
+def _nothing(_name: str) -> bool:
+    return False
+
+
+def _read(chunks: Iterator[bytes], kept: Callable[[str], bool]) -> Iterator[tuple[tarfile.TarInfo, bytes, bytes]]:
+    """Each file's header, the digest of its content, and that content itself where it is to be kept."""
     reader, count, names = Reader(chunks), 0, 0
     try:
         while (member := _next(reader)) is not None:
-            found[member.name] = _entry(reader, member)
+            keep = member.size <= LARGEST_KEPT and kept(member.name)
+            yield (member, *_content(reader, member.size, keep=keep))
             count += 1
             names += sys.getsizeof(member.name)
             if count > MOST_ENTRIES or names > LARGEST_NAMES:
@@ -61,7 +92,6 @@ def entries(chunks: Iterator[bytes]) -> dict[str, Entry]:
         raise VerificationFailed(f"a layer is no tar: {error}", "Do not use it.") from None
     for _ in chunks:
         pass
-    return found
 
 
 def _next(reader: Reader) -> tarfile.TarInfo | None:
@@ -118,16 +148,21 @@ def _told(member: tarfile.TarInfo, told: dict[str, str]) -> tarfile.TarInfo:
     return member
 
 
-def _entry(reader: Reader, member: tarfile.TarInfo) -> Entry:
-    content = hashlib.sha256()
-    left = member.size
+def _content(reader: Reader, size: int, *, keep: bool) -> tuple[bytes, bytes]:
+    digest, data, left = hashlib.sha256(), bytearray(), size
     while left:
         piece = _whole(reader, min(left, _PIECE))
-        content.update(piece)
+        digest.update(piece)
         left -= len(piece)
-    _whole(reader, -member.size % _BLOCK)
+        if keep:
+            data += piece
+    _whole(reader, -size % _BLOCK)
+    return digest.digest(), bytes(data)
+
+
+def _entry(member: tarfile.TarInfo, content: bytes) -> Entry:
     owner = (member.uid, member.gid)
-    values = (member.type, member.mode, owner, member.mtime, member.linkname, (member.size, content.digest()))
+    values = (member.type, member.mode, owner, member.mtime, member.linkname, (member.size, content))
     return b"".join(hashlib.blake2b(repr(value).encode(), digest_size=16).digest() for value in values)
 
 

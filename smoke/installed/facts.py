@@ -6,7 +6,7 @@ Whoever has these facts can judge them without the image: nothing here reads a f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -149,7 +149,8 @@ class Packages:
     """The installed packages. ``distributions`` are those that Python imports from.
 
     ``changed`` are the files that are not as their RECORD has them, each with what is wrong; ``unlisted`` are those
-    that no RECORD lists; ``versions`` maps the normal name of each distribution to its versions.
+    that no RECORD lists; ``versions`` maps the normal name of each distribution to its versions. ``outside`` are those
+    that Python finds beside the environment, with the folder of each.
     """
 
     distributions: tuple[Distribution, ...]
@@ -157,6 +158,7 @@ class Packages:
     unlisted: tuple[str, ...]
     versions: Mapping[str, set[str]]
     pip: Pip
+    outside: Mapping[str, str] = field(default_factory=dict)
 
 
 class Libcuda(NamedTuple):

@@ -33,7 +33,8 @@ def gather_packages(found: Survey, path: Iterable[str]) -> Packages:
     """The packages of an environment; ``path`` are the folders that Python imports from. Raises TimeoutExpired."""
     folders = set(path)
     own = tuple(distribution for distribution in found.distributions if str(distribution.site) in folders)
-    return Packages(own, tuple(changed(own)), tuple(unlisted(found)), installed(), pip_check())
+    beside = outside(found.root)
+    return Packages(own, tuple(changed(own)), tuple(unlisted(found)), installed(), pip_check(), beside)
 
 
 def oldest(package: str, needed: str) -> str:
@@ -127,6 +128,16 @@ def installed() -> dict[str, set[str]]:
         if name:  # a folder left over by a broken uninstall has none
             versions.setdefault(normal_name(name), set()).add(distribution.version)
     return versions
+
+
+def outside(root: Path) -> dict[str, str]:
+    """The distributions that Python finds in other folders than those below ``root``, with the folder of each."""
+    found = {}
+    for distribution in metadata.distributions():
+        name, folder = distribution.metadata["Name"], Path(os.path.abspath(str(distribution.locate_file(""))))
+        if name and not folder.is_relative_to(root):
+            found.setdefault(normal_name(name), str(folder))
+    return found
 
 
 def pip_check() -> Pip:

@@ -13,6 +13,7 @@ def table(report: Report) -> str:
     ids = [result.id for result in report.results] + [fault.id for fault in report.faults]
     width = max([5, *map(len, ids)])
     lines = ["{}  {}  ({})".format(report.image, report.plan["device"], report.stack.get("framework", "?"))]
+    lines.extend(_added_lines(report))
     for result in report.results:
         lines.extend(_result_lines(result, width))
     lines.extend(_not_run_lines(report.results))
@@ -24,6 +25,15 @@ def table(report: Report) -> str:
         lines.append("  {:8}{:{w}}  by {}: {}".format(verdict, fault.id, fault.check, evidence, w=width))
     lines.append(_sum(report))
     return "\n".join(lines) + "\n"
+
+
+def _added_lines(report: Report) -> Iterable[str]:
+    """On which image of ours this one stands, if packages were added to that, and which."""
+    added = report.stack.get("added") or {}
+    if added:
+        several = f"{len(added)} package{'s' if len(added) > 1 else ''}"
+        names = "; ".join(f"{name} {version}" for name, version in added.items())
+        yield f"  it stands on {report.image}, and adds {several}: {names}"
 
 
 def _result_lines(result: Result, width: int) -> Iterable[str]:

@@ -86,9 +86,6 @@ TABLE = {
     "a file changed after installation": Mutation("files", "static.packages", "torch/nn/functional.py has"),
     "a file added that no package brought": Mutation("files", "static.packages", "sitecustomize.py"),
     "torchaudio of another CUDA": Mutation("packages", "static.loaded", "import torchaudio raised", LOCKED),
-    "and it is in no lock": Mutation(
-        "packages", "static.packages", "nvidia-cuda-runtime-cu12 12.9.79 is installed", LOCKED
-    ),
     "a second CUDA major": Mutation("packages", "static.closure", "libcudart.so.12 is of CUDA 12", LOCKED),
     "a NumPy that is not the locked one": Mutation("packages", "static.packages", "numpy", LOCKED),
     "a NumPy too new for MXNet, though locked": Mutation("numpy", "imports.framework", "no attribute 'bool'", NEWER),
@@ -186,6 +183,15 @@ def test_unbroken_it_passes(mutants: Mutants) -> None:
         f"static.{name}": "pass" for name in ("closure", "coverage", "driver", "loaded", "contract", "packages")
     }
     assert [(one["id"], one["state"]) for one in report["faults"]] == [("hidden-sublibrary", "fail")]
+
+
+def test_what_is_in_no_lock_is_counted_and_named(mutants: Mutants) -> None:
+    """Whether it may be there is for the judge to say, who knows whether the image is a derived one."""
+    report = mutants.report("packages", LOCKED)
+    assert report["stack"]["added"]["nvidia-cuda-runtime-cu12"] == "12.9.79"
+    (result,) = [one for one in report["results"] if one["id"] == "static.packages"]
+    counted = {one["name"]: one["value"] for one in result["metrics"]}
+    assert counted["added"] == str(len(report["stack"]["added"]))
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -18,7 +18,7 @@ from smoke.checks.static.contract import judge_contract
 from smoke.checks.static.coverage import judge_coverage, stack_of
 from smoke.checks.static.driver import judge_driver
 from smoke.checks.static.judge import NO_CUDA
-from smoke.checks.static.packages import judge_packages
+from smoke.checks.static.packages import added, judge_packages
 from smoke.installed.closure import gather_closure, hide_one
 from smoke.installed.nvrtc import with_run_time_code
 from smoke.installed.packages import gather_packages
@@ -32,7 +32,9 @@ def run(_process: str, context: Context) -> Iterator[Union[Result, Fault]]:
     """The five results; those about CUDA only where it is promised."""
     plan, prefix = context.plan, Path(sys.prefix)
     # First, as it reads all files from end to end: what the others read here and there is then in memory.
-    yield judge_packages(gather_packages(survey(prefix, code=False), sys.path), plan.packages)
+    packages = gather_packages(survey(prefix, code=False), sys.path)
+    context.facts["added"] = added(packages, plan.packages)
+    yield judge_packages(packages, plan.packages)
     found = with_run_time_code(survey(prefix))
     if plan.labels.get("cuda", ""):
         closure = gather_closure(found)

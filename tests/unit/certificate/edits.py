@@ -79,7 +79,7 @@ class Base:
         labels = {f"assay.{name}": value for name, value in {**plan["labels"], **promised}.items()}
         config = Configuration(facts["configDigest"], tuple(facts["diffIDs"]), facts["platform"], labels)
         digest = "sha256:" + self.statement["subject"][0]["digest"]["sha256"]
-        return replace(self.alone, digest=digest, configuration=config, max_age_days=365)
+        return replace(self.alone, digest=digest, configuration=config, max_age_days=365, derived=self.opened.derived)
 
     @cached_property
     def of_the_checkout(self) -> Policy:
@@ -163,6 +163,8 @@ def edits(base: Base, most: int | None = None) -> Iterator[Edit]:
     yield from _of_the_whole(base, suite)
     yield from _of_its_image(base, suite)
     yield from _of_the_plan(base, suite)
+    yield from _of_its_labels(base)
+    yield from _of_its_base(base) if base.opened.derived else _of_what_is_added(base)
 
 
 def _edit(base: Base, policy: Policy, kind: str, target: str, path: Path, change: Change) -> Edit:
@@ -346,6 +348,75 @@ def _of_its_image(base: Base, suite: Suite) -> Iterator[Edit]:
         yield Edit("certificate: of an image with another suite", "suite", base.statement, other)
     later = replace(base.of_the_checkout, suites=Suites(msgspec.structs.replace(suite, digests={}), (suite,)))
     yield Edit("certificate: of an earlier suite", "suite", base.statement, later)
+
+
+def _of_its_labels(base: Base) -> Iterator[Edit]:
+    """Of the image itself, whose labels say less, or other, than what was certified."""
+    config = base.published.configuration
+    assert config is not None
+    for name, text in config.labels.items():
+        left = {each: word for each, word in config.labels.items() if each != name}
+        for kind, labels in (("removed", left), ("changed", {**left, name: text + "9"})):
+            if text or kind == "changed":  # a label that says nothing is none
+                policy = replace(base.published, configuration=replace(config, labels=labels))
+                yield Edit(f"image: a label {kind}", name, base.statement, policy)
+
+
+def _of_what_is_added(base: Base) -> Iterator[Edit]:
+    """Of an image that is no derived one: something was added to it, or it is said to be derived."""
+    at = [one["id"] for one in base.predicate["results"]].index("static.packages")
+    metrics = base.predicate["results"][at]["metrics"]
+    for number, one in enumerate(metrics):
+        if one["name"] == "added":
+            where = ("predicate", "results", at, "metrics", number, "value")
+            yield _edit(base, base.published, "added: counted", "static.packages", where, value("1"))
+    for names in ({"einops": "0.8.1"}, ["einops"], "einops"):
+        stack = ("predicate", "stack")
+        yield _edit(base, base.published, "added: named", "static.packages", stack, updated(added=names))
+    below = {"name": base.plan["image"], "digest": "sha256:" + "b" * 64, "level": "E4", "layers": 1}
+    derived = {"base": below, "added": {}}
+    for policy in (base.alone, base.published):
+        yield _edit(base, policy, "added: said to be derived", "", ("predicate",), updated(derived=derived))
+
+
+def _of_its_base(base: Base) -> Iterator[Edit]:
+    """Of a derived image: of the base that it names, and of what it says was added."""
+    derived, where = base.predicate["derived"], ("predicate", "derived")
+
+    def one(kind: str, path: Path, change: Change, policy: Policy = base.published) -> Edit:
+        return _edit(base, policy, f"derived: {kind}", ".".join(map(str, path[2:])), path, change)
+
+    for policy in (base.alone, base.published):
+        yield one("no derived image", ("predicate",), without("derived"), policy)
+        yield one("another base's name", (*where, "base", "name"), value("another"), policy)
+        yield one("its own base", (*where, "base", "digest"), value("sha256:" + "d" * 64), policy)
+        yield one("no base's digest", (*where, "base", "digest"), value("sha256:" + "B" * 64), policy)
+        yield one("its base's level lowered", (*where, "base", "level"), value("E1"), policy)
+        yield one("no level of its base", (*where, "base", "level"), value("E9"), policy)
+        yield one("more layers of its base", (*where, "base", "layers"), value(99), policy)
+        for name in derived["added"]:
+            yield one("added and hidden", (*where, "added"), without(name), policy)
+            yield one("added and hidden in its report", ("predicate", "stack", "added"), without(name), policy)
+            yield one("added, of another version", (*where, "added", name), value("0"), policy)
+        yield one("added and hidden", (*where, "added"), value({}), policy)
+        yield one("more added", (*where, "added"), updated(another="1"), policy)
+    yield one("another base's digest", (*where, "base", "digest"), value("sha256:" + "e" * 64))
+    yield one("its base's level raised", (*where, "base", "level"), value("E4"))
+    yield one("more layers of its base", (*where, "base", "layers"), value(2))
+    for name in derived["added"]:
+        yield _hidden_everywhere(base, name)
+
+
+def _hidden_everywhere(base: Base, name: str) -> Edit:
+    """What was added is gone from all that is said: only the image's layers tell."""
+    left = {each: version for each, version in base.predicate["derived"]["added"].items() if each != name}
+    at = [one["id"] for one in base.predicate["results"]].index("static.packages")
+    metrics = base.predicate["results"][at]["metrics"]
+    number = [one["name"] for one in metrics].index("added")
+    made = changed(base.statement, ("predicate", "derived", "added"), value(left))
+    made = changed(made, ("predicate", "stack", "added"), value(left))
+    made = changed(made, ("predicate", "results", at, "metrics", number, "value"), value(str(len(left))))
+    return Edit("derived: added and hidden everywhere", name, made, base.published)
 
 
 def _of_the_plan(base: Base, suite: Suite) -> Iterator[Edit]:

@@ -19,11 +19,12 @@ import msgspec
 
 from assay import certificate
 from assay.certificate import RANK, Suites
+from assay.certificate.base import EVERY_ORIGIN as ORIGIN
+from assay.certificate.case import Case
 from assay.certificate.levels import Expansion, Expected, ExpectedFault
 from assay.certificate.opening import Rules, open_up
-from assay.certificate.origin import ORIGIN
 from assay.certificate.report import Plan
-from assay.certificate.rules import RULES, Case
+from assay.certificate.rules import RULES
 from assay.certificate.suite import Suite
 from assay.errors import VerificationFailed
 from tests.conftest import ROOT
@@ -103,6 +104,7 @@ def written() -> dict[str, Base]:
             there = found.get(one.opened.verdict.level)
             if there is None or len(one.predicate["results"]) < len(there.predicate["results"]):
                 found[one.opened.verdict.level] = one
+    found["derived"] = as_derived(found["E2"])
     return {one.name: one for one in found.values()}
 
 
@@ -113,6 +115,20 @@ def as_written(base: Base, device: str, known: Suites | None = None) -> Base:
     facts = {"diffIDs": ["sha256:" + "a" * 64], "inputs": {"images/x": "e" * 64}}
     whole = reports.stated(reports.written(plan, several.current), several.current, **image, **facts)
     return Base(f"{base.name.partition('/')[0]}/{device}, written", whole, several)
+
+
+def as_derived(base: Base) -> Base:
+    """The certificate of an image that is derived from the one of a written certificate."""
+    data = reports.written(base.plan, base.suites.current)
+    added = {"einops": "0.8.1", "more": "1"}
+    data["stack"]["added"] = added
+    reports.metric(data, "static.packages", "added")["value"] = str(len(added))
+    below = {"name": base.plan["image"], "digest": "sha256:" + "b" * 64, "level": "E2", "layers": 1}
+    image = {"name": f"{base.plan['image']}/derived", "digest": "sha256:" + "d" * 64}
+    facts = {"configDigest": "sha256:" + "c" * 64, "diffIDs": ["sha256:" + "a" * 64, "sha256:" + "f" * 64]}
+    derived = {"derived": {"base": below, "added": added}}
+    whole = reports.stated(data, base.suites.current, **image, **facts, **derived)
+    return Base(f"{base.name}, derived", whole, base.suites)
 
 
 def cost(base: Base, edit: Edit, rules: Rules = ALL) -> str | None:
@@ -134,7 +150,8 @@ def tellers(edit: Edit) -> frozenset[str]:
         return frozenset()
     if opened.suite is None or opened.plan is None:
         return frozenset()
-    case = Case.of(opened.report, opened.plan, opened.suite)
+    derived = opened.about.predicate.derived is not None
+    case = Case.of(opened.report, opened.plan, opened.suite, derived=derived)
     told = {rule.__name__ for rule in RULES if any(True for _ in rule(case))}
     return frozenset(told | {rule.__name__ for rule in ORIGIN if any(True for _ in rule(opened))})
 

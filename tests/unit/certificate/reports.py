@@ -88,7 +88,8 @@ def stated(data: dict[str, Any], suite: Suite = SUITE, **image: Any) -> dict[str
     """The certificate of a report."""
     made = report(data)
     facts = {**IMAGE, "name": made.image, **image}
-    return json.loads(json.dumps(certificate.statement(made, certificate.judge(made, suite), facts, "docker 28")))
+    verdict = certificate.judge(made, suite, derived="derived" in facts)
+    return json.loads(json.dumps(certificate.statement(made, verdict, facts, "docker 28")))
 
 
 def _result(one: Expected) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import importlib.metadata
 import py_compile
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,12 @@ def test_a_digest_of_an_unknown_kind_is_told(env: Environment) -> None:
 
 def test_what_is_really_installed_is_found() -> None:
     assert packages.installed()["numpy"] == {importlib.metadata.version("numpy")}
+
+
+def test_what_lies_in_other_folders_is_found_with_its_folder(env: Environment, tmp_path: Path) -> None:
+    here = packages.outside(tmp_path)["numpy"]
+    assert (Path(here) / "numpy/__init__.py").is_file()
+    assert "numpy" not in packages.outside(Path(here))
 
 
 @pytest.mark.parametrize("name", ["the-thing.x", "The_Thing-X", "the__thing--x", "THE.-_thing.x"])

@@ -143,6 +143,15 @@ def test_the_table_shows_reason_remedy_and_a_missed_fault():
     assert "0 of 1 faults caught; only a part was asked for" in shown
 
 
+def test_the_table_says_on_which_image_it_stands_and_what_was_added():
+    one = _report([judged("a", "b", [GOOD])])
+    assert "stands on" not in table.table(one)
+    assert "stands on" not in table.table(dataclasses.replace(one, stack={"added": {}}))
+    several = {"einops": "0.8.1", "mine": "1, in /home/assay/overlay"}
+    shown = table.table(dataclasses.replace(one, stack={"added": several}))
+    assert "  it stands on pytorch, and adds 2 packages: einops 0.8.1; mine 1, in /home/assay/overlay\n" in shown
+
+
 def test_the_report_has_its_schema_and_digests():
     data = _report([judged("a", "b", [GOOD])]).as_json("1")
     assert data["schema"] == 1
