@@ -391,7 +391,8 @@ def _write_onnx(folder: str) -> list[float]:
     network.add(gluon.nn.Dense(5, activation="relu", in_units=3), gluon.nn.Dense(2, in_units=5))
     network.initialize()
     for number, parameter in enumerate(network.collect_params().values()):
-        parameter.set_data(nd.array(np.arange(np.prod(parameter.shape)).reshape(parameter.shape) % 5 - 1 - number % 2))
+        whole = np.arange(np.prod(parameter.shape)).reshape(parameter.shape) % 5 - 1 - number % 2
+        parameter.set_data(nd.array(whole))
     network.hybridize()
     found = _floats(network(nd.array(_INPUTS * 8)))
     network.export(f"{folder}/network")
