@@ -145,7 +145,7 @@ def _dump(value: Any, file: Path) -> None:
 
 def _load(file: Path) -> Any:
     with file.open("rb") as opened:
-        return pickle.load(opened)
+        return pickle.load(opened)  # noqa: S301 -- written by this file
 
 
 def _continued(shared: list[Any]) -> list[float]:
