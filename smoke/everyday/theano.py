@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -341,7 +340,7 @@ def _read_keras_checkpoint(folder: Path) -> list[float]:
 
 
 def _named(prefix: str) -> dict[str, Any]:
-    return {name: getattr(sys.modules[__name__], prefix + name.replace("-", "_")) for name in FORMATS}
+    return {name: globals()[prefix + name.replace("-", "_")] for name in FORMATS}
 
 
 _WRITERS, _READERS = _named("_write_"), _named("_read_")
