@@ -71,7 +71,7 @@ def extend(name: str, folder: str) -> list[float]:
     jax.ffi.register_ffi_target("smoke_line", jax.ffi.pycapsule(handler), platform="cpu")
     line = jax.ffi.ffi_call("smoke_line", jax.ShapeDtypeStruct((4,), jnp.float32))
     x = jax.device_put(np.arange(4, dtype=np.float32), jax.devices("cpu")[0])
-    return _floats(jax.jit(lambda x: line(x))(x))
+    return _floats(jax.jit(line)(x))
 
 
 def _floats(tree: Any) -> list[float]:
@@ -129,7 +129,7 @@ def _read_export(folder: Path) -> list[float]:
 def _write_export_gradient(folder: Path) -> list[float]:
     """A function with its derivative, whose weights are arguments."""
     weights = _trained()["weights"]
-    loss = jax.jit(lambda *arguments: _loss(*arguments))
+    loss = jax.jit(_loss)
     shapes = jax.tree.map(lambda one: jax.ShapeDtypeStruct(one.shape, one.dtype), (weights, _INPUTS, _TARGETS))
     (folder / "loss.bin").write_bytes(export.export(loss)(*shapes).serialize(vjp_order=1))
     return _floats(jax.jit(jax.grad(loss))(weights, _INPUTS, _TARGETS))
