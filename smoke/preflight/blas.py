@@ -40,8 +40,8 @@ def libraries(root: Path = Path("/"), packages: Sequence[str] = tuple(sys.path))
 
 
 def start(found: Sequence[str], script: Path = SCRIPT) -> Optional[subprocess.Popen[str]]:
-    """Begins to multiply; None if no process can be started. One thread will do: it is the kernels that are wrong."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    """Begins to multiply; None if no process can be started. One thread will do: kernels are what may be wrong."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-I", "-B", str(script), *found]
     try:
         return subprocess.Popen(

@@ -14,7 +14,7 @@ from smoke.preflight.finding import FAIL, OK, WARN, Finding
 
 
 def executable(machine: Machine, compiles: bool) -> Finding:
-    """Whether code that is compiled into the folder of temporary files, or into the home, can be loaded from there."""
+    """Whether what is compiled into the folder of temporary files, or into the home, can be loaded from there."""
     home = machine.environment.get("HOME", "")
     places = [place for place in (temporary_folder(machine), Path(home) if home else None) if place is not None]
     return judge_executable({str(place): can_execute(place) for place in places}, compiles)

@@ -28,7 +28,7 @@ Product = Callable[[Any, Any], Any]
 
 
 def wrong_products(multiply: Product) -> list[str]:
-    """The products that are not exact, each as its type and shapes. All sums are below 2**24: f32 has them exactly."""
+    """The products that are not exact, each as its type and shapes. Sums are below 2**24: f32 has them exactly."""
     numbers = np.random.RandomState(1)
     found = []
     for rows, inner, columns in SHAPES:
