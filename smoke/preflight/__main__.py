@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,17 @@ from smoke.installed import coverage
 from smoke.machine import driver as drivers
 from smoke.machine.cgroups import Machine
 from smoke.machine.driver import Driver
-from smoke.plan import PlanError
+from smoke.plan import Plan, PlanError
+from smoke.preflight import blas, hostname, limits
 from smoke.preflight.container import home, memory, processors, scratch, shared_memory, user
 from smoke.preflight.finding import FAIL, OK, WARN, Finding, Promise
+from smoke.preflight.folders import executable, working_folder
 from smoke.preflight.gpu import gpu_findings
+from smoke.preflight.processes import processes
 
 SCHEMA = 1
+# Of the compilers that frameworks have, those that write a library and load it: the others compile in memory.
+COMPILERS_TO_FILES = {"inductor", "cvm"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +48,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     try:
         options = parser.parse_args(arguments)
         plan = plans.read(options.plan)
-        promise = Promise(plan.image, plan.labels.get("cuda", ""), plans.device(options.device or "cpu"))
+        promise = Promise(
+            plan.image, plan.labels.get("cuda", ""), plans.device(options.device or "cpu"), compiles(plan)
+        )
     except PlanError as wrong:
         print(f"preflight: {wrong}", file=sys.stderr)
         print(wrong.remedy, file=sys.stderr)
@@ -59,12 +67,41 @@ def findings(promise: Promise, machine: Machine, driver: Driver, covered: Path) 
         # A GPU that nobody asked for may be of no use without that being a failure.
         unasked = finding.state == FAIL and promise.device != "gpu"
         yield dataclasses.replace(finding, state=WARN) if unasked else finding
-    yield shared_memory(machine)
-    yield user(machine)
-    yield home(machine)
-    yield scratch(machine)
-    yield memory(machine)
-    yield processors(machine)
+    yield from container_findings(promise, machine)
+
+
+def container_findings(promise: Promise, machine: Machine) -> list[Finding]:
+    """What the container was given. What takes its time is begun first, and awaited last."""
+    started = processes(machine)  # before all others, which would count as processes too
+    name = socket.gethostname()
+    address, products = hostname.ask(name), blas.start(blas.libraries())
+    return [
+        shared_memory(machine),
+        user(machine),
+        home(machine),
+        working_folder(machine),
+        scratch(machine),
+        executable(machine, promise.compiles),
+        memory(machine),
+        processors(machine),
+        started,
+        limits.open_files(),
+        *([limits.locked_memory(), limits.stack()] if promise.device == "gpu" else []),
+        hostname.judge_hostname(name, address),
+        blas.judge_blas(blas.finish(products)),
+    ]
+
+
+def compiles(plan: Plan) -> bool:
+    """Whether the framework compiles at run time into libraries, which it loads from files."""
+    if "compile" not in plan.workloads:
+        return False
+    try:
+        compilers = plans.declared(plan.framework, "COMPILERS")
+    except (OSError, KeyError):  # a plan of another image's framework
+        return False
+    # A framework that leaves the computing to PyTorch compiles with PyTorch's compiler.
+    return "torch" in plan.backends or bool(COMPILERS_TO_FILES.intersection(compilers))
 
 
 def as_json(promise: Promise, looked_at: list[Finding]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 from pathlib import Path
+from typing import Optional
 
 from smoke.machine.cgroups import Machine, memory_limit, number_in, processor_limit
 from smoke.machine.host import is_writable
@@ -60,14 +61,19 @@ def home(machine: Machine) -> Finding:
 
 def scratch(machine: Machine) -> Finding:
     """Room for temporary files, where Python would put them."""
-    wanted = [machine.environment.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
-    places = [Path(name) for name in (*wanted, "/tmp", "/var/tmp") if name]  # noqa: S108 -- tempfile's own list
-    place = next(filter(is_writable, places), None)
+    place = temporary_folder(machine)
     remedy = "Add --tmpfs /tmp:exec, or set TMPDIR to a folder with room."
     if place is None:
         return Finding("scratch", FAIL, "there is no folder for temporary files", remedy)
     free = shutil.disk_usage(str(place)).free
     return judge_scratch(place, free, remedy)
+
+
+def temporary_folder(machine: Machine) -> Optional[Path]:
+    """Where Python puts temporary files; None where it can put them nowhere."""
+    wanted = [machine.environment.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    places = [Path(name) for name in (*wanted, "/tmp", "/var/tmp") if name]  # noqa: S108 -- tempfile's own list
+    return next(filter(is_writable, places), None)
 
 
 def judge_scratch(place: Path, free: int, remedy: str = "") -> Finding:

@@ -22,8 +22,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Promise:
-    """What the image says of itself, and which device it is to be used on."""
+    """What the image says of itself, and which device it is to be used on.
+
+    ``compiles`` is true if the framework compiles at run time into libraries, which it then loads from files.
+    """
 
     image: str
     cuda: str
     device: str
+    compiles: bool = False
