@@ -69,7 +69,12 @@ def ask(proc: Path = Path("/proc"), load: Load = ctypes.CDLL, seconds: float = S
     """The driver's answers, in time or not at all."""
     kernel = kernel_module(proc)
     reading, writing = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError as why:
+        os.close(reading)
+        os.close(writing)
+        return Driver(kernel, True, problem=f"the driver cannot be asked: no process can be started ({why.strerror})")
     if child == 0:
         _answer(writing, kernel, load)
     os.close(writing)

@@ -107,5 +107,8 @@ def _judge(version: str, products: Sequence[_Product]) -> Finding:
 
 def _unknown(why: str) -> Finding:
     return Finding(
-        "blas", WARN, f"not known whether matrices are multiplied rightly: {why}", "Run `smoke`: it says more."
+        "blas",
+        WARN,
+        f"not known whether matrices are multiplied rightly: {why}",
+        "Mend what else is wrong here; then `smoke` says more.",
     )

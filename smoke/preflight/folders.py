@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from pathlib import Path
 from typing import Optional
@@ -66,5 +67,8 @@ def working_folder(machine: Machine) -> Finding:
     if is_writable(place):
         return Finding("workdir", OK, f"{place} can be written to", facts=facts)
     message = f"the working folder {place} cannot be written to by UID {machine.uid}"
-    remedy = 'Add --user "$(id -u)" if the folder is yours, or name another one with -w.'
+    if os.statvfs(str(place)).f_flag & os.ST_RDONLY:
+        remedy = 'Mount one that can: -v "$PWD:/work" -w /work.'
+    else:
+        remedy = 'Add --user "$(id -u)" if the folder is yours, or name another one with -w.'
     return Finding("workdir", WARN, message, remedy, facts)

@@ -16,9 +16,9 @@ from typing import Any, Optional
 
 import numpy as np
 
-# 625x5 by 5x625 is what Sapphire Rapids showed to be wrong in the OpenBLAS 0.3.20 of NumPy 1.23 (numpy issue 24903):
-# there it takes the kernels for Cooper Lake, whose f64 is wrong (like OpenBLAS issue 3505). The second shape goes
-# through the kernels for large matrices, with edges on all sides.
+# 625x5 by 5x625 is what showed Sapphire Rapids to be wrong in NumPy 1.23 with its OpenBLAS 0.3.20 (numpy issue
+# 24903). It shows the same of that OpenBLAS's kernels for Cooper Lake on any processor with AVX-512, where
+# OPENBLAS_CORETYPE names them. The second shape takes the way of large matrices, with edges on all sides.
 SHAPES = ((625, 5, 625), (257, 129, 193))
 ROW_MAJOR, PLAIN = 101, 111
 NAMES = tuple(

@@ -82,7 +82,7 @@ def _reason(started: Started, known: Limits) -> tuple[str, str]:
         return started.error, "Start the container with --ulimit nofile=65536."
     # glibc 2.34 and later starts threads with clone3, and falls back on clone only if the answer is ENOSYS.
     if known.clone3 == "EPERM" and not started.threads:
-        why = "the seccomp profile refuses the system call clone3 with EPERM, as Docker's did before 20.10.10"
+        why = "the seccomp profile refuses the system call clone3 with EPERM, as that of old Dockers does"
         return why, "Use a later Docker, runc and libseccomp, or add --security-opt seccomp=unconfined."
     if known.room is not None and known.room < PROCESSES + THREADS:
         why = f"the container may have {known.pids} processes and threads (pids.max), {known.used} of them are there"

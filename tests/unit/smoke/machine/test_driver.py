@@ -6,6 +6,7 @@ import faulthandler
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +132,16 @@ def test_a_driver_that_crashes_or_hangs_is_an_answer_too(tmp_path):
 
     assert "ended the process" in ask(tmp_path, crash).problem
     assert "does not answer" in ask(tmp_path, lambda name: time.sleep(60), seconds=0.1).problem
+
+
+def test_a_process_that_cannot_be_started_is_an_answer_too(tmp_path, monkeypatch):
+    def refuse():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert "no process can be started" in driver.ask(tmp_path).problem
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_library_without_the_calls_is_an_answer_too(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,6 +62,8 @@ def test_a_working_folder(machine, tmp_path, monkeypatch):
     found = folders.working_folder(machine)
     assert found.state == WARN
     assert "--user" in found.remedy
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert "-w /work" in folders.working_folder(machine).remedy
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

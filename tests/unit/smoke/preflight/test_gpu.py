@@ -17,6 +17,12 @@ CPU = Promise("torchy", "13.2", "cpu")
 GOOD = Driver("580.65.06", True, "580.65.06", (13, 2), (Gpu("NVIDIA H100", (9, 0)),))
 
 
+@pytest.fixture(autouse=True)
+def no_container(monkeypatch):
+    """What the container was given takes its time, and is tested elsewhere."""
+    monkeypatch.setattr(command, "container_findings", lambda *_given: [])
+
+
 def test_a_driver_that_will_do_is_ok():
     found = gpu.judge_driver(CUDA, GOOD)
     assert (found.state, found.remedy) == (OK, "")
