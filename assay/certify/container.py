@@ -66,6 +66,7 @@ def run_suite(
         seconds=SECONDS,
         given={target.suite: SUITE} if target.suite else {},
         entrypoint=(ENTRYPOINT,) if target.suite else None,
+        folder=SUITE if target.suite else None,  # Python looks there first: for no file of the image's
     )
     given = {"plan.json": json.dumps(dict(plan)).encode()}
     ran, left = run_with_files(engine, request, given, "report.json", certificate.LARGEST_REPORT)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--key",
     envvar="ASSAY_KEY",
     type=click.Path(path_type=Path),
-    help="The publisher's key, for --base REF (ASSAY_KEY).",
+    help="The publisher's key, for --base REF.",
 )
 @click.option("--memory", metavar="SIZE", help="Bound the container's memory, for instance 8g.")
 @plain_option
@@ -60,9 +60,7 @@ def show_certified(certified: Certified) -> None:
     """Print what the checks found, the base, and what was added to it."""
     base, derived = certified.base, certified.outcome.derived
     show_outcome(certified.outcome)
-    say(
-        f"  it stands on {base.image} {base.digest[7:19]}, {base.verdict.level} on {base.device}, of {base.created[:10]}"
-    )
+    say(f"  it stands on {base.image} {base.digest[7:19]}, certified {base.verdict.level} on {base.created[:10]}")
     for name, version in sorted(derived.added.items()) if derived else ():
         say(f"  added: {name} {version}")
 

@@ -53,10 +53,11 @@ class Difference:
         )
 
 
-def packages(below: Tree, whole: Tree) -> dict[str, str]:
+def packages(below: Tree, whole: Tree, locked: Iterable[str]) -> dict[str, str]:
     """The packages that were added to the environment, by normal name, each with its version.
 
-    Raises `CertificateFailed` for a change to the base, and for what comes before it or belongs to no package.
+    ``locked`` are the packages of the base, of which no second may be there. Raises `CertificateFailed` for that, for
+    a change to the base, and for what comes before it or belongs to no package.
     """
     found = Difference.of(below.files, whole.files)
     wrong = [f"/{path} of the base is gone" for path in found.gone if not _is_free(path)]
@@ -65,13 +66,16 @@ def packages(below: Tree, whole: Tree) -> dict[str, str]:
     owned = {each for path in metadata for each in _record(whole, posixpath.dirname(path))}
     wrong += [what for path in found.new for what in _of_new(path, whole.files, owned)]
     wrong += _hiding(below.files, found.new)
+    added = dict(_named(whole.data.get(path, b"")) for path in sorted(metadata))
+    own = {_normal(name) for name in locked}
+    wrong += [f"{name} is locked, and {name} {version} was added" for name, version in added.items() if name in own]
     if wrong:
         more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
         raise CertificateFailed(
             shown("; ".join(dict.fromkeys(wrong[:MOST_NAMED]))) + more,
             "Leave the base's files as they are, and add Python packages with pip (docs/derive.md).",
         )
-    return dict(_named(whole.data.get(path, b"")) for path in sorted(metadata))
+    return added
 
 
 def _is_free(path: str) -> bool:
@@ -150,4 +154,9 @@ def _folders(path: str) -> Iterator[str]:
 def _named(metadata: bytes) -> tuple[str, str]:
     about = email.parser.BytesHeaderParser().parsebytes(metadata)
     name, version = (str(about.get(field) or "?")[:200] for field in ("Name", "Version"))
-    return re.sub(r"[-_.]+", "-", name).lower(), version
+    return _normal(name), version
+
+
+def _normal(name: str) -> str:
+    """A name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -32,7 +32,7 @@ def of_file(path: Path, suites: Suites) -> list[Certificate]:
 
 
 def of_registry(reference: Reference, key: PublicKey, suites: Suites, *, plain_http: bool) -> list[Certificate]:
-    """Those of a published image, as `assay verify` verifies it. Raises `VerificationFailed` where it does not hold."""
+    """Those of a published image. Raises `VerificationFailed` where `assay verify` finds something wrong."""
     demands = Demands(plain_http=plain_http)
     found = verify.verify(reference, key, suites, demands)
     verify.require_passed(found)

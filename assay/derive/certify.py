@@ -51,12 +51,12 @@ def certify(
     base = choose(image, certificates, options.device)
     _require_counting(base)
     require_started_alike(image)
+    plan = dict(base.report.plan)
     below, whole = trees(engine, image, len(base.diff_ids), tell)
     try:
-        added = packages(below, whole)
+        added = packages(below, whole, plan["packages"])
     except Exception as error:
         raise of_image(name, error) from None
-    plan = dict(base.report.plan)
     folder = _folder(name)
     with suite_of(base, below) as suite:
         tell("training")

@@ -15,9 +15,11 @@ from assay.errors import CertificateFailed, UsageError, VerificationFailed
 from assay.host.foreign import shown
 
 PLATFORM = "linux/amd64"
+# As images/Dockerfile sets it.
+PATH = "/opt/assay/bin:/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ATTESTATION = "vnd.docker.reference.type"  # an annotation of what docker build puts beside an image
 # What each Python or each program of a container reads before anything else, but for what does no harm.
-_READ_FIRST = ("LD_", "PYTHON", "GLIBC_")
+_READ_FIRST = ("LD_", "PYTHON", "GLIBC_", "GCONV_", "OPENSSL_")
 _HARMLESS = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONFAULTHANDLER", "PYTHONUTF8", "PYTHONIOENCODING"}
 T = TypeVar("T")
 
@@ -40,6 +42,7 @@ class _Settings(msgspec.Struct, frozen=True, rename="pascal"):
     env: tuple[str, ...] | None = None
     user: str | None = None
     labels: dict[str, str] | None = None
+    healthcheck: dict[str, Any] | None = None
 
 
 class _RootFs(msgspec.Struct, frozen=True):
@@ -68,6 +71,7 @@ class DerivedImage:
     entrypoint: tuple[str, ...]
     environment: Mapping[str, str]
     user: str
+    healthcheck: bool = False
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
@@ -98,6 +102,7 @@ def read(engine: Engine, name: str) -> DerivedImage:
         settings.entrypoint or (),
         dict(pair.partition("=")[::2] for pair in settings.env or ()),
         settings.user or "",
+        settings.healthcheck is not None,
     )
 
 
@@ -108,12 +113,16 @@ def require_started_alike(image: DerivedImage) -> None:
         wrong.append(f"its ENTRYPOINT is {' '.join(image.entrypoint)[:80] or 'none'}, and not {ENTRYPOINT}")
     if image.user.partition(":")[0] in {"", "0", "root"}:
         wrong.append("it runs as root")
+    if not f"{image.environment.get('PATH', '')}:".startswith(f"{PATH}:"):
+        wrong.append(f"its PATH does not begin with {PATH}")
+    if image.healthcheck:
+        wrong.append("it has a HEALTHCHECK, which would run beside the checks")
     first = [each for each in sorted(image.environment) if each.startswith(_READ_FIRST) and each not in _HARMLESS]
     wrong += [f"it sets {each[:40]}, which decides what every program loads" for each in first]
     if wrong:
         raise CertificateFailed(
             f"{shown(image.name)}: {shown('; '.join(wrong))}",
-            "Leave ENTRYPOINT and these variables as they are in the base, and end with USER 1000:1000.",
+            "Leave these as they are in the base (put folders at the end of PATH), and end with USER 1000:1000.",
         )
 
 

@@ -104,7 +104,7 @@ def trees(engine: Engine, image: DerivedImage, base: int, tell: Callable[[str], 
     types = dict(image.layers)
     wanted = {digest: diff_id for (digest, _), diff_id in zip(image.layers, image.diff_ids, strict=True)}
     read: dict[str, list[Member]] = {}
-    for digest, file in engine.content(image.name, list(types)):
+    for digest, file in engine.content(image.reference, list(types)):
         tell(f"reading its layers ({len(read) + 1} of {len(types)})")
         read[digest] = _members(file, types[digest], wanted[digest])
     below, at = Tree(), 0

@@ -27,9 +27,8 @@ def suite_of(base: Certificate, below: Tree) -> Iterator[Path]:
         folder.mkdir()
         for path, (kind, digest) in below.files.items():
             if path.startswith(PLACE) and kind == "file":
-                _write(
-                    folder / path.removeprefix(PLACE), below.data.get(path, b""), digest, path.startswith(PROGRAMS)
-                )
+                program = path.startswith(PROGRAMS)
+                _write(folder / path.removeprefix(PLACE), below.data.get(path, b""), digest, program=program)
         for each in (folder, *folder.rglob("*")):
             if each.is_dir():
                 each.chmod(0o755)  # whatever the umask is: the container's user is another one
@@ -37,7 +36,7 @@ def suite_of(base: Certificate, below: Tree) -> Iterator[Path]:
         yield folder
 
 
-def _write(path: Path, data: bytes, digest: str, program: bool) -> None:
+def _write(path: Path, data: bytes, digest: str, *, program: bool) -> None:
     if hashlib.sha256(data).hexdigest() != digest:
         raise VerificationFailed(f"the base's {path.name} is too large to be a part of the suite", "Do not use it.")
     path.parent.mkdir(parents=True, exist_ok=True)

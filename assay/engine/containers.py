@@ -48,6 +48,7 @@ class RunRequest:
     memory_bytes: int | None = None
     seconds: float = 900
     entrypoint: tuple[str, ...] | None = None
+    folder: str | None = None  # in which it is started; None: the image says
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ class Containers(Connection):
         }
         if request.entrypoint is not None:
             options["entrypoint"] = list(request.entrypoint)
+        if request.folder is not None:
+            options["working_dir"] = request.folder
         if request.memory_bytes is not None:
             options |= {"mem_limit": request.memory_bytes, "memswap_limit": request.memory_bytes}
         if request.device == "gpu":
