@@ -23,6 +23,9 @@ LONGEST = 3600
 # Lines that no list of what may be written on standard error can have: a pattern that takes one takes too much.
 NEVER_LISTED = ("Traceback (most recent call last):", "RuntimeError: out of order", "3 words here", "?")
 
+# What a plan has only if there is something to say, each an object of texts.
+_OPTIONAL = ("uncalled", "programs", "left_out")
+
 
 class PlanError(Exception):
     """A plan that cannot be followed: what is wrong, and what to do."""
@@ -39,6 +42,8 @@ class Plan:
     ``backends`` are those of a framework that leaves the computing to others: it is checked with each of them.
     ``stderr`` holds patterns of the lines that the framework may write there when it is first used; ``uncalled`` the
     libraries whose version call may crash without a driver, since nothing makes it then, each with the reason.
+    ``programs`` are those that upstream left broken, each with the reason; ``left_out`` the framework's modules that
+    import what the image has not, each with what adds it.
     """
 
     image: str
@@ -52,11 +57,13 @@ class Plan:
     backends: tuple[str, ...] = ()
     stderr: tuple[str, ...] = ()
     uncalled: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is written in a file."""
         backends = {"backends": list(self.backends)} if self.backends else {}
-        optional = {"stderr": list(self.stderr), "uncalled": dict(self.uncalled)}
+        optional = {"stderr": list(self.stderr), **{name: dict(getattr(self, name)) for name in _OPTIONAL}}
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -84,7 +91,7 @@ def read(path: Path) -> Plan:
 def from_json(data: Any) -> Plan:
     """A plan from parsed JSON. Raises PlanError that names the key and what was expected of it."""
     known = {"schema", "image", "device", "framework", "workloads", "labels", "packages", "seconds_per_check"}
-    _keys(data, known, "the plan", optional={"stderr", "uncalled"})
+    _keys(data, known, "the plan", optional={"stderr", *_OPTIONAL})
     if data["schema"] != SCHEMA or isinstance(data["schema"], bool):
         raise PlanError(
             "the plan has schema {!r}, this suite reads {}".format(data["schema"], SCHEMA),
@@ -102,7 +109,7 @@ def from_json(data: Any) -> Plan:
         seconds_per_check=_seconds(data["seconds_per_check"]),
         backends=_backends(data["framework"]),
         stderr=_patterns(data.get("stderr", [])),
-        uncalled=_texts(data.get("uncalled", {}), "uncalled"),
+        **{name: _texts(data.get(name, {}), name) for name in _OPTIONAL},
     )
 
 

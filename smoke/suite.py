@@ -1,7 +1,8 @@
 """Which files of the suite an image carries, and which of them its certificate depends on.
 
 python -m smoke.suite PLAN prints what the image of that plan carries, one path a line. suite.json holds what the host
-must know too: the folder of the framework files, and the files that no certifying run uses. Standard library only.
+must know too: the folders with a file for each framework, and the files that no certifying run uses. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from smoke import SUITE
 
 def carried(root: Path, framework: str) -> list[str]:
     """The files below ``root`` but for byte code and other frameworks' files: POSIX paths, sorted."""
-    folder = _table(root)["frameworks"]
+    folders = _table(root)["by_framework"]
     names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    return sorted(name for name in names if not _is_byte_code(name) and _is_for(name, folder, framework))
+    return sorted(name for name in names if not _is_byte_code(name) and _is_for(name, folders, framework))
 
 
 def files(root: Path, framework: str) -> list[str]:
@@ -50,11 +51,12 @@ def _is_below(name: str, place: str) -> bool:
     return name == place or name.startswith(place + "/")
 
 
-def _is_for(name: str, folder: str, framework: str) -> bool:
+def _is_for(name: str, folders: Sequence[str], framework: str) -> bool:
     """False for what belongs to another framework. What begins with an underscore belongs to all of them."""
-    if not name.startswith(folder + "/"):
+    folder, _, rest = name.partition("/")
+    if folder not in folders:
         return True
-    entry = name[len(folder) + 1 :].split("/", maxsplit=1)[0]
+    entry = rest.split("/", maxsplit=1)[0]
     if entry.startswith("_"):
         return True
     if entry.endswith(".py"):
@@ -67,8 +69,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     (plan,) = sys.argv[1:] if arguments is None else arguments
     framework = json.loads(Path(plan).read_text(encoding="utf-8"))["framework"]["name"]
     names = carried(SUITE, framework)
-    wanted = "{}/{}.py".format(_table(SUITE)["frameworks"], framework)
-    if wanted not in names:
+    for wanted in (f"{folder}/{framework}.py" for folder in _table(SUITE)["by_framework"]):
+        if wanted in names:
+            continue
         print(f"smoke: the suite has no {wanted}", file=sys.stderr)
         print("Write that file, or name another framework in the image's image.toml.", file=sys.stderr)
         return 2

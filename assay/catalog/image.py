@@ -41,6 +41,9 @@ class Image:
     stderr: tuple[str, ...] = ()  # patterns of the whole lines that its framework may write to standard error
     # Libraries that crash when they are asked for their version without a driver, and why nothing asks them.
     uncalled: Mapping[str, str] = field(default_factory=dict, hash=False)
+    # Programs that upstream left broken, each with the reason; modules that want what is not here, and what adds it.
+    programs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    left_out: Mapping[str, str] = field(default_factory=dict, hash=False)
     build_tools: Image | None = None  # what its Dockerfile builds packages with
     tools: Tools | None = None  # of build tools only
     # Packages that are built from source in the image, and what each of them requires.

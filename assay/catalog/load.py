@@ -131,6 +131,8 @@ def _image(root: Path, name: str, file: File, others: Mapping[str, Image]) -> Im
         beside=_beside(file),
         stderr=file.as_found.stderr,
         uncalled=file.uncalled,
+        programs=file.programs,
+        left_out=file.left_out,
         build_tools=others[file.image.build_tools] if file.image.build_tools else None,
         tools=file.tools,
         sources=_sources(name, file.sources),

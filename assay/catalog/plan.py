@@ -13,7 +13,12 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
     backends = {"backends": list(image.framework.backends)} if image.framework.backends else {}
-    optional = {"stderr": list(image.stderr), "uncalled": dict(image.uncalled)}
+    optional = {
+        "stderr": list(image.stderr),
+        "uncalled": dict(image.uncalled),
+        "programs": dict(image.programs),
+        "left_out": dict(image.left_out),
+    }
     return {
         "schema": 1,
         "image": image.name,

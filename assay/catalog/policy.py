@@ -10,6 +10,9 @@ from assay.catalog.labels import SUITE_LABEL, labels
 from assay.catalog.plan import plan
 from assay.certificate import LONGEST_LIFE, Configuration, Policy, Suites
 
+# What an image of ours bears beside its level: what people do every day works in it.
+MARKS = ("everyday",)
+
 
 def policy(catalog: Catalog, image: Image, built: Built, suites: Suites, device: str) -> Policy:
     """Return the policy for one image and device: of that build, its plan, its suite, its inputs."""
@@ -21,4 +24,5 @@ def policy(catalog: Catalog, image: Image, built: Built, suites: Suites, device:
         plan=plan(image, device),
         inputs={**inputs(catalog, image), **drift_inputs(built.drift)},
         max_age_days=LONGEST_LIFE,
+        marks=MARKS,
     )

@@ -99,6 +99,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beside: dict[_Word, _Word] = {}
     as_found: AsFound = AsFound()
     uncalled: dict[_Line, _Line] = {}
+    programs: dict[_Word, _Line] = {}
+    left_out: dict[_Word, _Line] = {}
     sources: dict[_Word, tuple[_Line, ...]] = {}
 
 

@@ -43,7 +43,7 @@ class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"asked": "class"}):
-    """A result that a level needs.
+    """A result that a level needs, or a ``mark``, which a certificate bears beside its level.
 
     ``class``: what must have been asked for and observed; ``{takes}``, the device that the framework takes by itself.
     ``needs``: asked for only where the plan has it (``labels.cuda``); without it the result is absent, or not run for
@@ -52,9 +52,10 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"aske
     """
 
     id: str
-    level: Level
     family: str
     metrics: str | dict[str, str]
+    level: Level | None = None
+    mark: str = ""
     asked: str = ""
     needs: str = ""
     otherwise: str = ""
@@ -88,13 +89,15 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The literals of a framework's file: what it cannot do and why, its compilers, workloads of its own, and whether
-    it takes a GPU by itself where there is one.
+    it takes a GPU by itself where there is one; and of its everyday file, the formats and the extensions.
     """
 
     cannot: dict[str, str]
     compilers: tuple[str, ...]
     workloads: tuple[str, ...]
     takes_gpu: bool = False
+    formats: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,11 @@ class Expected:
     """
 
     id: str
-    level: Level
+    level: Level | None
     family: str
     asked: str
     metrics: Mapping[str, Wanted]
+    mark: str = ""
     not_run: str | None = None
     counts: bool = True
 
@@ -171,13 +175,13 @@ class Expansion:
             return None
         identity, reason = _filled(row.id, names), self._cannot(row, names)
         if reason is None and not there:
-            return Expected(identity, row.level, row.family, "", {}, row.otherwise)
+            return Expected(identity, row.level, row.family, "", {}, row.mark, row.otherwise)
         if reason is not None:
             instead = _filled(row.instead or row.id, names)
-            return Expected(instead, row.level, row.family, "", {}, reason, row.cannot)
+            return Expected(instead, row.level, row.family, "", {}, row.mark, reason, row.cannot)
         if "{" in identity:
             return None
-        return Expected(identity, row.level, row.family, self._asked(row), self._metrics(row, names))
+        return Expected(identity, row.level, row.family, self._asked(row), self._metrics(row, names), row.mark)
 
     def _names(self, identity: str) -> list[dict[str, str]]:
         """What the placeholders of an id stand for, one mapping for each id that it makes."""
@@ -185,6 +189,8 @@ class Expansion:
         kinds: dict[str, tuple[str, ...]] = {
             "workload": tuple(own),
             "compiler": self.declared.compilers,
+            "format": self.declared.formats,
+            "extension": self.declared.extensions,
             "backend": self.plan.framework.backends or ("",),
         }
         made: list[dict[str, str]] = [{}]
@@ -208,7 +214,8 @@ class Expansion:
         if "{backend}" not in row.id:
             return None  # it is about the image, whatever its framework can
         identity = _filled(row.id, {**names, "backend": ""})
-        words = (row.family, identity, identity.rpartition(".")[2])
+        last = identity.rpartition(".")[2]
+        words = (row.family, identity, f"{row.family}.{last}", last)
         told = (*words, *(f"{one}.{names['backend']}" for one in words))
         return next((self.declared.cannot[one] for one in told if one in self.declared.cannot), None)
 

@@ -74,12 +74,17 @@ def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -
         created=opened.about.predicate.time_created,
         platform=opened.about.predicate.image.platform,
         report=opened.report,
-        verdict=Verdict("E0", (*problems, *evidence.problems), evidence.not_run) if problems else evidence,
+        verdict=_refused(evidence, problems) if problems else evidence,
         suite=opened.suite,
         derived=derived,
         diff_ids=opened.about.predicate.image.diff_ids,
         origin=origin,
     )
+
+
+def _refused(evidence: Verdict, problems: tuple[tuple[str, str], ...]) -> Verdict:
+    """What evidence of a wrong origin amounts to: nothing."""
+    return Verdict("E0", (*problems, *evidence.problems), evidence.not_run, (), evidence.unmarked)
 
 
 def open_up(statement: Mapping[str, Any], policy: Policy, rules: tuple[Rule, ...] = RULES) -> Opened:

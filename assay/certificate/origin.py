@@ -50,7 +50,8 @@ class Policy:
     """What a certificate is held against; None: not asked.
 
     ``digest``: of the image's manifest. ``plan`` and ``inputs``: those of the checkout. ``max_age_days``: how old it
-    may be. ``now``: the time; None is the clock's. ``derived``: what was found of the image's base and above it.
+    may be. ``now``: the time; None is the clock's. ``marks``: those that it must bear. ``derived``: what was found of
+    the image's base and above it.
     """
 
     suites: Suites
@@ -60,6 +61,7 @@ class Policy:
     inputs: Mapping[str, str] | None = None
     max_age_days: int | None = None
     now: datetime.datetime | None = None
+    marks: tuple[str, ...] = ()
     derived: Derived | None = None
 
 
@@ -171,7 +173,16 @@ def claims_no_more(opened: Opened) -> Iterator[str]:
     if opened.suite and evidence.passed and RANK.get(claimed, len(RANK)) > RANK[evidence.level]:
         yield f"it claims {claimed[:20] or 'no level'}, and its evidence amounts to {evidence.level}"
     for mark in opened.about.predicate.marks if evidence.passed else ():
-        yield f"it bears the mark {mark[:20]!r}, and nothing in it shows that"
+        if mark not in evidence.marks:
+            yield f"it bears the mark {mark[:20]!r}, and nothing in it shows that"
+
+
+def of_its_marks(opened: Opened) -> Iterator[str]:
+    """It bears the marks that are asked of it."""
+    for mark in opened.policy.marks:
+        if opened.evidence.passed and mark not in opened.evidence.marks:
+            wrong = "; ".join(f"{name}: {what}" for name, what in opened.evidence.unmarked[:3])
+            yield f"it lacks the mark {mark}: {wrong or 'its suite does not look'}"
 
 
 def of_its_time(opened: Opened) -> Iterator[str]:
@@ -244,6 +255,7 @@ ORIGIN: tuple[OriginRule, ...] = (
     of_the_name,
     of_the_digest,
     claims_no_more,
+    of_its_marks,
     of_its_time,
     of_the_configuration,
     of_the_promises,

@@ -116,6 +116,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds_per_check: int
     stderr: Annotated[tuple[Text, ...], _most(256)] = ()
     uncalled: Annotated[dict[Name, Text], _most(256)] = {}
+    programs: Annotated[dict[Name, Text], _most(256)] = {}
+    left_out: Annotated[dict[Name, Text], _most(256)] = {}
 
 
 def read_report(path: Path) -> Report:

@@ -56,7 +56,7 @@ def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine
             "complete": report.complete,
             "notRun": _levels_not_run(report, verdict),
             "achieved": verdict.level,
-            "marks": [],
+            "marks": list(verdict.marks),
             **({"derived": image["derived"]} if image.get("derived") else {}),
         },
     )

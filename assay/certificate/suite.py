@@ -24,6 +24,7 @@ from assay.errors import UsageError
 RELEASED = Path(__file__).resolve().parent.parent / "suites"
 GATES = ("gates.json", "levels.json")
 DECLARED = ("CANNOT", "COMPILERS", "WORKLOADS", "TAKES_GPU")
+EVERYDAY = ("CANNOT", "FORMATS", "EXTENSIONS")
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +42,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read the suite below ``root``/smoke. Raises `UsageError` for levels that this Assay does not know."""
         smoke = root / "smoke"
         digests = suite_files.digests(smoke)
-        frameworks = {name: declared(suite_files.framework_file(smoke, name)) for name in digests}
+        frameworks = {name: declared(*suite_files.declaring(smoke, name)) for name in digests}
         return cls(
             digests=digests,
             gates_digest=gates_digest(smoke),
@@ -112,21 +113,37 @@ def gates_digest(folder: Path) -> str:
     return _hash({name: folder / name for name in GATES})
 
 
-def declared(path: Path) -> Declared:
-    """The literals of a framework's file, read without running it. Raises `UsageError` where one is missing."""
+def declared(framework: Path, everyday: Path) -> Declared:
+    """The literals of a framework's two files, read without running them; of both, what the framework cannot do.
+
+    Raises `UsageError` where one is missing.
+    """
+    found, daily = _literals(framework, DECLARED), _literals(everyday, EVERYDAY)
+    cannot = {**found.pop("cannot", {}), **daily.pop("cannot", {})}
+    try:
+        return msgspec.convert({**found, **daily, "cannot": cannot}, type=Declared)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"{framework.name} does not declare what it must: {error}",
+            "Write the constants as literals, as smoke/frameworks/__init__.py and smoke/everyday/__init__.py say.",
+        ) from None
+
+
+def _literals(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """The constants of a file by their names in small letters. Raises `UsageError` where one is missing."""
+    shown = f"smoke/{path.parent.name}/{path.name}"
+    if not path.is_file():
+        raise UsageError(f"{shown} is missing", "Write it: docs/add-a-framework.md says what it holds.")
     found: dict[str, Any] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)
-        if isinstance(target, ast.Name) and value is not None and target.id in DECLARED:
+        if isinstance(target, ast.Name) and value is not None and target.id in names:
             found[target.id.lower()] = ast.literal_eval(value)
-    try:
-        return msgspec.convert(found, type=Declared)
-    except msgspec.ValidationError as error:
-        raise UsageError(
-            f"{path.name} does not declare what it must: {error}",
-            "Write CANNOT, COMPILERS and WORKLOADS as literals.",
-        ) from None
+    for name in names:
+        if name.lower() not in found:
+            raise UsageError(f"{shown} has no constant {name}", f"Write {name} as a literal.")
+    return found
 
 
 def _digests(suite: Suite, framework: str) -> tuple[str, str, str]:

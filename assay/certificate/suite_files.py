@@ -15,16 +15,18 @@ from assay.errors import UsageError
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``suite.json``: where the framework files lie, and what no certifying run uses (files, or folders of them)."""
+    """``suite.json``: the folders that have a file for each framework, and what no certifying run uses (files, or
+    folders of them).
+    """
 
     schema: int
-    frameworks: str
+    by_framework: tuple[str, ...]
     outside: tuple[str, ...]
 
 
 def carried(folder: Path, framework: str) -> list[Path]:
     """The suite's files but for byte code and other frameworks' files, in the order of their POSIX paths."""
-    places = _table(folder).frameworks
+    places = _table(folder).by_framework
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     return [names[name] for name in sorted(names) if not _is_byte_code(name) and _is_for(name, places, framework)]
 
@@ -49,14 +51,15 @@ def digest(folder: Path, framework: str) -> str:
 
 def digests(folder: Path) -> dict[str, str]:
     """The digest for each framework that the suite has a file of."""
-    places = folder / _table(folder).frameworks
+    places = folder / _table(folder).by_framework[0]
     names = sorted(path.stem for path in places.glob("*.py") if not path.stem.startswith("_"))
     return {name: digest(folder, name) for name in names}
 
 
-def framework_file(folder: Path, framework: str) -> Path:
-    """A framework's file in the suite, which declares what the framework cannot do."""
-    return folder / _table(folder).frameworks / f"{framework}.py"
+def declaring(folder: Path, framework: str) -> tuple[Path, Path]:
+    """A framework's two files in the suite, which declare what it can: that of training, and the everyday one."""
+    training, everyday = (folder / place / f"{framework}.py" for place in _table(folder).by_framework)
+    return training, everyday
 
 
 def _table(folder: Path) -> _Table:
@@ -71,11 +74,12 @@ def _is_byte_code(name: str) -> bool:
     return "__pycache__" in name.split("/") or name.endswith(".pyc")
 
 
-def _is_for(name: str, places: str, framework: str) -> bool:
+def _is_for(name: str, places: tuple[str, ...], framework: str) -> bool:
     """False for what belongs to another framework. What begins with an underscore belongs to all of them."""
-    if not name.startswith(f"{places}/"):
+    place, _, rest = name.partition("/")
+    if place not in places:
         return True
-    entry = name.removeprefix(f"{places}/").split("/")[0]
+    entry = rest.split("/")[0]
     if entry.startswith("_"):
         return True
     if entry.endswith(".py"):

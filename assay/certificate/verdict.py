@@ -20,11 +20,17 @@ from assay.certificate.suite import Suite
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the evidence amounts to. ``problems`` are (id, what is wrong) pairs; empty means that all held."""
+    """What the evidence amounts to. ``problems`` are (id, what is wrong) pairs; empty means that all held.
+
+    ``marks`` are those that it bears beside its level, and ``unmarked`` what is wrong with results that only a mark
+    asks for: that costs the mark, and not the level.
+    """
 
     level: Level
     problems: tuple[tuple[str, str], ...]
     not_run: tuple[tuple[str, str], ...]
+    marks: tuple[str, ...] = ()
+    unmarked: tuple[tuple[str, str], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -40,13 +46,15 @@ def judge(report: Report, suite: Suite, rules: Iterable[Rule] = RULES, *, derive
     except (msgspec.ValidationError, RecursionError) as error:
         return Verdict("E0", (("plan", f"it is malformed: {error}"),), not_run)
     case = Case.of(report, plan, suite, derived=derived)
-    problems = merged(found for rule in rules for found in rule(case))
+    told = merged(found for rule in rules for found in rule(case))
+    unmarked = tuple((name, what) for name, what in told if _mark_of(case, name))
+    problems = tuple(one for one in told if one not in unmarked)
     level = _level(case, {name for name, _ in problems})
     asked = next(step.level for step in suite.levels.levels if step.device == plan.device)
     if not problems and RANK[level] < RANK[asked]:
         what = f"the evidence amounts to {level}, and {asked} was asked for: see what was not run"
         problems = (("level", what),)
-    return Verdict(level, problems, not_run)
+    return Verdict(level, problems, not_run, () if problems else _marks(case, unmarked), unmarked)
 
 
 def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -57,6 +65,19 @@ def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name, "; ".join(dict.fromkeys(texts))) for name, texts in several.items())
 
 
+def _mark_of(case: Case, name: str) -> str:
+    """The mark that a result is for; also of one that stands for a whole family, which ended before its results."""
+    named = (one.mark for one in case.expected.values() if one.id == name or one.id.startswith(f"{name}."))
+    return next((mark for mark in named if mark), "")
+
+
+def _marks(case: Case, unmarked: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The marks of which each result is as it must be."""
+    lost = {_mark_of(case, name) for name, _ in unmarked}
+    lost |= {one.mark for one in case.expected.values() if not one.counts}
+    return tuple(sorted({one.mark for one in case.expected.values() if one.mark} - lost))
+
+
 def _level(case: Case, bad: set[str]) -> Level:
     """The highest level of which, and of all below it, each result is as it must be.
 
@@ -65,7 +86,8 @@ def _level(case: Case, bad: set[str]) -> Level:
     """
     if bad - case.expected.keys():
         return "E0"
-    lacking = {one.level for one in case.expected.values() if one.id in bad or not one.counts}
+    asked = [one for one in case.expected.values() if not one.mark]
+    lacking = {one.level for one in asked if one.id in bad or not one.counts}
     level: Level = "E0"
     for step in case.suite.levels.levels:
         if step.level in lacking or (bad and RANK[step.level] > RANK["E1"]):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional, cast
 
 from smoke import gates
+from smoke.everyday import Everyday
 from smoke.frameworks import Framework
 from smoke.machine import host
 from smoke.plan import Plan, chosen_backend, declared
@@ -49,6 +50,15 @@ class Context:
             self.importable = True
             self.notes["import_seconds"] = time.perf_counter() - start
         return self._module
+
+    def everyday(self) -> Everyday:
+        """The framework's everyday file, which imports the framework as users do. Raises what the import raises."""
+        return cast(Everyday, importlib.import_module("smoke.everyday." + self.plan.framework))
+
+    def cannot_everyday(self, family: str, name: str) -> str:
+        """The reason why the framework itself cannot do one of these; empty if it is to be tried."""
+        reasons = self.everyday().CANNOT
+        return reasons.get(f"{family}.{name}", "") or reasons.get(f"{family}.{name}.{self.backend}", "")
 
     @property
     def framework(self) -> Framework:

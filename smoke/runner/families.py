@@ -6,7 +6,7 @@ at the image and imports no framework. ``found`` starts the framework as a user 
 about it. When both have ended, the suite trains: ``main`` with as few switches as each check needs
 (``Result.switches``), and so does ``compile``, which has a process to itself because compilers take their time.
 ``first`` and ``second`` are two fresh processes with the framework's switches for determinism on: ``second`` must
-reproduce what ``first`` leaves.
+reproduce what ``first`` leaves. ``tried``, ``write`` and ``read`` do what users do every day, as they do it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from smoke.plan import Plan, PlanError, declared, frameworks
 # Stages run one after another, and so do the processes of one chain, which share a folder for temporary files. On the
 # CPU two of a stage's chains run side by side, and the next begins where one has ended: the longest come first. On a
 # GPU they do not, since TensorFlow and JAX each take most of its memory when they start.
-STAGES = ((("static",), ("found",)), (("compile",), ("main",), ("first", "second")))
+STAGES = (
+    (("static",), ("found",), ("tried",)),
+    (("compile",), ("main",), ("first", "second"), ("write", "read")),
+)
 SIDE_BY_SIDE = 2
 DETERMINISTIC = ("first", "second")
 # Those that no switch of the suite's is in.
-UNTOUCHED = ("static", "found")
+UNTOUCHED = ("static", "found", "tried", "write", "read")
 
 
 class Family(NamedTuple):
@@ -56,6 +59,10 @@ FAMILIES = (
     Family("loaded", "static.loaded"),
     Family("determinism", "P3", ("first", "second")),
     Family("checkpoint", "checkpoint", ("first", "second")),
+    Family("programs", "everyday.programs", ("tried",), once=True),
+    Family("modules", "everyday.modules", ("tried",), once=True),
+    Family("files", "everyday.files", ("write", "read")),
+    Family("extensions", "everyday.extensions", ("write",)),
 )
 
 

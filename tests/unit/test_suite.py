@@ -66,7 +66,7 @@ def test_host_and_suite_agree_on_any_folder(
     tmp_path_factory: pytest.TempPathFactory, files: set[str], outside: list[str], framework: str
 ) -> None:
     folder = tmp_path_factory.mktemp("suite")
-    (folder / "suite.json").write_text(json.dumps({"schema": 1, "frameworks": "f", "outside": outside}))
+    (folder / "suite.json").write_text(json.dumps({"schema": 1, "by_framework": ["f", "e"], "outside": outside}))
     for name in sorted(files):
         path = folder / name
         if not any(parent.is_file() for parent in path.parents) and not path.exists():
@@ -82,7 +82,7 @@ def test_host_and_suite_agree_on_any_folder(
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    (tmp_path / "suite.json").write_text('{"schema": 1, "frameworks": "frameworks", "outside": ["aside"]}')
+    (tmp_path / "suite.json").write_text('{"schema": 1, "by_framework": ["frameworks", "everyday"], "outside": ["aside"]}')
     for name in ("run.py", "aside/x.py", "frameworks/torch.py", "frameworks/jax.py", "frameworks/jax_capi.c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -110,7 +110,7 @@ def test_what_a_digest_sees(small: Path) -> None:
     assert suite.digest(small, "torch") != before
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"schema": 1}', '{"schema": 1, "frameworks": 1, "outside": []}'])
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"schema": 1}', '{"schema": 1, "by_framework": 1, "outside": []}'])
 def test_a_table_that_cannot_be_read(small: Path, text: str | None) -> None:
     (small / "suite.json").unlink()
     if text is not None:
@@ -206,7 +206,8 @@ def imported(path: Path) -> tuple[str, ...]:
 @cache
 def used(framework: str) -> set[str]:
     """The files that `python -m smoke` uses to certify a framework: by its imports, and theirs."""
-    waiting = ["smoke.__main__", f"smoke.frameworks.{framework}", *(f"smoke.checks.{one.name}" for one in FAMILIES)]
+    waiting = ["smoke.__main__", *(f"smoke.{place}.{framework}" for place in TABLE["by_framework"])]
+    waiting += [f"smoke.checks.{one.name}" for one in FAMILIES]
     found: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -289,6 +289,8 @@ def _of_the_whole(base: Base, suite: Suite) -> Iterator[Edit]:
     for digest in ("", zeros[1:], zeros + "0", "x" * 64, "A" * 64, zeros + "\n", "\u0661" * 64):
         yield one("no digest", ("subject", 0, "digest", "sha256"), value(digest), base.alone)
     yield one("a mark", ("predicate", "marks"), added("R"))
+    asked = replace(base.published, marks=("another",))
+    yield Edit("certificate: a mark that it does not bear", "marks", base.statement, asked)
     yield one("two digests", ("subject", 0, "digest"), lambda digest: {**digest, "sha512": zeros * 2})
     name = base.plan["framework"]["name"]
     for field, digests in (

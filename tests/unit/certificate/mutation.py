@@ -33,6 +33,7 @@ from tests.unit.certificate.edits import Base, Edit, edits
 
 EVERY = (*(rule.__name__ for rule in RULES), *(rule.__name__ for rule in ORIGIN))
 REFUSED = "refused"
+UNMARKED = "no mark"
 ALL = Rules()
 
 
@@ -132,14 +133,15 @@ def as_derived(base: Base) -> Base:
 
 
 def cost(base: Base, edit: Edit, rules: Rules = ALL) -> str | None:
-    """What an edit costs: the level that is left, or that the certificate is refused. None if it costs nothing."""
-    before = base.opened.verdict.level
+    """What an edit costs: the level that is left, a mark, or that the certificate is refused. None if it is nothing."""
+    before = base.opened.verdict
     try:
         after = certificate.read(edit.statement, edit.policy, rules)
     except VerificationFailed:
         return REFUSED
-    lower = RANK[after.verdict.level] < RANK[before]
-    return after.verdict.level if lower or not after.verdict.passed else None
+    if RANK[after.verdict.level] < RANK[before.level] or not after.verdict.passed:
+        return after.verdict.level
+    return UNMARKED if set(before.marks) - set(after.verdict.marks) else None
 
 
 def tellers(edit: Edit) -> frozenset[str]:

@@ -90,7 +90,7 @@ def test_each_rule_stands_against_an_edit_that_no_other_tells() -> None:
 
 def test_a_new_check_and_a_new_fault_are_tried_by_themselves() -> None:
     suite = suites().current
-    row = Row("new.check.{backend}", "E2", "new", {"number": "error <= exact.error"}, asked="f32")
+    row = Row("new.check.{backend}", "new", {"number": "error <= exact.error"}, "E2", asked="f32")
     fault = FaultRow("new-fault.{backend}", "new.check.{backend}", "number")
     levels = msgspec.structs.replace(
         suite.levels, results=(*suite.levels.results, row), faults=(*suite.levels.faults, fault)

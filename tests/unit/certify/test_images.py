@@ -120,7 +120,7 @@ def test_the_plan(place: Place) -> None:
         "framework": {"name": "torch", "module": "torch"},
         "workloads": ["digits"],
         "labels": {"python": "3.13", "cuda": "1.0"},
-        "packages": {"cuda-lib": "1.0", "torch": "2.0"},
+        "packages": {"cuda-lib": "1.0", "torch": "2.0", "assay-environment": "1"},
         "seconds_per_check": 300,
     }
     assert json.loads(catalog.plan_text(image)) == {**plan, "device": "cpu"}

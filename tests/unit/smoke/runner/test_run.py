@@ -48,10 +48,11 @@ class Chains:
 def test_a_framework_is_met_as_a_user_meets_it_before_the_suite_trains_with_it(device):
     told = []
     lanes.run_stages([Chains(device, told), Chains(device, told)])
-    untouched = [("static",), ("found",)]
-    assert {processes for _, processes in told[:8]} == set(untouched)
-    assert {processes for _, processes in told[8:]} == {("main",), ("compile",), ("first", "second")}
-    assert len(told) == 20
+    untouched = [("static",), ("found",), ("tried",)]
+    assert {processes for _, processes in told[:12]} == set(untouched)
+    trained = {("main",), ("compile",), ("first", "second")}
+    assert {processes for _, processes in told[12:]} == {*trained, ("write", "read")}
+    assert len(told) == 28
 
 
 @pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("gpu", 1)])
