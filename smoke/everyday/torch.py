@@ -1,7 +1,7 @@
 """PyTorch, from 2.3 on. What each function does: ``smoke.everyday``."""
 
 # The functions are documented once, in smoke.everyday, and have one signature in each file.
-# ruff: noqa: ARG001, D103
+# ruff: noqa: D103
 from __future__ import annotations
 
 import importlib
