@@ -229,7 +229,7 @@ def _read_model_checkpoint(folder: Path) -> list[float]:
 class _Cut(keras.callbacks.Callback):
     """Ends a training before its time, as what kills a process does."""
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 -- Keras's signature
         if epoch == 2:
             raise KeyboardInterrupt
 

@@ -138,9 +138,20 @@ def _floats(*tensors: Any) -> list[float]:
     return [float(one) for tensor in tensors for one in np.asarray(torch.as_tensor(tensor).detach()).ravel()]
 
 
+class _Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(3, 5)
+        self.norm = nn.BatchNorm1d(5)
+        self.scores = nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scores(torch.tanh(self.norm(self.hidden(x))))
+
+
 def _network() -> nn.Module:
     torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2))
+    return _Network()
 
 
 def _optimizer(network: nn.Module) -> Any:
@@ -285,7 +296,7 @@ def _write_package(folder: Path) -> list[float]:
     source.mkdir()
     (source / "smoke_packaged.py").write_text(_PACKAGED)
     sys.path.insert(0, str(source))
-    line = importlib.import_module("smoke_packaged").Line(_trained())
+    line = importlib.import_module("smoke_packaged").Line(_whole())
     with torch.package.PackageExporter(folder / "line.pt") as exporter:
         exporter.intern("smoke_packaged")
         exporter.extern("torch.**")
