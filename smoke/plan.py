@@ -19,6 +19,7 @@ SCHEMA = 1
 BAKED = Path("/opt/assay/plan.json")
 DEVICES = ("cpu", "gpu")
 FRAMEWORKS = SUITE / "frameworks"
+EVERYDAY = SUITE / "everyday"
 LONGEST = 3600
 # Lines that no list of what may be written on standard error can have: a pattern that takes one takes too much.
 NEVER_LISTED = ("Traceback (most recent call last):", "RuntimeError: out of order", "3 words here", "?")
@@ -148,12 +149,17 @@ def chosen_backend(framework: str) -> str:
 
 def declared(framework: str, constant: str) -> Any:
     """A literal constant of a framework's file, read without importing it (that takes seconds, or crashes)."""
-    tree = ast.parse((FRAMEWORKS / (framework + ".py")).read_text(encoding="utf-8"))
+    return literal(FRAMEWORKS / (framework + ".py"), constant)
+
+
+def literal(file: Path, constant: str) -> Any:
+    """A literal constant of a Python file, which is not run. Raises KeyError if it has none of that name."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and target.id == constant:
             return ast.literal_eval(node.value)  # type: ignore[attr-defined]
-    raise KeyError(f"{framework} has no constant {constant}")
+    raise KeyError(f"{file.stem} has no constant {constant}")
 
 
 def _keys(data: Any, known: set[str], where: str, optional: Collection[str] = ()) -> None:

@@ -87,7 +87,7 @@ LONGEST, LONGEST_FRAMEWORK = 300, 450
 
 
 def limit(file: str) -> int:
-    return LONGEST_FRAMEWORK if file.startswith("smoke/frameworks/") else LONGEST
+    return LONGEST_FRAMEWORK if file.startswith(("smoke/frameworks/", "smoke/everyday/")) else LONGEST
 
 
 def test_no_file_is_too_long_to_be_read_at_once(root: Path) -> None:

@@ -14,42 +14,21 @@ from smoke.checks.faults import TRAININGS
 from smoke.frameworks import Framework
 from smoke.report import report
 from smoke.runner.families import FAMILIES, STAGES
+from tests.unit.smoke.contract import contract, drift
 
 FRAMEWORKS = plan.frameworks()
 FILES = sorted(report.SUITE.rglob("*.py"))
-CONTRACT = {
-    name: tuple(inspect.signature(function).parameters)[1:]
-    for name, function in vars(Framework).items()
-    if inspect.isfunction(function) and not name.startswith("_")
-}
+CONTRACT = contract(Framework)
 OF_FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "autograd", "mxnet", "caffe"}
-
-
-def _functions(tree):
-    return {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef) and not one.name.startswith("_")}
 
 
 def _tree(name):
     return ast.parse((plan.FRAMEWORKS / (name + ".py")).read_text())
 
 
-def drift(tree):
-    """What of a framework's file differs from the contract, as texts."""
-    found = _functions(tree)
-    wrong = [f"{name} is missing" for name in CONTRACT if name not in found]
-    wrong += [f"{name} is not in the contract" for name in found if name not in CONTRACT]
-    for name, function in found.items():
-        arguments = function.args
-        names = tuple(one.arg for one in arguments.args)
-        plain = not (arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults)
-        if name in CONTRACT and (names != CONTRACT[name] or not plain):
-            wrong.append(f"{name} takes {names}")
-    return wrong
-
-
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_each_framework_keeps_the_contract(name):
-    assert drift(_tree(name)) == []
+    assert drift(_tree(name), CONTRACT) == []
     for constant in Framework.__annotations__:
         plan.declared(name, constant)
 
@@ -83,7 +62,7 @@ def test_a_type_checker_finds_each_framework_to_be_one_and_another_file_not():
 def test_drift_is_seen(before, after, said):
     text = (plan.FRAMEWORKS / "autograd.py").read_text()
     assert before in text
-    assert any(one.startswith(said) for one in drift(ast.parse(text.replace(before, after))))
+    assert any(one.startswith(said) for one in drift(ast.parse(text.replace(before, after)), CONTRACT))
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
@@ -109,6 +88,10 @@ def test_walls(path):
     imported = set(_imports(path))
     assert not any(one.split(".")[0] == "assay" for one in imported)
     frameworks = {one.split(".")[0] for one in imported} & OF_FRAMEWORKS
+    if path.parent.name == "everyday" and path.stem != "__init__":
+        assert path.stem in plan.frameworks()
+        assert not any(one.startswith("smoke.frameworks._backends") for one in imported)
+        return
     shared = path.parent.name == "_backends"
     if not (shared or path.parent.name in {"frameworks", "everyday"}) or path.stem == "__init__":
         assert not frameworks
@@ -123,7 +106,7 @@ def test_walls(path):
 def _module(name):
     """True if there is such a module in the suite; a framework's file is never asked, since it imports one."""
     path = SUITE.parent / name.replace(".", "/")
-    is_framework = path.parent.name in ("frameworks", "_backends")
+    is_framework = path.parent.name in ("frameworks", "_backends", "everyday")
     return not is_framework and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
