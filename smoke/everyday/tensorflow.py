@@ -141,11 +141,12 @@ def _read_checkpoint(folder: Path) -> list[float]:
 
 
 def _write_checkpoint_manager(folder: Path) -> list[float]:
-    """Keras's model and its optimizer, by the manager that keeps the newest checkpoints."""
+    """Keras's model and its optimizer, by the manager that keeps the newest checkpoint alone."""
     model = _model()
-    _manager(model, folder).save()
+    manager = _manager(model, folder)
+    manager.save()
     _fit(model, 2)
-    _manager(model, folder).save()
+    manager.save()
     return _fit(model, 1)
 
 
