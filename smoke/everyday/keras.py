@@ -95,7 +95,7 @@ def _model() -> Any:
     hidden = layers.BatchNormalization()(layers.Dense(5, activation="tanh")(inputs))
     joined = _Scaled(0.5)(layers.Concatenate()([hidden, inputs]))
     model = keras.Model(inputs, layers.Dense(2)(joined))
-    model.compile(keras.optimizers.Adam(0.05), "mse")
+    model.compile(keras.optimizers.Adam(0.05), keras.losses.MeanSquaredError())
     return model
 
 
@@ -263,7 +263,8 @@ def _write_export_saved_model(folder: Path) -> list[float]:
 def _read_export_saved_model(folder: Path) -> list[float]:
     import tensorflow as tf
 
-    return _floats(tf.saved_model.load(str(folder / "model")).serve(tf.constant(_INPUTS * 8)))
+    loaded = tf.saved_model.load(str(folder / "model"))
+    return _floats(loaded.serve(tf.constant(_INPUTS * 8)))
 
 
 def _write_export_archive(folder: Path) -> list[float]:
@@ -279,7 +280,8 @@ def _write_export_archive(folder: Path) -> list[float]:
 def _read_export_archive(folder: Path) -> list[float]:
     import tensorflow as tf
 
-    return _floats(tf.saved_model.load(str(folder / "model")).scores(tf.constant(_INPUTS * 8)))
+    loaded = tf.saved_model.load(str(folder / "model"))
+    return _floats(loaded.scores(tf.constant(_INPUTS * 8)))
 
 
 def _write_export_onnx(folder: Path) -> list[float]:

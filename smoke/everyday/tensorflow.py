@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
 
 from smoke.kit import programs
 
@@ -23,6 +24,7 @@ FORMATS: tuple[str, ...] = (
     "keras-json",
     "keras-export",
     "graph-def",
+    "graph-def-text",
     "v1-saver",
     "tflite",
     "tfrecord",
@@ -182,7 +184,7 @@ def _model() -> Any:
     inputs = keras.Input((3,))
     hidden = keras.layers.BatchNormalization()(keras.layers.Dense(5, activation="tanh")(inputs))
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Concatenate()([hidden, inputs])))
-    model.compile(keras.optimizers.Adam(0.05), "mse")
+    model.compile(keras.optimizers.Adam(0.05), keras.losses.MeanSquaredError())
     _fit(model, 1)  # the optimizer makes its variables
     return model
 
@@ -249,18 +251,26 @@ def _read_keras_json(folder: Path) -> list[float]:
     return _fit(model, 0)
 
 
+def _whole() -> Any:
+    """A model of small integers: its sums are exact in whatever order another program makes them."""
+    keras = tf.keras
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(2)])
+    shapes = [weights.shape for weights in model.get_weights()]
+    model.set_weights([np.arange(np.prod(one)).reshape(one) % 5 - 1 - place % 2 for place, one in enumerate(shapes)])
+    return model
+
+
 def _write_keras_export(folder: Path) -> list[float]:
-    model = _model()
-    _fit(model, 2)
+    model = _whole()
     model.export(str(folder / "model"), verbose=False)
-    return _floats(tf.function(model)(tf.constant(_INPUTS), training=False)) * 2
+    return _floats(model(_INPUTS * 8)) * 2
 
 
 def _read_keras_export(folder: Path) -> list[float]:
     """As TensorFlow serves it, and as a layer of another model."""
-    served = tf.saved_model.load(str(folder / "model")).serve(tf.constant(_INPUTS))
+    loaded = tf.saved_model.load(str(folder / "model"))
     layer = tf.keras.layers.TFSMLayer(str(folder / "model"), call_endpoint="serve")
-    return _floats(served, layer(tf.constant(_INPUTS)))
+    return _floats(loaded.serve(tf.constant(_INPUTS * 8)), layer(tf.constant(_INPUTS * 8)))
 
 
 def _frozen() -> Any:
@@ -272,20 +282,30 @@ def _frozen() -> Any:
     return convert_variables_to_constants_v2(line.outputs.get_concrete_function())
 
 
-def _write_graph_def(folder: Path) -> list[float]:
+def _write_graph_def(folder: Path, file: str = "line.pb") -> list[float]:
     frozen = _frozen()
-    tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), "line.pb", as_text=False)
-    tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), "line.pbtxt")
+    tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), file, as_text=file.endswith(".pbtxt"))
     (folder / "names.txt").write_text(f"{frozen.inputs[0].name} {frozen.outputs[0].name}")
     return _floats(frozen(tf.constant(_INPUTS))[0])
 
 
 def _read_graph_def(folder: Path) -> list[float]:
-    graph = tf.compat.v1.GraphDef.FromString((folder / "line.pb").read_bytes())
+    return _imported(tf.compat.v1.GraphDef.FromString((folder / "line.pb").read_bytes()), folder)
+
+
+def _imported(graph: Any, folder: Path) -> list[float]:
     taken, given = (folder / "names.txt").read_text().split()
     wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-    line = wrapped.prune(taken, given)
-    return _floats(line(tf.constant(_INPUTS)))
+    return _floats(wrapped.prune(taken, given)(tf.constant(_INPUTS)))
+
+
+def _write_graph_def_text(folder: Path) -> list[float]:
+    return _write_graph_def(folder, "line.pbtxt")
+
+
+def _read_graph_def_text(folder: Path) -> list[float]:
+    graph = text_format.Parse((folder / "line.pbtxt").read_text(), tf.compat.v1.GraphDef())
+    return _imported(graph, folder)
 
 
 def _write_v1_saver(folder: Path) -> list[float]:
@@ -318,11 +338,7 @@ def _v1() -> tuple[Any, Any, Any]:
 
 
 def _write_tflite(folder: Path) -> list[float]:
-    """Small integers: their sums are exact in whatever order the interpreter makes them."""
-    keras = tf.keras
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(2)])
-    shapes = [weights.shape for weights in model.get_weights()]
-    model.set_weights([np.arange(np.prod(one)).reshape(one) % 5 - 1 - place % 2 for place, one in enumerate(shapes)])
+    model = _whole()
     (folder / "model.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
     return _floats(model(_INPUTS * 8))
 
