@@ -197,32 +197,28 @@ def _fit(model: Any, steps: int) -> list[float]:
 
 
 def _write_keras(folder: Path) -> list[float]:
-    return _write_model(folder / "model.keras")
-
-
-def _read_keras(folder: Path) -> list[float]:
-    return _read_model(folder / "model.keras")
-
-
-def _write_keras_h5(folder: Path) -> list[float]:
-    return _write_model(folder / "model.h5")
-
-
-def _read_keras_h5(folder: Path) -> list[float]:
-    return _read_model(folder / "model.h5")
-
-
-def _write_model(file: Path) -> list[float]:
     """The whole model with its optimizer, whose state a further step shows."""
     model = _model()
     before = _fit(model, 2)
-    model.save(str(file))
+    model.save(str(folder / "model.keras"))
     return [*before, *_fit(model, 1)]
 
 
-def _read_model(file: Path) -> list[float]:
-    model = tf.keras.models.load_model(str(file))
+def _read_keras(folder: Path) -> list[float]:
+    model = tf.keras.models.load_model(str(folder / "model.keras"))
     return [*_fit(model, 0), *_fit(model, 1)]
+
+
+def _write_keras_h5(folder: Path) -> list[float]:
+    """The format of Keras 2; of the optimizer Keras 3 loads from it nothing that could be trained with."""
+    model = _model()
+    found = _fit(model, 2)
+    model.save(str(folder / "model.h5"))
+    return found
+
+
+def _read_keras_h5(folder: Path) -> list[float]:
+    return _fit(tf.keras.models.load_model(str(folder / "model.h5")), 0)
 
 
 def _write_keras_weights(folder: Path) -> list[float]:
@@ -274,19 +270,19 @@ def _read_keras_export(folder: Path) -> list[float]:
 
 
 def _frozen() -> Any:
-    """A concrete function whose variables have become constants."""
+    """A function of small integers, whose variables have become constants: TensorFlow fuses what it imports."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    line = _Line()
-    _stepped(line, 3)
-    return convert_variables_to_constants_v2(line.outputs.get_concrete_function())
+    w = tf.Variable(np.arange(6, dtype=np.float32).reshape(3, 2) - 2)
+    line = tf.function(lambda x: tf.nn.relu(x @ w + 1), input_signature=[tf.TensorSpec((None, 3), tf.float32)])
+    return convert_variables_to_constants_v2(line.get_concrete_function())
 
 
 def _write_graph_def(folder: Path, file: str = "line.pb") -> list[float]:
     frozen = _frozen()
     tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), file, as_text=file.endswith(".pbtxt"))
     (folder / "names.txt").write_text(f"{frozen.inputs[0].name} {frozen.outputs[0].name}")
-    return _floats(frozen(tf.constant(_INPUTS))[0])
+    return _floats(frozen(tf.constant(_INPUTS * 8))[0])
 
 
 def _read_graph_def(folder: Path) -> list[float]:
@@ -296,7 +292,7 @@ def _read_graph_def(folder: Path) -> list[float]:
 def _imported(graph: Any, folder: Path) -> list[float]:
     taken, given = (folder / "names.txt").read_text().split()
     wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-    return _floats(wrapped.prune(taken, given)(tf.constant(_INPUTS)))
+    return _floats(wrapped.prune(taken, given)(tf.constant(_INPUTS * 8)))
 
 
 def _write_graph_def_text(folder: Path) -> list[float]:
