@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
 
 from smoke.kit import programs
 
@@ -23,6 +24,7 @@ FORMATS: tuple[str, ...] = (
     "keras-json",
     "keras-export",
     "graph-def",
+    "graph-def-text",
     "v1-saver",
     "tflite",
     "tfrecord",
@@ -141,11 +143,12 @@ def _read_checkpoint(folder: Path) -> list[float]:
 
 
 def _write_checkpoint_manager(folder: Path) -> list[float]:
-    """Keras's model and its optimizer, by the manager that keeps the newest checkpoints."""
+    """Keras's model and its optimizer, by the manager that keeps the newest checkpoint alone."""
     model = _model()
-    _manager(model, folder).save()
+    manager = _manager(model, folder)
+    manager.save()
     _fit(model, 2)
-    _manager(model, folder).save()
+    manager.save()
     return _fit(model, 1)
 
 
@@ -181,7 +184,7 @@ def _model() -> Any:
     inputs = keras.Input((3,))
     hidden = keras.layers.BatchNormalization()(keras.layers.Dense(5, activation="tanh")(inputs))
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Concatenate()([hidden, inputs])))
-    model.compile(keras.optimizers.Adam(0.05), "mse")
+    model.compile(keras.optimizers.Adam(0.05), keras.losses.MeanSquaredError())
     _fit(model, 1)  # the optimizer makes its variables
     return model
 
@@ -194,32 +197,28 @@ def _fit(model: Any, steps: int) -> list[float]:
 
 
 def _write_keras(folder: Path) -> list[float]:
-    return _write_model(folder / "model.keras")
-
-
-def _read_keras(folder: Path) -> list[float]:
-    return _read_model(folder / "model.keras")
-
-
-def _write_keras_h5(folder: Path) -> list[float]:
-    return _write_model(folder / "model.h5")
-
-
-def _read_keras_h5(folder: Path) -> list[float]:
-    return _read_model(folder / "model.h5")
-
-
-def _write_model(file: Path) -> list[float]:
     """The whole model with its optimizer, whose state a further step shows."""
     model = _model()
     before = _fit(model, 2)
-    model.save(str(file))
+    model.save(str(folder / "model.keras"))
     return [*before, *_fit(model, 1)]
 
 
-def _read_model(file: Path) -> list[float]:
-    model = tf.keras.models.load_model(str(file))
+def _read_keras(folder: Path) -> list[float]:
+    model = tf.keras.models.load_model(str(folder / "model.keras"))
     return [*_fit(model, 0), *_fit(model, 1)]
+
+
+def _write_keras_h5(folder: Path) -> list[float]:
+    """The format of Keras 2; of the optimizer Keras 3 loads from it nothing that could be trained with."""
+    model = _model()
+    found = _fit(model, 2)
+    model.save(str(folder / "model.h5"))
+    return found
+
+
+def _read_keras_h5(folder: Path) -> list[float]:
+    return _fit(tf.keras.models.load_model(str(folder / "model.h5")), 0)
 
 
 def _write_keras_weights(folder: Path) -> list[float]:
@@ -248,43 +247,61 @@ def _read_keras_json(folder: Path) -> list[float]:
     return _fit(model, 0)
 
 
+def _whole() -> Any:
+    """A model of small integers: its sums are exact in whatever order another program makes them."""
+    keras = tf.keras
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(2)])
+    shapes = [weights.shape for weights in model.get_weights()]
+    model.set_weights([np.arange(np.prod(one)).reshape(one) % 5 - 1 - place % 2 for place, one in enumerate(shapes)])
+    return model
+
+
 def _write_keras_export(folder: Path) -> list[float]:
-    model = _model()
-    _fit(model, 2)
+    model = _whole()
     model.export(str(folder / "model"), verbose=False)
-    return _floats(tf.function(model)(tf.constant(_INPUTS), training=False)) * 2
+    return _floats(model(_INPUTS * 8)) * 2
 
 
 def _read_keras_export(folder: Path) -> list[float]:
     """As TensorFlow serves it, and as a layer of another model."""
-    served = tf.saved_model.load(str(folder / "model")).serve(tf.constant(_INPUTS))
+    loaded = tf.saved_model.load(str(folder / "model"))
     layer = tf.keras.layers.TFSMLayer(str(folder / "model"), call_endpoint="serve")
-    return _floats(served, layer(tf.constant(_INPUTS)))
+    return _floats(loaded.serve(tf.constant(_INPUTS * 8)), layer(tf.constant(_INPUTS * 8)))
 
 
 def _frozen() -> Any:
-    """A concrete function whose variables have become constants."""
+    """A function of small integers, whose variables have become constants: TensorFlow fuses what it imports."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    line = _Line()
-    _stepped(line, 3)
-    return convert_variables_to_constants_v2(line.outputs.get_concrete_function())
+    w = tf.Variable(np.arange(6, dtype=np.float32).reshape(3, 2) - 2)
+    line = tf.function(lambda x: tf.nn.relu(x @ w + 1), input_signature=[tf.TensorSpec((None, 3), tf.float32)])
+    return convert_variables_to_constants_v2(line.get_concrete_function())
 
 
-def _write_graph_def(folder: Path) -> list[float]:
+def _write_graph_def(folder: Path, file: str = "line.pb") -> list[float]:
     frozen = _frozen()
-    tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), "line.pb", as_text=False)
-    tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), "line.pbtxt")
+    tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), file, as_text=file.endswith(".pbtxt"))
     (folder / "names.txt").write_text(f"{frozen.inputs[0].name} {frozen.outputs[0].name}")
-    return _floats(frozen(tf.constant(_INPUTS))[0])
+    return _floats(frozen(tf.constant(_INPUTS * 8))[0])
 
 
 def _read_graph_def(folder: Path) -> list[float]:
-    graph = tf.compat.v1.GraphDef.FromString((folder / "line.pb").read_bytes())
+    return _imported(tf.compat.v1.GraphDef.FromString((folder / "line.pb").read_bytes()), folder)
+
+
+def _imported(graph: Any, folder: Path) -> list[float]:
     taken, given = (folder / "names.txt").read_text().split()
     wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-    line = wrapped.prune(taken, given)
-    return _floats(line(tf.constant(_INPUTS)))
+    return _floats(wrapped.prune(taken, given)(tf.constant(_INPUTS * 8)))
+
+
+def _write_graph_def_text(folder: Path) -> list[float]:
+    return _write_graph_def(folder, "line.pbtxt")
+
+
+def _read_graph_def_text(folder: Path) -> list[float]:
+    graph = text_format.Parse((folder / "line.pbtxt").read_text(), tf.compat.v1.GraphDef())
+    return _imported(graph, folder)
 
 
 def _write_v1_saver(folder: Path) -> list[float]:
@@ -317,11 +334,7 @@ def _v1() -> tuple[Any, Any, Any]:
 
 
 def _write_tflite(folder: Path) -> list[float]:
-    """Small integers: their sums are exact in whatever order the interpreter makes them."""
-    keras = tf.keras
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(2)])
-    shapes = [weights.shape for weights in model.get_weights()]
-    model.set_weights([np.arange(np.prod(one)).reshape(one) % 5 - 1 - place % 2 for place, one in enumerate(shapes)])
+    model = _whole()
     (folder / "model.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
     return _floats(model(_INPUTS * 8))
 
