@@ -26,7 +26,7 @@ _ACCOUNTS = re.compile(
 )
 # Where Python and the loader look for whatever they load.
 _LOOKED_AT = re.compile(
-    r"opt/(env|assay)/|etc/(ld\.so|python3)|usr/local/cuda"
+    r"opt/(env|assay)/|etc/(ld\.so|python3|ssl/openssl)|usr/lib/ssl/|usr/local/cuda"
     r"|usr/(local/)?lib(32|64|x32)?/(python3(?!/)|[^/]+\.so|[^/]+-linux-gnu/)"
 )
 _SEARCHED = ("opt/env/bin", "usr/local/sbin", "usr/local/bin", "usr/sbin")  # of PATH, before usr/bin

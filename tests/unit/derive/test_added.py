@@ -88,6 +88,7 @@ def test_several_packages_with_scripts_and_shared_folders() -> None:
         ({"etc/ld.so.preload": ""}, "/etc/ld.so.preload was added, and belongs to no package"),
         ({"usr/lib/x86_64-linux-gnu/libx.so.1": ""}, "was added, and belongs to no package"),
         ({"usr/local/lib/libstdc++.so.6": ""}, "was added, and belongs to no package"),
+        ({"etc/ssl/openssl.cnf": ""}, "/etc/ssl/openssl.cnf was added, and belongs to no package"),
         ({"usr/local/cuda/bin/ptxas": ""}, "was added, and belongs to no package"),
         (package("x", "1", {f"{SITE}/six/__init__.py": ""}), "was added, and hides /" + f"{SITE}/six.py of the base"),
         (package("x", "1", {f"{SITE}/deep/er.so": ""}), "was added, and hides /" + f"{SITE}/deep/er.py of the base"),
