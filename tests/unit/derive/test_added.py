@@ -108,6 +108,25 @@ def test_what_may_not(more: Files, said: str) -> None:
     assert "docs/derive.md" in failed.value.todo
 
 
+def test_a_package_that_changes_files_of_the_base_is_named() -> None:
+    """Such as a second CUDA, which lies in the folders of the first."""
+    beside = package("nvidia-cuda-runtime-cu12", "12.9.79", {f"{SITE}/nvidia/cu13/lib/libcudart.so.13": "another"})
+    with pytest.raises(CertificateFailed) as failed:
+        added(beside)
+    assert failed.value.what == (
+        "nvidia-cuda-runtime-cu12 12.9.79 was added, and changed 1 file of the base: "
+        f"/{SITE}/nvidia/cu13/lib/libcudart.so.13"
+    )
+
+
+def test_a_moved_pin_is_told_first() -> None:
+    gone = {f"{SITE}/six-1.17.dist-info/.wh.{name}": "" for name in ("METADATA", "RECORD")}
+    with pytest.raises(
+        CertificateFailed, match=r"six is locked, and six 2 was added; six 2 was added, and changed 1"
+    ):
+        added({**gone, **package("six", "2", {f"{SITE}/six.py": "six 2"})})
+
+
 def test_of_many_some_are_named() -> None:
     with pytest.raises(CertificateFailed, match=r"; and 6 more$|; and 6 more\n"):
         added({f"{SITE}/x{number}.py": "" for number in range(10)})
