@@ -117,7 +117,8 @@ def show_verdict(verdict: Verification) -> None:
     """Print what a published image's certificates amount to, and what is wrong."""
     say((f"{verdict.reference}  {verdict.digest}", "bold"))
     for certificate in verdict.certificates:
-        say(f"  certificate  {certificate.device}: {certificate.level}, made {certificate.created}")
+        level = certificate.shown or certificate.level
+        say(f"  certificate  {certificate.device}: {level}, made {certificate.created}")
     for name in verdict.statements:
         say(f"  signed       {name}")
     for text in verdict.ignored:

@@ -10,7 +10,7 @@ import csv
 import email.parser
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from assay.derive.layers import File, Tree
@@ -26,7 +26,7 @@ _ACCOUNTS = re.compile(
 )
 # Where Python and the loader look for whatever they load.
 _LOOKED_AT = re.compile(
-    r"opt/(env|assay)/|etc/(ld\.so|python3)|usr/local/cuda"
+    r"opt/(env|assay)/|etc/(ld\.so|python3|ssl/openssl)|usr/lib/ssl/|usr/local/cuda"
     r"|usr/(local/)?lib(32|64|x32)?/(python3(?!/)|[^/]+\.so|[^/]+-linux-gnu/)"
 )
 _SEARCHED = ("opt/env/bin", "usr/local/sbin", "usr/local/bin", "usr/sbin")  # of PATH, before usr/bin
@@ -60,29 +60,43 @@ def packages(below: Tree, whole: Tree, locked: Iterable[str]) -> dict[str, str]:
     a change to the base, and for what comes before it or belongs to no package.
     """
     found = Difference.of(below.files, whole.files)
-    wrong = [f"/{path} of the base is gone" for path in found.gone if not _is_free(path)]
-    wrong += [f"/{path} of the base was changed" for path in found.changed if not _is_free(path)]
-    metadata = {path for path in found.new if path.endswith(".dist-info/METADATA") and _SITE.match(path)}
-    owned = {each for path in metadata for each in _record(whole, posixpath.dirname(path))}
-    wrong += [what for path in found.new for what in _of_new(path, whole.files, owned)]
-    wrong += _hiding(below.files, found.new)
-    added = dict(_named(whole.data.get(path, b"")) for path in sorted(metadata))
+    about = sorted(path for path in found.new if path.endswith(".dist-info/METADATA") and _SITE.match(path))
+    names = {path: _named(whole.data.get(path, b"")) for path in about}
+    owners = {each: " ".join(names[path]) for path in about for each in _record(whole, posixpath.dirname(path))}
     own = {_normal(name) for name in locked}
-    wrong += [f"{name} is locked, and {name} {version} was added" for name, version in added.items() if name in own]
+    wrong = [f"{name} is locked, and {name} {version} was added" for name, version in names.values() if name in own]
+    wrong += _overwritten([path for path in found.changed if not _is_free(path)], owners)
+    wrong += [f"/{path} of the base is gone" for path in found.gone if not _is_free(path)]
+    wrong += [what for path in found.new for what in _of_new(path, whole.files, owners)]
+    wrong += _hiding(below.files, found.new)
     if wrong:
         more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
         raise CertificateFailed(
             shown("; ".join(dict.fromkeys(wrong[:MOST_NAMED]))) + more,
             "Leave the base's files as they are, and add Python packages with pip (docs/derive.md).",
         )
-    return added
+    return dict(names.values())
+
+
+def _overwritten(changed: Iterable[str], owners: Mapping[str, str]) -> list[str]:
+    """The files of the base that are others now; those that a package brought are told with it."""
+    by: dict[str, list[str]] = {}
+    for path in changed:
+        by.setdefault(owners.get(path, ""), []).append(path)
+    alone = by.pop("", [])
+    wrong = [f"{who} was added, and changed {_files(paths)} of the base: /{paths[0]}" for who, paths in by.items()]
+    return wrong + [f"/{path} of the base was changed" for path in alone]
+
+
+def _files(paths: Collection[str]) -> str:
+    return f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
 
 
 def _is_free(path: str) -> bool:
     return path.startswith(_FREE) or bool(_ACCOUNTS.fullmatch(path))
 
 
-def _of_new(path: str, files: Mapping[str, File], owned: set[str]) -> Iterator[str]:
+def _of_new(path: str, files: Mapping[str, File], owned: Collection[str]) -> Iterator[str]:
     """What is wrong with a new file that Python or the loader may find."""
     if not _LOOKED_AT.match(path) or files[path][0] == "folder":
         return

@@ -27,6 +27,8 @@ _PLAIN = {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE}
 _EMPTY = {tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE}
 _KINDS = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard link"}
 _LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
+# What an overlay file system takes for its own: another folder in the place of this one, or nothing below it.
+_OF_OVERLAYS = ("SCHILY.xattr.trusted.overlay.", "SCHILY.xattr.user.overlay.")
 _RECORD = re.compile(rb"([1-9][0-9]{0,6}) ")
 _NUMBERS = {
     **dict.fromkeys(("uid", "gid", "size"), re.compile("[0-9]{1,20}")),
@@ -65,6 +67,8 @@ def entries(chunks: Iterator[bytes]) -> dict[str, Entry]:
 def members(chunks: Iterator[bytes], kept: Callable[[str], bool]) -> Iterator[Member]:
     """The files of a layer's tar, in their order, with the bytes of those that are kept; raises as `entries`."""
     for member, content, data in _read(chunks, kept):
+        if any(name.startswith(_OF_OVERLAYS) for name in member.pax_headers):
+            raise VerificationFailed("a layer has attributes by which it is laid in another way", "Do not use it.")
         kind = _KINDS.get(member.type, "file" if member.type in _PLAIN else "other")
         what = member.linkname if kind in {"link", "hard link"} else content.hex() if kind == "file" else ""
         yield Member(member.name, kind, what, data)
@@ -143,6 +147,7 @@ def _told(member: tarfile.TarInfo, told: dict[str, str]) -> tarfile.TarInfo:
         setattr(member, name, float(told[name]) if name == "mtime" else int(told[name]))
     member.name = told.get("path", member.name).rstrip("/")
     member.linkname = told.get("linkpath", member.linkname)
+    member.pax_headers = told
     if member.type in _EMPTY:
         member.size = 0
     return member

@@ -39,12 +39,16 @@ USUAL = Demands()
 
 @dataclass
 class Assessment:
-    """One certificate that is signed and about this image, and what it amounts to."""
+    """One certificate that is signed and about this image, and what it amounts to.
+
+    ``shown`` is the level in words: of a derived image, that it is one.
+    """
 
     device: str
     level: str
     created: str
     problems: list[str] = field(default_factory=list)
+    shown: str = ""
 
 
 @dataclass
@@ -83,7 +87,8 @@ def assess(certificates: Iterable[Certificate], found: Verification) -> None:
     """Write down what each certificate amounts to."""
     for opened in certificates:
         problems = [what if name == "certificate" else f"{name}: {what}" for name, what in opened.verdict.problems]
-        found.certificates.append(Assessment(opened.device, opened.verdict.level, opened.created, problems))
+        level, shown = opened.verdict.level, certificate.level_text(opened.verdict.level, opened.derived)
+        found.certificates.append(Assessment(opened.device, level, opened.created, problems, shown))
 
 
 def hear(statements: Iterable[Attached], found: Verification) -> None:

@@ -149,8 +149,8 @@ class Packages:
     """The installed packages. ``distributions`` are those that Python imports from.
 
     ``changed`` are the files that are not as their RECORD has them, each with what is wrong; ``unlisted`` are those
-    that no RECORD lists; ``versions`` maps the normal name of each distribution to its versions. ``outside`` are those
-    that Python finds beside the environment, with the folder of each.
+    that no RECORD lists; ``versions`` maps the normal name of each distribution to its versions. ``outside`` are
+    those that Python finds beside the environment, with the folder of each.
     """
 
     distributions: tuple[Distribution, ...]

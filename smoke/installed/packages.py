@@ -134,7 +134,7 @@ def outside(root: Path) -> dict[str, str]:
     """The distributions that Python finds in other folders than those below ``root``, with the folder of each."""
     found = {}
     for distribution in metadata.distributions():
-        name, folder = distribution.metadata["Name"], Path(os.path.abspath(str(distribution.locate_file(""))))
+        name, folder = distribution.metadata["Name"], Path.cwd() / str(distribution.locate_file(""))
         if name and not folder.is_relative_to(root):
             found.setdefault(normal_name(name), str(folder))
     return found

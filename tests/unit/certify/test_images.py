@@ -66,6 +66,23 @@ def test_a_failed_check_is_in_the_certificate(place: Place) -> None:
         certify.require_passed([outcome])
 
 
+def test_a_package_that_was_added_to_an_image_of_the_catalog_is_a_failure(place: Place) -> None:
+    """The suite only counts it: it may be there in derived images, and only there."""
+
+    def add(folder: Path) -> None:
+        data = json.loads((folder / "report.json").read_text())
+        data["stack"]["added"] = {"einops": "0.8.1"}
+        reports.metric(data, "static.packages", "added")["value"] = "1"
+        (folder / "report.json").write_text(json.dumps(data))
+
+    place.engine.on_run["plain"] = add
+    outcome = place.smoke("plain")["plain"]
+    assert outcome.verdict is not None
+    assert outcome.verdict.level == "E0"
+    assert outcome.verdict.problems == (("static.packages", "installed, and not locked: einops 0.8.1"),)
+    assert json.loads(place.certificate("plain").read_text())["predicate"]["achieved"] == "E0"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

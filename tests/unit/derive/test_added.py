@@ -88,6 +88,7 @@ def test_several_packages_with_scripts_and_shared_folders() -> None:
         ({"etc/ld.so.preload": ""}, "/etc/ld.so.preload was added, and belongs to no package"),
         ({"usr/lib/x86_64-linux-gnu/libx.so.1": ""}, "was added, and belongs to no package"),
         ({"usr/local/lib/libstdc++.so.6": ""}, "was added, and belongs to no package"),
+        ({"etc/ssl/openssl.cnf": ""}, "/etc/ssl/openssl.cnf was added, and belongs to no package"),
         ({"usr/local/cuda/bin/ptxas": ""}, "was added, and belongs to no package"),
         (package("x", "1", {f"{SITE}/six/__init__.py": ""}), "was added, and hides /" + f"{SITE}/six.py of the base"),
         (package("x", "1", {f"{SITE}/deep/er.so": ""}), "was added, and hides /" + f"{SITE}/deep/er.py of the base"),
@@ -105,6 +106,25 @@ def test_what_may_not(more: Files, said: str) -> None:
         added(EINOPS, more)
     assert said in failed.value.what
     assert "docs/derive.md" in failed.value.todo
+
+
+def test_a_package_that_changes_files_of_the_base_is_named() -> None:
+    """Such as a second CUDA, which lies in the folders of the first."""
+    beside = package("nvidia-cuda-runtime-cu12", "12.9.79", {f"{SITE}/nvidia/cu13/lib/libcudart.so.13": "another"})
+    with pytest.raises(CertificateFailed) as failed:
+        added(beside)
+    assert failed.value.what == (
+        "nvidia-cuda-runtime-cu12 12.9.79 was added, and changed 1 file of the base: "
+        f"/{SITE}/nvidia/cu13/lib/libcudart.so.13"
+    )
+
+
+def test_a_moved_pin_is_told_first() -> None:
+    gone = {f"{SITE}/six-1.17.dist-info/.wh.{name}": "" for name in ("METADATA", "RECORD")}
+    with pytest.raises(
+        CertificateFailed, match=r"six is locked, and six 2 was added; six 2 was added, and changed 1"
+    ):
+        added({**gone, **package("six", "2", {f"{SITE}/six.py": "six 2"})})
 
 
 def test_of_many_some_are_named() -> None:

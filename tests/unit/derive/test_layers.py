@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import tarfile
 from typing import Any
 
 import pytest
@@ -61,6 +62,25 @@ def test_links_on_the_way_to_a_file_are_followed() -> None:
         assert found.files["usr/bin/python3"] == ("file", digest_of(b"evil").removeprefix("sha256:"))
     assert "usr/bin/python3" not in paths(base, {"bin/.wh.python3": ""})
     assert "usr/bin/python3" not in paths(base, {"new": "-> /usr", "new/bin/.wh.python3": ""})
+
+
+def test_what_an_overlay_would_lay_in_another_way() -> None:
+    """A folder with this attribute shows another folder's files, whatever the layers hold at its path."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("opt")
+        member.type = tarfile.DIRTYPE
+        member.pax_headers = {"SCHILY.xattr.trusted.overlay.redirect": "/home/assay"}
+        archive.addfile(member)
+    with pytest.raises(VerificationFailed, match="laid in another way"):
+        list(tars.members(iter([made.getvalue()]), lambda _: False))
+
+
+def test_a_file_that_is_too_large_to_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tars, "LARGEST_KEPT", 3)
+    (small, large) = tars.members(iter([layer({"a": "123", "b": "1234"})]), lambda _: True)
+    assert (small.data, large.data) == (b"123", b"")
+    assert large.what == digest_of(b"1234").removeprefix("sha256:")
 
 
 def test_links_in_a_circle_end() -> None:
