@@ -16,8 +16,6 @@ import torchvision
 from torch import nn
 from torch.utils import cpp_extension
 
-from smoke.kit import programs
-
 FORMATS: tuple[str, ...] = (
     "state-dict",
     "state-dict-mapped",
@@ -35,7 +33,8 @@ FORMATS: tuple[str, ...] = (
     "tensorboard",
     "torchvision-png",
 )
-EXTENSIONS: tuple[str, ...] = ("inline", "operator", "setuptools")
+# Building by setuptools is the same compiler with the same headers, and takes another minute.
+EXTENSIONS: tuple[str, ...] = ("inline", "operator")
 CANNOT: dict[str, str] = {}
 
 _INPUTS = torch.arange(12, dtype=torch.float32).reshape(4, 3) / 8
@@ -65,20 +64,6 @@ static at::Tensor line(const at::Tensor& x) {
 TORCH_LIBRARY(smoke, library) { library.def("line(Tensor x) -> Tensor"); }
 TORCH_LIBRARY_IMPL(smoke, CPU, library) { library.impl("line", line); }
 """
-_MODULE = """
-#include <torch/extension.h>
-
-static at::Tensor line(const at::Tensor& x) { return 2 * x + 1; }
-
-PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) { module.def("line", &line); }
-"""
-_SETUP = """
-from setuptools import setup
-from torch.utils.cpp_extension import BuildExtension, CppExtension
-
-setup(name="smoke_built", ext_modules=[CppExtension("smoke_built", ["built.cpp"])],
-      cmdclass={"build_ext": BuildExtension})
-"""
 # What a package holds: code that is there in no other way where it is read.
 _PACKAGED = """
 import torch
@@ -103,7 +88,7 @@ def read(name: str, folder: str) -> list[float]:
 
 
 def extend(name: str, folder: str) -> list[float]:
-    return {"inline": _inline, "operator": _operator, "setuptools": _setuptools}[name](Path(folder).resolve())
+    return {"inline": _inline, "operator": _operator}[name](Path(folder).resolve())
 
 
 def _inline(folder: Path) -> list[float]:
@@ -123,15 +108,6 @@ def _operator(folder: Path) -> list[float]:
     sources = [str(folder / "operator.cpp")]
     cpp_extension.load("smoke_operator", sources, build_directory=str(folder), is_python_module=False)
     return _floats(torch.ops.smoke.line(torch.arange(4.0)))
-
-
-def _setuptools(folder: Path) -> list[float]:
-    """A module that is built as packages are."""
-    (folder / "built.cpp").write_text(_MODULE)
-    (folder / "setup.py").write_text(_SETUP)
-    programs.said("env", "-C", folder, sys.executable, "setup.py", "-q", "build_ext", "--inplace")
-    sys.path.insert(0, str(folder))
-    return _floats(importlib.import_module("smoke_built").line(torch.arange(4.0)))
 
 
 def _floats(*tensors: Any) -> list[float]:

@@ -82,7 +82,9 @@ def test_host_and_suite_agree_on_any_folder(
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    (tmp_path / "suite.json").write_text('{"schema": 1, "by_framework": ["frameworks", "everyday"], "outside": ["aside"]}')
+    (tmp_path / "suite.json").write_text(
+        '{"schema": 1, "by_framework": ["frameworks", "everyday"], "outside": ["aside"]}'
+    )
     for name in ("run.py", "aside/x.py", "frameworks/torch.py", "frameworks/jax.py", "frameworks/jax_capi.c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -110,7 +112,9 @@ def test_what_a_digest_sees(small: Path) -> None:
     assert suite.digest(small, "torch") != before
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"schema": 1}', '{"schema": 1, "by_framework": 1, "outside": []}'])
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]", '{"schema": 1}', '{"schema": 1, "by_framework": 1, "outside": []}']
+)
 def test_a_table_that_cannot_be_read(small: Path, text: str | None) -> None:
     (small / "suite.json").unlink()
     if text is not None:

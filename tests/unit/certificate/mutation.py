@@ -133,7 +133,7 @@ def as_derived(base: Base) -> Base:
 
 
 def cost(base: Base, edit: Edit, rules: Rules = ALL) -> str | None:
-    """What an edit costs: the level that is left, a mark, or that the certificate is refused. None if it is nothing."""
+    """What an edit costs: the level that is left, a mark, or that it is refused. None if it costs nothing."""
     before = base.opened.verdict
     try:
         after = certificate.read(edit.statement, edit.policy, rules)

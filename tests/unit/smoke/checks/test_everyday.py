@@ -1,8 +1,8 @@
 """What people do every day: programs, modules, files and extensions, each with what it must not let through."""
 
-import os
 import sys
 from importlib import metadata
+from types import MappingProxyType
 
 import pytest
 
@@ -150,8 +150,8 @@ class Everyday:
 
     FORMATS = ("good", "rounds", "forgets", "cannot-write", "cannot-read", "nothing", "few", "infinite", "not-here")
     EXTENSIONS = ("right", "wrong", "short", "fails", "not-here")
-    CANNOT = {"files.not-here": "upstream has none", "extensions.not-here": "upstream has none"}
-    NUMBERS = [0.1, 0.2, 0.3, 0.5]
+    CANNOT = MappingProxyType({"files.not-here": "upstream has none", "extensions.not-here": "upstream has none"})
+    NUMBERS = (0.1, 0.2, 0.3, 0.5)
 
     def write(self, name, folder):
         if name == "cannot-write":
@@ -167,7 +167,7 @@ class Everyday:
         return {**special, "few": [1.0] * 4, "infinite": [*self.NUMBERS, float("nan")]}.get(name, self.NUMBERS)
 
     def extend(self, name, folder):
-        assert os.path.isdir(folder)
+        assert files.Path(folder).is_dir()
         if name == "fails":
             raise SystemExit("Ninja is required")
         return {"right": [1, 3, 5, 7], "wrong": [1, 3, 5, 8], "short": [1, 3, 5]}[name]
