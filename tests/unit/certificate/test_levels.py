@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +17,7 @@ from assay.errors import UsageError
 from tests.conftest import ROOT
 from tests.unit.certificate.reports import a_plan, judged, written
 
+Spoil = Callable[[list[dict[str, Any]], int], object]
 SUITE = Suite.read(ROOT)
 
 
@@ -64,7 +67,9 @@ def test_each_row_is_of_a_level_and_each_fault_of_a_row() -> None:
         assert one.metric in metrics
     steps = [RANK[step.level] for step in SUITE.levels.levels]
     assert steps == sorted(steps)
-    assert {one.level for one in SUITE.levels.results} <= {step.level for step in SUITE.levels.levels}
+    assert all((one.level is None) == bool(one.mark) for one in SUITE.levels.results)
+    levels = {one.level for one in SUITE.levels.results if not one.mark}
+    assert levels <= {step.level for step in SUITE.levels.levels}
 
 
 @pytest.mark.parametrize("framework", list(SUITE.frameworks))
@@ -75,18 +80,53 @@ def test_what_is_written_from_the_levels_holds_by_them(framework: str, device: s
     verdict = judged(written(plan, SUITE), SUITE)
     assert verdict.problems == ()
     assert verdict.level in {"cpu": ["E2"], "gpu": ["E3", "E4"]}[device]
+    assert (verdict.marks, verdict.unmarked) == (("everyday",), ())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda results, at: results.pop(at),
+        lambda results, at: results.append(results[at]),
+        lambda results, at: results[at].update(state="fail"),
+        lambda results, at: results[at].update(state="not-run", reason="no time", metrics=[]),
+        lambda results, at: results[at]["metrics"][0].update(value="7"),
+        lambda results, at: results[at]["metrics"].pop(),
+        lambda results, at: results[at].update(id=results[at]["id"].rpartition(".")[0], state="error", metrics=[]),
+    ],
+)
+def test_what_is_wrong_with_what_only_a_mark_asks_for_costs_the_mark_and_not_the_level(spoil: Spoil) -> None:
+    plan = a_plan("torch")
+    for name in ("everyday.programs", "everyday.files.state-dict", "everyday.extensions.inline"):
+        data = written(plan, SUITE)
+        spoil(data["results"], [one["id"] for one in data["results"]].index(name))
+        verdict = judged(data, SUITE)
+        assert (verdict.level, verdict.problems, verdict.marks) == ("E2", (), ())
+        assert verdict.unmarked[0][0].startswith("everyday")
+
+
+def test_a_mark_is_nothing_without_its_level() -> None:
+    data = written(a_plan("torch"), SUITE)
+    next(one for one in data["results"] if one["id"] == "P2.train.f32")["state"] = "fail"
+    assert judged(data, SUITE).marks == ()
 
 
 def test_the_literals_of_a_frameworks_file_are_read_without_running_it(tmp_path: Path) -> None:
-    path = tmp_path / "new.py"
+    path, everyday = tmp_path / "frameworks/new.py", tmp_path / "everyday/new.py"
+    path.parent.mkdir()
+    everyday.parent.mkdir()
     path.write_text(
         'raise SystemExit("run")\nCANNOT: dict[str, str] = {"f64": "it has "\n  "none"}\nCOMPILERS = ("a",)\n'
     )
-    with pytest.raises(UsageError, match="workloads"):
-        declared(path)
-    path.write_text(path.read_text() + "WORKLOADS = ()\n")
-    found = declared(path)
-    assert (found.cannot, found.compilers, found.workloads) == ({"f64": "it has none"}, ("a",), ())
+    with pytest.raises(UsageError, match=r"smoke/frameworks/new\.py has no constant WORKLOADS"):
+        declared(path, everyday)
+    path.write_text(path.read_text() + "WORKLOADS = ()\nTAKES_GPU = True\n")
+    with pytest.raises(UsageError, match=r"smoke/everyday/new\.py is missing"):
+        declared(path, everyday)
+    everyday.write_text('CANNOT = {"files.b": "no"}\nFORMATS = ("b",)\nEXTENSIONS = ()\n')
+    found = declared(path, everyday)
+    assert (found.compilers, found.workloads, found.formats) == (("a",), (), ("b",))
+    assert found.cannot == {"f64": "it has none", "files.b": "no"}
 
 
 def test_both_sides_take_the_same_digest_of_what_decides() -> None:
@@ -101,7 +141,7 @@ def test_levels_that_are_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "smoke").symlink_to(ROOT / "smoke")
     copied = tmp_path / "copy/smoke"
     copied.mkdir(parents=True)
-    for name in ("gates.json", "reference.py", "suite.json", "frameworks", "compare.py"):
+    for name in ("gates.json", "reference.py", "suite.json", "frameworks", "everyday", "compare.py"):
         (copied / name).symlink_to(ROOT / "smoke" / name)
     (copied / "levels.json").write_text(text)
     with pytest.raises(UsageError, match=r"levels\.json"):
@@ -111,7 +151,7 @@ def test_levels_that_are_none(tmp_path: Path, text: str) -> None:
 def test_another_schema_of_levels(tmp_path: Path) -> None:
     smoke = tmp_path / "smoke"
     smoke.mkdir()
-    for name in ("gates.json", "reference.py", "suite.json", "frameworks"):
+    for name in ("gates.json", "reference.py", "suite.json", "frameworks", "everyday"):
         (smoke / name).symlink_to(ROOT / "smoke" / name)
     data = json.loads((ROOT / "smoke/levels.json").read_text())
     (smoke / "levels.json").write_text(json.dumps({**data, "schema": 2}))

@@ -22,6 +22,7 @@ def uv(monkeypatch: pytest.MonkeyPatch) -> Resolver:
 def root(tmp_path: Path) -> Path:
     files = {
         "Dockerfile": "FROM scratch",
+        "common/beside/assay-environment/assay_environment/__init__.py": "",
         "base/trixie/image.toml": '[image]\nsummary="d"\n[base]\nsuite="trixie"\nplatform="x86_64-manylinux_2_40"\n'
         'include=["python3"]\n[labels]\npython="3.13"\n',
         "base/trixie/packages.lock": f"# rootfs sha256:{'0' * 64}\npython3=3.13.5-1 sha256:{'0' * 64}\n",
