@@ -169,9 +169,9 @@ def _read_weights_h5(folder: Path) -> list[float]:
 
 
 def _write_weights_shards(folder: Path) -> list[float]:
-    """In several files of some megabytes, and one that lists them."""
+    """In several files, and one that lists them. The size is in gigabytes."""
     model = _large()
-    model.save_weights(folder / "model.weights.json", max_shard_size=0.01)
+    model.save_weights(folder / "model.weights.json", max_shard_size=2e-5)
     if len(list(folder.glob("*.weights.h5"))) < 2:
         raise RuntimeError("the weights are in one file")
     return _fit(model, 0)
@@ -187,7 +187,7 @@ def _read_weights_shards(folder: Path) -> list[float]:
 def _large() -> Any:
     """Two layers that do not go into one shard."""
     keras.utils.set_random_seed(1)
-    return keras.Sequential([keras.Input((3,)), layers.Dense(1000, activation="tanh"), layers.Dense(5)])
+    return keras.Sequential([keras.Input((3,)), layers.Dense(1000, activation="tanh"), layers.Dense(4)])
 
 
 def _write_json(folder: Path) -> list[float]:
@@ -240,20 +240,24 @@ class _Cut(keras.callbacks.Callback):
 def _write_backup_and_restore(folder: Path) -> list[float]:
     """The callback that goes on with a training that was cut off: in another process here."""
     try:
-        _trained(folder / "backup", [_Cut()])
+        _trained(folder / "backup", 4, [_Cut()])
     except KeyboardInterrupt:
-        return _trained(folder / "whole", [])
+        return _trained(folder / "whole", 4, [])
     raise RuntimeError("the training was not cut off")
 
 
 def _read_backup_and_restore(folder: Path) -> list[float]:
-    return _trained(folder / "backup", [])
+    return _trained(folder / "backup", 2, [])
 
 
-def _trained(folder: Path, more: list[Any]) -> list[float]:
+def _trained(folder: Path, epochs: int, more: list[Any]) -> list[float]:
+    """The outputs after four epochs, of which so many are trained here."""
     model = _model()
     restored = keras.callbacks.BackupAndRestore(str(folder))
-    model.fit(_INPUTS, _TARGETS, batch_size=4, epochs=4, verbose=0, shuffle=False, callbacks=[restored, *more])
+    options = {"batch_size": 4, "epochs": 4, "verbose": 0, "shuffle": False, "callbacks": [restored, *more]}
+    history = model.fit(_INPUTS, _TARGETS, **options)
+    if len(history.epoch) != epochs:
+        raise RuntimeError(f"trained in the epochs {history.epoch}")
     return _fit(model, 0)
 
 
@@ -288,9 +292,11 @@ def _read_export_archive(folder: Path) -> list[float]:
 
 
 def _write_export_onnx(folder: Path) -> list[float]:
+    """A model that was never called is refused."""
     model = _whole()
+    found = _floats(model.predict(_INPUTS * 8, verbose=0))
     model.export(folder / "model.onnx", format="onnx", verbose=False)
-    return _floats(model.predict(_INPUTS * 8, verbose=0))
+    return found
 
 
 def _read_export_onnx(folder: Path) -> list[float]:
