@@ -6,7 +6,7 @@ Packages may be added; in an image of the catalog, each is a failure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -45,11 +45,12 @@ def name_of(image: str) -> str:
     return f"{image}/derived"
 
 
-def level_text(level: str, derived: Derived | None) -> str:
-    """A level as it is shown: that of a derived image is its base's kind, and says so."""
+def level_text(level: str, derived: Derived | None, marks: Iterable[str] = ()) -> str:
+    """A level as it is shown, with its marks: that of a derived image is its base's kind, and says so."""
+    text = ", ".join((level, *marks))
     if derived is None:
-        return level
-    return f"{level}, derived: +{len(derived.added)} package{'' if len(derived.added) == 1 else 's'}"
+        return text
+    return f"{text}, derived: +{len(derived.added)} package{'' if len(derived.added) == 1 else 's'}"
 
 
 def shown(added: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ Whatever goes wrong with one image is that image's outcome; the others go on.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def _certify(
         )
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
     policy = catalog.policy(cat, image, built, suites, options.device)
+    # A mark that it lacks is shown as what failed, with its remedy: the evidence is there, and is of this image.
+    shown = dataclasses.replace(policy, marks=())
     if not options.again:
         kept = _kept(path, policy)
         if kept:
@@ -90,11 +93,12 @@ def _certify(
     data = certificate.statement(
         report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
     )
-    opened = certificate.read(data, policy)
+    opened = certificate.read(data, shown)
     if opened.origin:
         raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
     certificate.write(path, data)
-    return Outcome(image.name, options.device, seconds, report, opened.verdict, path)
+    lacking = policy.marks if set(policy.marks) - set(opened.verdict.marks) else ()
+    return Outcome(image.name, options.device, seconds, report, opened.verdict, path, lacking=lacking)
 
 
 def _kept(path: Path, policy: Policy) -> Outcome | None:

@@ -18,7 +18,7 @@ def junit(outcomes: Iterable[Outcome]) -> bytes:
             case = ElementTree.SubElement(suite, "testcase", classname=outcome.image, name="suite")
             what = outcome.error.what if outcome.error else "no report"
             ElementTree.SubElement(case, "error", message=shown(what))
-        problems = dict(outcome.verdict.problems) if outcome.verdict else {}
+        problems = dict(outcome.problems)
         for result in outcome.report.results if outcome.report else ():
             case = ElementTree.SubElement(
                 suite, "testcase", classname=outcome.image, name=shown(result.id), time=shown(result.seconds)

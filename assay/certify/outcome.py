@@ -25,7 +25,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one image. Without a report, ``error`` says why there is none; ``derived`` where it is derived."""
+    """What came of one image. Without a report, ``error`` says why there is none; ``derived`` where it is derived.
+
+    ``lacking`` are marks that it must bear, and does not.
+    """
 
     image: str
     device: str
@@ -36,11 +39,17 @@ class Outcome:
     error: AssayError | None = None
     kept_from: str | None = None
     derived: Derived | None = None
+    lacking: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether the image has a certificate in which nothing failed."""
-        return self.verdict is not None and self.verdict.passed
+        """Whether the image has a certificate in which nothing failed, with the marks that it must bear."""
+        return self.verdict is not None and self.verdict.passed and not self.lacking
+
+    @property
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        """What is wrong, by the ids of the results."""
+        return (*self.verdict.problems, *self.verdict.unmarked) if self.verdict else ()
 
 
 def row(outcome: Outcome) -> dict[str, object]:
@@ -51,10 +60,11 @@ def row(outcome: Outcome) -> dict[str, object]:
         "device": outcome.device,
         "passed": outcome.passed,
         "level": verdict.level if verdict else None,
+        "marks": list(verdict.marks) if verdict else [],
         "seconds": round(outcome.seconds, 1),
         "certificate": str(outcome.path) if outcome.path else None,
         "unchanged_since": outcome.kept_from,
-        "problems": [{"id": name, "problem": problem} for name, problem in verdict.problems] if verdict else [],
+        "problems": [{"id": name, "problem": problem} for name, problem in outcome.problems],
         "error": outcome.error.what if outcome.error else None,
     }
 

@@ -156,7 +156,9 @@ def _row(image: str, several: list[Certificate], until: str) -> Row:
         cuda=labels.get("cuda", "none"),
         driver=stack.least_driver,
         served=_served(stack.served) or "CPU only",
-        levels=", ".join(f"{one.verdict.level} ({one.device})" for one in several),
+        levels=", ".join(
+            certificate.level_text(f"{one.verdict.level} ({one.device})", None, one.verdict.marks) for one in several
+        ),
     )
 
 

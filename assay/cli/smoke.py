@@ -123,17 +123,17 @@ def show_outcome(outcome: Outcome) -> None:
             say(f"  {outcome.error.todo}")
         return
     if outcome.kept_from is None:
-        say_table((outcome.image, "state", "seconds", "measured"), _rows(report, verdict), right=("seconds",))
-    for name, problem in verdict.problems:
+        say_table((outcome.image, "state", "seconds", "measured"), _rows(report, outcome), right=("seconds",))
+    for name, problem in outcome.problems:
         say((f"  {name}: {problem.splitlines()[0]}", "bold red"))
         remedy = next((result.remedy for result in report.results if result.id == name and result.remedy), "")
         if remedy:
             say(f"    {remedy}")
-    say((_summary(outcome, report, verdict), "bold green" if verdict.passed else "bold red"))
+    say((_summary(outcome, report, verdict), "bold green" if outcome.passed else "bold red"))
 
 
-def _rows(report: Report, verdict: Verdict) -> Iterator[tuple[Styled, ...]]:
-    problems = dict(verdict.problems)
+def _rows(report: Report, outcome: Outcome) -> Iterator[tuple[Styled, ...]]:
+    problems = dict(outcome.problems)
     for result in report.results:
         state = "fail" if result.id in problems and result.state == "pass" else result.state
         if result.state == "not-run":
@@ -153,9 +153,9 @@ def _summary(outcome: Outcome, report: Report, verdict: Verdict) -> str:
     from assay.certificate import level_text
 
     states = [result.state for result in report.results]
-    level = level_text(verdict.level, outcome.derived)
+    level = level_text(verdict.level, outcome.derived, verdict.marks)
     text = f"{outcome.image} on {outcome.device}: {level}, {states.count('pass')} passed"
-    text += f", {len(verdict.problems)} problems" if verdict.problems else ""
+    text += f", {len(outcome.problems)} problems" if outcome.problems else ""
     text += f", {states.count('not-run')} not run" if "not-run" in states else ""
     text += f", {len(report.faults)} faults caught" if verdict.passed else ""
     return text + (f", unchanged since {outcome.kept_from}" if outcome.kept_from else f", {outcome.seconds:.0f} s")

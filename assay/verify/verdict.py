@@ -87,7 +87,8 @@ def assess(certificates: Iterable[Certificate], found: Verification) -> None:
     """Write down what each certificate amounts to."""
     for opened in certificates:
         problems = [what if name == "certificate" else f"{name}: {what}" for name, what in opened.verdict.problems]
-        level, shown = opened.verdict.level, certificate.level_text(opened.verdict.level, opened.derived)
+        level = opened.verdict.level
+        shown = certificate.level_text(level, opened.derived, opened.verdict.marks)
         found.certificates.append(Assessment(opened.device, level, opened.created, problems, shown))
 
 

@@ -1,7 +1,7 @@
 """everyday.programs: each program of the image's packages starts, as a user starts it.
 
-It is asked for its help, in the image's environment and an empty folder, with nothing on standard input. What
-upstream left broken stands in the plan, with the reason; once it starts, it is to go from there.
+It is asked for its help, in the image's environment and an empty folder, with nothing on standard input; one that
+knows neither option for that is started without any. What upstream left broken stands in the plan, with the reason; once it starts, it is to go from there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +27,7 @@ SECONDS = 60  # for one program: TensorFlow's import takes ten of them on a slow
 SIDE_BY_SIDE = 2
 NO_PROGRAM = (126, 127)  # as a shell says that there is nothing that it can run
 TRACEBACK = "Traceback (most recent call last):"
+TRIED = (("--help",), ("-h",), ())
 
 
 def run(_process: str, context: Context) -> Iterator[Result]:
@@ -55,10 +56,20 @@ def programs(prefix: Path, packages: Iterable[str]) -> list[str]:
 
 
 def start(program: Path, folder: Path, seconds: float = SECONDS) -> str:
-    """Asks a program for its help; returns what is wrong, empty if it starts."""
+    """Asks a program for its help; returns what is wrong with all ways to ask, empty if it starts."""
+    said = ""
+    for options in TRIED:
+        wrong = _start([str(program), *options], folder, seconds)
+        if not wrong:
+            return ""
+        said = said or wrong
+    return said
+
+
+def _start(argv: Sequence[str], folder: Path, seconds: float) -> str:
     try:
         child = subprocess.Popen(
-            [str(program), "--help"],
+            argv,
             cwd=str(folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

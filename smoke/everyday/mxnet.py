@@ -164,16 +164,23 @@ def _read_ndarray(folder: str) -> list[float]:
 
 
 def _write_numpy_extension(folder: str) -> list[float]:
-    """Arrays of ``mx.np``, which saves them where NumPy's semantics are on."""
+    """Arrays of ``mx.np``, which saves them where NumPy's semantics are on; all else wants them off."""
     mx.npx.set_np()
-    arrays = {"weights": mx.np.array(_INPUTS), "outputs": mx.np.tanh(mx.np.array(_TARGETS)), "one": mx.np.array(0.1)}
-    mx.npx.save(f"{folder}/arrays.npy", arrays)
-    return _numbers(arrays)
+    try:
+        several = {"weights": mx.np.array(_INPUTS), "outputs": mx.np.tanh(mx.np.array(_TARGETS))}
+        arrays = {**several, "one": mx.np.array(0.1)}
+        mx.npx.save(f"{folder}/arrays.npy", arrays)
+        return _numbers(arrays)
+    finally:
+        mx.npx.reset_np()
 
 
 def _read_numpy_extension(folder: str) -> list[float]:
     mx.npx.set_np()
-    return _numbers(mx.npx.load(f"{folder}/arrays.npy"))
+    try:
+        return _numbers(mx.npx.load(f"{folder}/arrays.npy"))
+    finally:
+        mx.npx.reset_np()
 
 
 def _symbol() -> Any:

@@ -24,6 +24,7 @@ def program(folder, text):
     [
         ("print('usage: program')", ""),
         ("import sys; sys.exit(2)", ""),  # it knows no --help, and says so
+        ("import sys; open(sys.argv[1]) if len(sys.argv) > 1 else print('usage: program FILE')", ""),
         ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
         ("import os; os.abort()", "was ended by signal 6"),
         ("import sys; print('ninja: not found'); sys.exit(127)", "ended with 127: ninja: not found"),
