@@ -156,10 +156,12 @@ def _row(image: str, several: list[Certificate], until: str) -> Row:
         cuda=labels.get("cuda", "none"),
         driver=stack.least_driver,
         served=_served(stack.served) or "CPU only",
-        levels=", ".join(
-            certificate.level_text(f"{one.verdict.level} ({one.device})", None, one.verdict.marks) for one in several
-        ),
+        levels=", ".join(map(_level, several)),
     )
+
+
+def _level(one: Certificate) -> str:
+    return certificate.level_text(f"{one.verdict.level} ({one.device})", None, one.verdict.marks)
 
 
 def _served(served: _Served) -> str:

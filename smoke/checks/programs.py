@@ -1,7 +1,8 @@
 """everyday.programs: each program of the image's packages starts, as a user starts it.
 
 It is asked for its help, in the image's environment and an empty folder, with nothing on standard input; one that
-knows neither option for that is started without any. What upstream left broken stands in the plan, with the reason; once it starts, it is to go from there.
+knows neither option for that is started without any. What upstream left broken stands in the plan, with the reason;
+once it starts, it is to go from there.
 """
 
 from __future__ import annotations

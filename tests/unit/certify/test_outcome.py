@@ -65,6 +65,7 @@ def test_rows(place: Place) -> None:
         "device": "cpu",
         "passed": False,
         "level": None,
+        "marks": [],
         "seconds": 0.0,
         "certificate": None,
         "unchanged_since": None,
