@@ -1,7 +1,7 @@
 """everyday.modules: each public module of the framework's package can be imported.
 
-The list is the package's own: the files that lie in it. What imports something that the image leaves out stands in
-the plan, with what adds it; once it can be imported, it is to go from there.
+The list is the package's own: the files that lie in it. What imports something that the image leaves out, or that is
+gone, stands in the plan, with what adds it; once it can be imported, it is to go from there.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ DEPTH = 3  # names in a module's name: torch.utils.tensorboard, and none below t
 NOT_PUBLIC = {"test", "tests", "testing", "conftest", "setup"}
 MARGIN = 20  # seconds that are left to say how far it came
 MOST_CRASHES = 10
+# How a module fails otherwise than by an exception.
+ENDED = "ended the process with"
+LATE, NOT_REACHED = "came to no end in time", "was not reached"
+NO_EXCEPTION = (LATE, NOT_REACHED)
 # Says which module it is at before it imports it, so that a crash has a name.
 PROGRAM = """
 import importlib, json, os, sys
 told = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
-for name in json.load(open(sys.argv[1])):
+names = json.load(open(sys.argv.pop()))
+for name in names:
     print(json.dumps([name]), file=told, flush=True)
     try:
         importlib.import_module(name)
@@ -86,7 +91,7 @@ def imported(names: Sequence[str], scratch: Path, seconds: float) -> dict[str, s
         if len(found) < len(names):
             crashes += 1
             found[began or left[0]] = how
-    found.update({name: "was not reached" for name in names if name not in found})
+    found.update({name: NOT_REACHED for name in names if name not in found})
     return found
 
 
@@ -105,9 +110,9 @@ def _session(names: Sequence[str], scratch: Path, seconds: float, found: dict[st
             timeout=max(seconds, 1),
             check=False,
         )
-        out, how = done.stdout, f"ended the process with {done.returncode}"
+        out, how = done.stdout, f"{ENDED} {done.returncode}"
     except subprocess.TimeoutExpired as late:
-        out, how = late.stdout or b"", "came to no end in time"
+        out, how = late.stdout or b"", LATE
     began = ""
     for line in out.decode("utf-8", "replace").splitlines():
         try:
@@ -124,8 +129,10 @@ def judge_modules(found: Mapping[str, str], left_out: Mapping[str, str], least: 
     """``found`` says of each module what is wrong; ``left_out`` are those of which the plan says what adds it."""
     wrong = [f"{name}: {what}" for name, what in found.items() if what and name not in left_out]
     for name in left_out:
-        if not found.get(name, "").startswith(("ImportError", "ModuleNotFoundError")):
-            is_so = "cannot be imported for another reason" if found.get(name) else "can be imported, or is not there"
-            wrong.append(f"{name} {is_so}, and image.toml says what it lacks")
+        what = found.get(name, "")
+        if not what:
+            wrong.append(f"{name} can be imported, or is not there, and image.toml says what it lacks")
+        elif what in NO_EXCEPTION or what.startswith(ENDED):
+            wrong.append(f"{name} {what}, and image.toml says that it lacks something")
     metrics = [metric("tried", len(found), least, ">="), metric("left_out", len(left_out))]
     return judge(ID, wrong, metrics, REMEDY, "modules")

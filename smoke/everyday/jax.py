@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 from jax.experimental import serialize_executable
+from jax.experimental.compilation_cache import compilation_cache
 
 from smoke.kit import programs
 
@@ -154,6 +155,10 @@ def _read_executable(folder: Path) -> list[float]:
 
 def _write_compilation_cache(folder: Path) -> list[float]:
     """What JAX keeps by itself in the folder that it is told; it is made to keep also what compiles quickly."""
+    # What this process has computed, or compiled, before, it would not look for in the folder.
+    _trained.cache_clear()
+    jax.clear_caches()
+    compilation_cache.reset_cache()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

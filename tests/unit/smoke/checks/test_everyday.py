@@ -133,7 +133,9 @@ def test_a_module_that_does_not_come_to_an_end_is_named(tmp_path, monkeypatch):
         ({"a.b": "ModuleNotFoundError: x"}, {}, "a.b: ModuleNotFoundError: x"),
         ({"a.b": ""}, {"a.b": "pip install x"}, "a.b can be imported, or is not there, and image.toml says"),
         ({"a": ""}, {"a.c": "pip install x"}, "a.c can be imported, or is not there, and image.toml says"),
-        ({"a.b": "ValueError: y"}, {"a.b": "pip install x"}, "a.b cannot be imported for another reason"),
+        ({"a.b": "SkipTest: y"}, {"a.b": "it is for an older one"}, ""),
+        ({"a.b": "ended the process with -11"}, {"a.b": "pip install x"}, "a.b ended the process with -11, and"),
+        ({"a.b": "was not reached"}, {"a.b": "pip install x"}, "a.b was not reached, and image.toml"),
         ({}, {}, "tried 0 (>= 1)"),
     ],
 )
