@@ -102,14 +102,16 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
         has_gpu = tool in ELSEWHERE or bool(doctor.this_machine().gpus)
         gpu = given.device == "gpu" or (given.device == "auto" and has_gpu)
         click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu)))
+        if tool == "kubernetes":
+            note(f"the Job does not carry the current folder: {engine.FOLDER} is empty there (docs/run.md)")
         return
-    with engine.find(note) as found:
+    if tool != "docker":
+        what = f"{tool} takes an image from a registry, and none is named"
+        raise UsageError(what, f"Name it as it is published: assay run --print {tool} HOST/PATH:TAG COMMAND...")
+    with engine.find_running() as found:
         images = run.Images.here(certificates_root(), found)
         name, command = images.split(words, Path.cwd())
         choice = _choice(images, name, command, given, None, False)
-        if tool != "docker":
-            what = f"{tool} takes an image from a registry, and {choice.image.image} is one of this machine"
-            raise UsageError(what, f"Name it as it is published: assay run --print {tool} HOST/PATH:TAG COMMAND...")
         session = run.session(choice, command or ("python",), given, images)
         note(run.told(choice, session))
         click.echo(found.session_line(session))

@@ -140,7 +140,8 @@ def session(choice: Choice, command: Sequence[str], given: Given, images: Images
 def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool) -> Recipe:
     """The same for other tools."""
     environment = tuple(f"{name}={value}" for name, value in environment_of(given).items())
-    return Recipe(image, tuple(command), gpu, given.network, environment, given.volumes, given.ports)
+    terminal = sys.stdin.isatty()
+    return Recipe(image, tuple(command), gpu, given.network, environment, given.volumes, given.ports, terminal)
 
 
 def on_gpu(choice: Choice, device: Device, access: str | None) -> bool:
