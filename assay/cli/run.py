@@ -80,16 +80,32 @@ def _run(words: tuple[str, ...], options: dict[str, Any], shell: tuple[str, ...]
         images = run.Images.here(certificates_root(), found)
         name, command = images.split(words, Path.cwd())
         if shell and command:
-            raise UsageError(f"{command[0]} is no image", "assay shell IMAGE; for a command: assay run.")
+            raise _not_for_shell(images, name, command[0])
         command = shell or command or ("python",)
         choice = _choice(images, name, command, given, key, plain_http)
         session = run.session(choice, command, given, images)
         note(run.told(choice, session))
+        if found.is_packed(session.image):
+            note(f"unpacking {choice.image.image} first: the engine holds it compressed")
         status = found.session(session)
     if status == NOT_FOUND:
-        what = f"it ended with {NOT_FOUND}: {command[0]}, or what it calls, is not in {choice.image.image}"
-        show_error(UsageError(what, "Add it in an image of your own (the README shows how), or call what is there."))
+        show_error(_not_found(choice, command[0], name))
     sys.exit(status)
+
+
+def _not_for_shell(images: Images, name: str | None, word: str) -> UsageError:
+    return UsageError("a shell takes no command", f"assay run {name} {word}...") if name else images.unknown(word)
+
+
+def _not_found(choice: Choice, program: str, name: str | None) -> UsageError:
+    """That a command ended with 127: a shell says it of what is not there, and docker too."""
+    if Path(program).is_file() and "/" not in program:
+        todo = f"It is a file of this folder: python {program}, or ./{program} if it may be executed."
+    else:
+        meant = "" if name else f"If {program} is meant as an image: `assay images` lists them. "
+        todo = f"{meant}Add what is missing in an image of your own (the README shows how), or call what is there."
+    what = f"it ended with {NOT_FOUND}: {program}, or what it calls, is not in {choice.image.image}"
+    return UsageError(what, todo)
 
 
 def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
