@@ -75,7 +75,8 @@ def _to_build(needed: Sequence[str], certified: Iterable[Certified], images: Ite
     """How to come by an image that has all that is needed."""
     able = sorted((image for image in certified if set(needed) <= image.modules), key=lambda one: len(one.modules))
     if able:
-        return f"Build one that has: assay build {able[0].image}"
+        name = able[0].image
+        return f"`assay build {name}` makes one; if it is not as it was certified, `assay smoke {name}` certifies it."
     return f"No certified one has. Here: {', '.join(image.image for image in images) or 'none'}."
 
 
