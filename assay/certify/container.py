@@ -6,8 +6,9 @@ and the report comes out as files.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from assay import certificate
@@ -17,7 +18,7 @@ from assay.certificate import Report
 from assay.certify.outcome import Options
 from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_files
 from assay.errors import CertificateFailed, VerificationFailed
-from assay.host import foreign
+from assay.host import files, foreign
 
 UID = 12345
 SHM_BYTES = 64 * 2**20
@@ -40,7 +41,6 @@ def run_suite(
     folder = root / "build" / "reports" / image.name
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{options.device}.json"
-    kept.unlink(missing_ok=True)
     request = RunRequest(
         image=tag(image.name, "latest"),
         command=("smoke", "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
@@ -51,15 +51,26 @@ def run_suite(
         seconds=SECONDS,
     )
     given = {"plan.json": json.dumps(dict(plan)).encode()}
-    ran, left = run_with_files(engine, request, given, "report.json", certificate.LARGEST_REPORT)
-    (folder / f"{options.device}.log").write_text(foreign.lines(ran.output), encoding="utf-8")
-    _check_ending(image.name, ran)
-    if isinstance(left, VerificationFailed):
-        raise left
-    report = certificate.parse_report(left)
-    kept.write_bytes(left)
+    with replaced_or_void(kept):
+        ran, left = run_with_files(engine, request, given, "report.json", certificate.LARGEST_REPORT)
+        (folder / f"{options.device}.log").write_text(foreign.lines(ran.output), encoding="utf-8")
+        _check_ending(image.name, ran)
+        if isinstance(left, VerificationFailed):
+            raise left
+        report = certificate.parse_report(left)
+        files.replace(kept, left)
     _check_answer(report, plan)
     return report, ran.seconds
+
+
+@contextlib.contextmanager
+def replaced_or_void(path: Path) -> Iterator[None]:
+    """A file of an earlier run is replaced by what is done here, or void if that fails; an interrupt leaves it."""
+    try:
+        yield
+    except Exception:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _check_ending(name: str, ran: RunResult) -> None:

@@ -13,7 +13,7 @@ from assay.catalog import Built, Catalog, Image, read_images
 from assay.catalog.built import repository, select_built, tag, together
 from assay.catalog.drift import drift_inputs
 from assay.certificate import Policy, Suites
-from assay.certify.container import run_suite
+from assay.certify.container import replaced_or_void, run_suite
 from assay.certify.outcome import Options, Outcome
 from assay.engine import Engine
 from assay.errors import EngineMissing, UsageError, VerificationFailed, of_image
@@ -83,16 +83,16 @@ def _certify(
         kept = _kept(path, policy)
         if kept:
             return kept
-    path.unlink(missing_ok=True)
     plan = catalog.plan(image, options.device)
-    report, seconds = run_suite(cat.root, engine, image, plan, options)
-    data = certificate.statement(
-        report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
-    )
-    opened = certificate.read(data, policy)
-    if opened.origin:
-        raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
-    certificate.write(path, data)
+    with replaced_or_void(path):
+        report, seconds = run_suite(cat.root, engine, image, plan, options)
+        data = certificate.statement(
+            report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
+        )
+        opened = certificate.read(data, policy)
+        if opened.origin:
+            raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
+        certificate.write(path, data)
     return Outcome(image.name, options.device, seconds, report, opened.verdict, path)
 
 
