@@ -27,15 +27,16 @@ def certify(
     on_image: Callable[[str], None],
     on_outcome: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Certify the named images (none: all that are built), one after the other."""
-    built = read_images(cat.root).images
-    chosen = together(select_built(cat, names, built))
+    """Certify the named images (none: all that are built), one after the other.
+
+    ``on_image`` hears of each in which something is about to be trained, ``on_outcome`` what came of each.
+    """
+    chosen = together(select_built(cat, names, read_images(cat.root).images))
     suites = Suites.read(cat.root)
     outcomes = []
     for at, image in enumerate(chosen):
-        on_image(image.name)
         try:
-            outcome = _certify(cat, engine, image, built.get(image.name), suites, options)
+            outcome = _certify(cat, engine, image, suites, options, on_image)
         except Exception as error:
             outcome = _failed(engine, image, options, error)
         try:
@@ -66,8 +67,9 @@ def _failed(engine: Engine, image: Image, options: Options, error: Exception) ->
 
 
 def _certify(
-    cat: Catalog, engine: Engine, image: Image, built: Built | None, suites: Suites, options: Options
+    cat: Catalog, engine: Engine, image: Image, suites: Suites, options: Options, on_image: Callable[[str], None]
 ) -> Outcome:
+    built = read_images(cat.root).images.get(image.name)
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
     if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
@@ -83,6 +85,7 @@ def _certify(
         kept = _kept(path, policy)
         if kept:
             return kept
+    on_image(image.name)
     plan = catalog.plan(image, options.device)
     with replaced_or_void(path):
         report, seconds = run_suite(cat.root, engine, image, plan, options)

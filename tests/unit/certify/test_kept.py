@@ -42,6 +42,7 @@ def test_an_unchanged_image_is_not_certified_twice(place: Place) -> None:
     created = json.loads(place.smoke("plain")["plain"].path.read_text())  # type: ignore[union-attr]
     outcome = place.smoke("plain")["plain"]
     assert len(place.engine.requests) == 1
+    assert not place.begun, "nothing is trained, so nothing says so"
     assert outcome.passed
     assert outcome.kept_from == created["predicate"]["timeCreated"]
     assert place.smoke("plain", again=True)["plain"].kept_from is None
