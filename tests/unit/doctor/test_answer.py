@@ -126,3 +126,4 @@ def test_what_a_person_sees(place: Path, monkeypatch: pytest.MonkeyPatch, termin
         assert words in text
     assert "needs driver 580 or later" in text
     assert "REGISTRY" not in text
+    assert "assay build old (it is not built here)" in text
