@@ -24,6 +24,7 @@ from assay.attestation.bundle import PAYLOAD_TYPE, decode, encode, to_be_signed
 from assay.errors import UsageError, VerificationFailed
 from assay.host.secrets import PASSWORD_VARIABLE
 
+SHORTEST_PASSWORD = 8  # of a new key
 LARGEST_KEY = 64 * 2**10
 
 
@@ -121,10 +122,13 @@ class PrivateKey:
 def generate(prefix: Path, password: str) -> tuple[Path, Path]:
     """Write a key pair: ``prefix``.key, encrypted and readable by its owner only, and ``prefix``.pub.
 
-    Nothing is overwritten: raises `UsageError` if one of the two files exists.
+    Nothing is overwritten: raises `UsageError` if one of the two files exists, and for a short password.
     """
     if not password:
         raise UsageError("the password is empty", f"Type one, or set {PASSWORD_VARIABLE}.")
+    if len(password) < SHORTEST_PASSWORD:
+        what = f"the password has fewer than {SHORTEST_PASSWORD} characters: whoever gets the file finds it soon"
+        raise UsageError(what, "Take several words that do not belong together.")
     if not prefix.name:
         raise UsageError(f"{str(prefix)!r} is no name for a key", "Give one with --out, such as --out assay.")
     # It takes a seventh of what `assay verify` takes in all to import this, and only a new key needs it.

@@ -6,8 +6,9 @@ and the report comes out as files.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from assay.certificate import Report
 from assay.certify.outcome import Options
 from assay.engine import MOUNT, Engine, RunRequest, RunResult, run_with_files
 from assay.errors import CertificateFailed, VerificationFailed
-from assay.host import foreign
+from assay.host import files, foreign
 
 UID = 12345
 SHM_BYTES = 64 * 2**20
@@ -54,7 +55,6 @@ def run_suite(
     folder = root / "build" / "reports" / target.folder
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{options.device}.json"
-    kept.unlink(missing_ok=True)
     program = "smoke" if target.suite is None else f"{SUITE}/bin/smoke"
     request = RunRequest(
         image=target.reference,
@@ -69,15 +69,26 @@ def run_suite(
         folder=SUITE if target.suite else None,  # Python looks there first: for no file of the image's
     )
     given = {"plan.json": json.dumps(dict(plan)).encode()}
-    ran, left = run_with_files(engine, request, given, "report.json", certificate.LARGEST_REPORT)
-    (folder / f"{options.device}.log").write_text(foreign.lines(ran.output), encoding="utf-8")
-    _check_ending(target, ran)
-    if isinstance(left, VerificationFailed):
-        raise left
-    report = certificate.parse_report(left)
-    kept.write_bytes(left)
+    with replaced_or_void(kept):
+        ran, left = run_with_files(engine, request, given, "report.json", certificate.LARGEST_REPORT)
+        (folder / f"{options.device}.log").write_text(foreign.lines(ran.output), encoding="utf-8")
+        _check_ending(target, ran)
+        if isinstance(left, VerificationFailed):
+            raise left
+        report = certificate.parse_report(left)
+        files.replace(kept, left)
     _check_answer(report, plan)
     return report, ran.seconds
+
+
+@contextlib.contextmanager
+def replaced_or_void(path: Path) -> Iterator[None]:
+    """A file of an earlier run is replaced by what is done here, or void if that fails; an interrupt leaves it."""
+    try:
+        yield
+    except Exception:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _check_ending(target: Target, ran: RunResult) -> None:

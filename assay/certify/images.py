@@ -14,7 +14,7 @@ from assay.catalog import Built, Catalog, Image, read_images
 from assay.catalog.built import repository, select_built, tag, together
 from assay.catalog.drift import drift_inputs
 from assay.certificate import Policy, Suites
-from assay.certify.container import Target, run_suite
+from assay.certify.container import Target, replaced_or_void, run_suite
 from assay.certify.outcome import Options, Outcome
 from assay.engine import Engine
 from assay.errors import EngineMissing, UsageError, VerificationFailed, of_image
@@ -28,15 +28,16 @@ def certify(
     on_image: Callable[[str], None],
     on_outcome: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Certify the named images (none: all that are built), one after the other."""
-    built = read_images(cat.root).images
-    chosen = together(select_built(cat, names, built))
+    """Certify the named images (none: all that are built), one after the other.
+
+    ``on_image`` hears of each in which something is about to be trained, ``on_outcome`` what came of each.
+    """
+    chosen = together(select_built(cat, names, read_images(cat.root).images))
     suites = Suites.read(cat.root)
     outcomes = []
     for at, image in enumerate(chosen):
-        on_image(image.name)
         try:
-            outcome = _certify(cat, engine, image, built.get(image.name), suites, options)
+            outcome = _certify(cat, engine, image, suites, options, on_image)
         except Exception as error:
             outcome = _failed(engine, image, options, error)
         try:
@@ -67,8 +68,9 @@ def _failed(engine: Engine, image: Image, options: Options, error: Exception) ->
 
 
 def _certify(
-    cat: Catalog, engine: Engine, image: Image, built: Built | None, suites: Suites, options: Options
+    cat: Catalog, engine: Engine, image: Image, suites: Suites, options: Options, on_image: Callable[[str], None]
 ) -> Outcome:
+    built = read_images(cat.root).images.get(image.name)
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
     if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
@@ -86,17 +88,18 @@ def _certify(
         kept = _kept(path, policy)
         if kept:
             return kept
-    path.unlink(missing_ok=True)
+    on_image(image.name)
     plan = catalog.plan(image, options.device)
     target = Target(image.name, image.name, tag(image.name, "latest"))
-    report, seconds = run_suite(cat.root, engine, target, plan, options)
-    data = certificate.statement(
-        report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
-    )
-    opened = certificate.read(data, shown)
-    if opened.origin:
-        raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
-    certificate.write(path, data)
+    with replaced_or_void(path):
+        report, seconds = run_suite(cat.root, engine, target, plan, options)
+        data = certificate.statement(
+            report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
+        )
+        opened = certificate.read(data, shown)
+        if opened.origin:
+            raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
+        certificate.write(path, data)
     lacking = policy.marks if set(policy.marks) - set(opened.verdict.marks) else ()
     return Outcome(image.name, options.device, seconds, report, opened.verdict, path, lacking=lacking)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli.console import finish, note, say, say_table, size
+from assay.cli.console import Styled, finish, note, say, say_table, size
 from assay.cli.options import checkout, engine_watched, images_argument, json_option, pack_option
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def show_images(cat: Catalog, built: dict[str, Built]) -> None:
         )
 
 
-def _image_cells(image: Image, built: Built | None) -> tuple[str, ...]:
+def _image_cells(image: Image, built: Built | None) -> tuple[Styled, ...]:
     from assay import catalog
 
     return (
@@ -180,9 +181,16 @@ def _image_cells(image: Image, built: Built | None) -> tuple[str, ...]:
         size(built.compressed_bytes) if built else "-",
         size(built.uncompressed_bytes) if built else "-",
         built.digest[7:19] + (" drifted" if built.drift else "") if built else "not built",
-        image.supported_until or "-",
+        _until(image.supported_until),
         image.summary,
     )
+
+
+def _until(month: str | None) -> Styled:
+    """The last month of Debian's support, and whether it has passed."""
+    if month is None:
+        return "-"
+    return (f"{month} (over)", "yellow") if month < time.strftime("%Y-%m", time.gmtime()) else month
 
 
 def _image_row(image: Image, built: Built | None) -> dict[str, object]:

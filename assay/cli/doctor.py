@@ -77,11 +77,19 @@ def show_diagnosis(answer: Diagnosis) -> None:
         say("")
     columns = ("image", "runs", "framework", "CUDA", "certified", "why")
     say_table(columns, (cells for row in answer.rows for cells in _image_rows(row)))
-    commands = [row for row in answer.rows if row.command]
+    commands = [(row.image.image, command) for row in answer.rows if (command := _command(row, here=answer.here))]
     if commands:
         say("")
-    for row in commands:
-        say((f"{row.image.image}: ", "bold"), str(row.command))
+    for name, command in commands:
+        say((f"{name}: ", "bold"), command)
+
+
+def _command(row: Row, *, here: bool) -> str | None:
+    """What runs the image; where it would run here and is not built, what builds it."""
+    from assay.doctor.facts import ELSEWHERE
+
+    to_build = here and row.answer.runs != "no" and row.image.reference.startswith(f"{ELSEWHERE}/")
+    return f"assay build {row.image.image} (it is not built here)" if to_build else row.command
 
 
 def _finding_rows(answer: Diagnosis) -> Iterator[tuple[Styled, ...]]:

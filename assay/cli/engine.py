@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli.console import finish, say, size
+from assay.cli.console import finish, note, say, size
 from assay.cli.options import json_option
+from assay.errors import EngineMissing
 
 if TYPE_CHECKING:
     from assay.engine import Status
@@ -36,6 +37,25 @@ def show_status(now: Status) -> None:
     embedded = "running" if now.embedded_running else "stopped" if now.embedded_possible else "not possible here"
     say(f"embedded engine  {embedded}")
     say(f"used             {now.used or 'none'}")
+
+
+@engine_group.command("env")
+def engine_env() -> None:
+    """Print what a shell needs so that its docker reaches the engine: eval "$(assay engine env)"
+
+    Nothing is started. Where the system's engine is used, docker reaches it already, and nothing is printed.
+    """
+    from assay import engine
+
+    now = engine.status()
+    if now.used == "system":
+        note("docker reaches the system's engine already: there is nothing to set")
+        return
+    if now.used is None:
+        raise EngineMissing("no container engine answers", engine.install_hint())
+    click.echo(engine.EmbeddedEngine.here().exports())
+    if not now.embedded_running:
+        note("the embedded engine does not run; start it: assay engine up")
 
 
 @engine_group.command("up")

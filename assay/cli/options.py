@@ -71,6 +71,7 @@ def password(*, confirm: bool) -> str:
         raise UsageError(
             "the key's password is wanted, and this is no terminal", f"Set {secrets.PASSWORD_VARIABLE}, or use one."
         )
-    typed = str(click.prompt("Password of the key", hide_input=True, confirmation_prompt=confirm, err=True))
+    text = "Password for the new key (8 characters or more)" if confirm else "Password of the key"
+    typed = str(click.prompt(text, hide_input=True, confirmation_prompt=confirm, err=True))
     secrets.keep(typed)
     return typed

@@ -114,7 +114,9 @@ def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **dem
 
 
 def show_verdict(verdict: Verification) -> None:
-    """Print what a published image's certificates amount to, and what is wrong."""
+    """Print what a published image's certificates amount to, and what is wrong; of a wrong key the error says all."""
+    if verdict.unsigned and len(verdict.problems) == 1:
+        return
     say((f"{verdict.reference}  {verdict.digest}", "bold"))
     for certificate in verdict.certificates:
         level = certificate.shown or certificate.level

@@ -80,16 +80,32 @@ def _run(words: tuple[str, ...], options: dict[str, Any], shell: tuple[str, ...]
         images = run.Images.here(certificates_root(), found)
         name, command = images.split(words, Path.cwd())
         if shell and command:
-            raise UsageError(f"{command[0]} is no image", "assay shell IMAGE; for a command: assay run.")
+            raise _not_for_shell(images, name, command[0])
         command = shell or command or ("python",)
         choice = _choice(images, name, command, given, key, plain_http)
         session = run.session(choice, command, given, images)
         note(run.told(choice, session))
+        if found.is_packed(session.image):
+            note(f"unpacking {choice.image.image} first: the engine holds it compressed")
         status = found.session(session)
     if status == NOT_FOUND:
-        what = f"it ended with {NOT_FOUND}: {command[0]}, or what it calls, is not in {choice.image.image}"
-        show_error(UsageError(what, "Add it in an image of your own (the README shows how), or call what is there."))
+        show_error(_not_found(choice, command[0], name))
     sys.exit(status)
+
+
+def _not_for_shell(images: Images, name: str | None, word: str) -> UsageError:
+    return UsageError("a shell takes no command", f"assay run {name} {word}...") if name else images.unknown(word)
+
+
+def _not_found(choice: Choice, program: str, name: str | None) -> UsageError:
+    """That a command ended with 127: a shell says it of what is not there, and docker too."""
+    if Path(program).is_file() and "/" not in program:
+        todo = f"It is a file of this folder: python {program}, or ./{program} if it may be executed."
+    else:
+        meant = "" if name else f"If {program} is meant as an image: `assay images` lists them. "
+        todo = f"{meant}Add what is missing in an image of your own (the README shows how), or call what is there."
+    what = f"it ended with {NOT_FOUND}: {program}, or what it calls, is not in {choice.image.image}"
+    return UsageError(what, todo)
 
 
 def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -102,14 +118,16 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
         has_gpu = tool in ELSEWHERE or bool(doctor.this_machine().gpus)
         gpu = given.device == "gpu" or (given.device == "auto" and has_gpu)
         click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu)))
+        if tool == "kubernetes":
+            note(f"the Job does not carry the current folder: {engine.FOLDER} is empty there (docs/run.md)")
         return
-    with engine.find(note) as found:
+    if tool != "docker":
+        what = f"{tool} takes an image from a registry, and none is named"
+        raise UsageError(what, f"Name it as it is published: assay run --print {tool} HOST/PATH:TAG COMMAND...")
+    with engine.find_running() as found:
         images = run.Images.here(certificates_root(), found)
         name, command = images.split(words, Path.cwd())
         choice = _choice(images, name, command, given, None, False)
-        if tool != "docker":
-            what = f"{tool} takes an image from a registry, and {choice.image.image} is one of this machine"
-            raise UsageError(what, f"Name it as it is published: assay run --print {tool} HOST/PATH:TAG COMMAND...")
         session = run.session(choice, command or ("python",), given, images)
         note(run.told(choice, session))
         click.echo(found.session_line(session))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,7 +69,11 @@ def command(image: Certified, answer: Answer, tools: Tools) -> str | None:
     if image.reference.startswith(f"{ELSEWHERE}/"):
         return None
     tool = "docker" if tools.docker else "podman" if tools.podman else "apptainer" if tools.apptainer else "docker"
-    return printed(tool, Recipe(image.reference, ("python",), gpu=answer.runs == "gpu"))
+    recipe = Recipe(image.reference, ("python",), gpu=answer.runs == "gpu")
+    if tools.docker:
+        cdi = tools.gpu_access == "cdi"
+        recipe = dataclasses.replace(recipe, docker=tools.docker, network=tools.network, cdi=cdi)
+    return printed(tool, recipe)
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:

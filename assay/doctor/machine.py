@@ -42,12 +42,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Tools:
-    """What would run a container here: Docker's way to GPUs, and the words that a docker command begins with."""
+    """What would run a container here: Docker's way to GPUs, and the words that a docker command begins with.
+
+    ``network`` is the one to name to docker, where a container gets none by itself.
+    """
 
     docker: tuple[str, ...] | None = None
     gpu_access: str | None = None
     podman: str = ""
     apptainer: str = ""
+    network: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Surroundings:
             gpu_access=self.engine.gpu_access,
             podman=self.podman,
             apptainer=self.apptainer,
+            network="host" if self.engine.used == "embedded" else None,
         )
 
 

@@ -1,20 +1,20 @@
 """A Docker Engine: the one that this machine runs, or the embedded one, which Assay unpacks and starts."""
 
 from assay.engine.builds import BuildRequest
-from assay.engine.choose import Status, find, find_embedded, status
+from assay.engine.choose import Status, find, find_embedded, find_running, status
 from assay.engine.containers import RunRequest, RunResult, parse_size
 from assay.engine.content import require_whole
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
 from assay.engine.recipes import Recipe, printed
-from assay.engine.sessions import Session
+from assay.engine.sessions import FOLDER, Session
 from assay.engine.shared import MOUNT, run_with_files
 
 # fmt: off
 __all__ = [
-    "MOUNT",
+    "FOLDER", "MOUNT",
     "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "Recipe", "RunRequest", "RunResult", "Session",
-    "Status", "Step", "find", "find_embedded", "install_hint", "parse_size", "printed", "require_whole",
-    "run_with_files", "status",
+    "Status", "Step", "find", "find_embedded", "find_running", "install_hint", "parse_size", "printed",
+    "require_whole", "run_with_files", "status",
 ]

@@ -51,6 +51,14 @@ def find(tell: files.Tell = files.silent) -> Engine:
     return find_embedded(tell)
 
 
+def find_running() -> Engine:
+    """Return the engine to use, if it runs already. Raises `EngineMissing` where it does not; starts nothing."""
+    now = status()
+    if now.used == "embedded" and not now.embedded_running:
+        raise EngineMissing("the embedded engine does not run", "Start it: assay engine up")
+    return find()
+
+
 def status() -> Status:
     """Return which engines there are; starts nothing."""
     engine, lacks = _system()
@@ -83,6 +91,8 @@ def _system() -> tuple[Engine | None, list[str]]:
     """Return the user's own engine, if it answers, and what it lacks."""
     context = process.run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=10)
     address = os.environ.get("DOCKER_HOST") or (context.stdout.strip() if context.returncode == 0 else None)
+    if address == EmbeddedEngine.here().address:
+        return None, []  # the shell has followed `assay engine env`
     socket = Path((address or "unix:///var/run/docker.sock").removeprefix("unix://"))
     if socket.is_absolute() and not socket.exists():
         return None, []

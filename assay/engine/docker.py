@@ -85,6 +85,20 @@ class Engine(Builds, Content, Containers, Sessions):
             return None
 
     @answered
+    def layers(self, reference: str) -> tuple[str, ...]:
+        """Return the DiffIDs of a local image, the lowest first."""
+        return tuple(self.client.images.get(reference).attrs["RootFS"]["Layers"])
+
+    @answered
+    def is_packed(self, reference: str) -> bool:
+        """Tell whether a local image is held compressed only, so that a run has to unpack it first."""
+        try:
+            self.client.images.get(reference).history()
+        except docker.errors.NotFound:
+            return True
+        return False
+
+    @answered
     def tags(self, repository: str) -> list[str]:
         """Return the local names of a repository as repository:tag, without other names of the same images."""
         names = {name for image in self.client.images.list(repository) for name in image.tags}

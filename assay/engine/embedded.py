@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import time
 from dataclasses import dataclass
@@ -73,17 +74,42 @@ class EmbeddedEngine:
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which docker reaches this daemon, without any settings of the user."""
-        config = self.home / "client"
-        config.mkdir(parents=True, exist_ok=True)
-        plugins = self.programs / "usr/libexec/docker/cli-plugins"
-        text = json.dumps({"cliPluginsExtraDirs": [str(plugins)]})
-        if not (config / "config.json").is_file() or (config / "config.json").read_text() != text:
-            (config / "config.json").write_text(text)
         return process.environment(
             DOCKER_HOST=self.address,
-            DOCKER_CONFIG=str(config),
-            PATH=f"{self.programs}/usr/bin:{self.programs}/usr/sbin:{os.environ.get('PATH', os.defpath)}",
+            DOCKER_CONFIG=str(self._client("client", keep=False)),
+            PATH=f"{self._path}:{os.environ.get('PATH', os.defpath)}",
         )
+
+    def exports(self) -> str:
+        """Return the lines of a shell after which its ``docker`` reaches this daemon; nothing is started.
+
+        What the user tells docker there, such as logins, is kept, but not among the settings of Assay's own builds.
+        Raises `EngineMissing` where the engine was never unpacked.
+        """
+        if not self.programs.is_dir():
+            raise EngineMissing(
+                "no engine has been unpacked",
+                "Run `assay engine up` first." if apt.available() else install_hint(),
+            )
+        settings = {"DOCKER_HOST": self.address, "DOCKER_CONFIG": str(self._client("shell", keep=True))}
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+        return "\n".join([*lines, f'export PATH={shlex.quote(self._path)}:"$PATH"'])
+
+    @property
+    def _path(self) -> str:
+        return f"{self.programs}/usr/bin:{self.programs}/usr/sbin"
+
+    def _client(self, name: str, *, keep: bool) -> Path:
+        """A folder of settings in which docker finds its plugins, with what else is in it or without."""
+        folder = self.home / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / "config.json"
+        needed = {"cliPluginsExtraDirs": [str(self.programs / "usr/libexec/docker/cli-plugins")]}
+        before = _settings(path)
+        wanted = {**before, **needed} if keep else needed
+        if wanted != before:
+            path.write_text(json.dumps(wanted))
+        return folder
 
     def pid(self) -> int | None:
         """Return the running daemon's process id; None if the pid file is absent, stale or another daemon's."""
@@ -229,6 +255,15 @@ def install_hint() -> str:
     if shutil.which("brew"):
         return "Install one: brew install colima docker docker-buildx; colima start"
     return "Install Docker Engine 23 or later with buildx, and start it; set DOCKER_HOST if it is elsewhere."
+
+
+def _settings(path: Path) -> dict[str, object]:
+    """What a file of docker's settings holds; nothing where there is none, or it is none."""
+    try:
+        held = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _is_disk_of_its_own(place: Path, data: Path) -> bool:

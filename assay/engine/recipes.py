@@ -16,12 +16,16 @@ from assay.errors import UsageError
 
 SHM = "8g"
 ME = '"$(id -u):$(id -g)"'
+CDI = "--device nvidia.com/gpu=all"
 HERE = f'"$PWD:{FOLDER}"'
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image and a command. ``environment``, ``volumes`` and ``ports`` are in docker's words."""
+    """An image and a command. ``environment``, ``volumes`` and ``ports`` are in docker's words.
+
+    ``docker`` are the words that a command of docker begins with; ``cdi`` says that it hands over GPUs by CDI.
+    """
 
     image: str
     command: tuple[str, ...]
@@ -30,6 +34,9 @@ class Recipe:
     environment: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
+    terminal: bool = True
+    docker: tuple[str, ...] = ("docker",)
+    cdi: bool = False
 
 
 def _words(words: Sequence[str]) -> str:
@@ -54,16 +61,22 @@ def _options(recipe: Recipe) -> list[str]:
     ]
 
 
+def _run(recipe: Recipe) -> str:
+    """How docker and podman begin; without a terminal they refuse to give one to the container."""
+    return f"run {'-it' if recipe.terminal else '-i'} --rm --init"
+
+
 def _docker(recipe: Recipe) -> str:
-    gpu = ["--gpus all"] if recipe.gpu else []
-    return " ".join(["docker run -it --rm --init", *gpu, f"--user {ME}", *_options(recipe)])
+    gpus = CDI if recipe.cdi else "--gpus all"
+    run = [_words(recipe.docker), _run(recipe), *([gpus] if recipe.gpu else [])]
+    return " ".join([*run, f"--user {ME}", *_options(recipe)])
 
 
 def _podman(recipe: Recipe) -> str:
-    gpu = ["--device nvidia.com/gpu=all"] if recipe.gpu else []
+    gpu = [CDI] if recipe.gpu else []
     # The user of the host keeps his number, so that his files are his; SELinux would hide folder and GPU.
     mine = ["--userns keep-id", f"--user {ME}", "--security-opt label=disable"]
-    return " ".join(["podman run -it --rm --init", *gpu, *mine, *_options(recipe)])
+    return " ".join(["podman", _run(recipe), *gpu, *mine, *_options(recipe)])
 
 
 def _apptainer(recipe: Recipe) -> str:

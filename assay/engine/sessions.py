@@ -30,8 +30,9 @@ OF_US = "assay.run"
 class Session:
     """What is run, and what of this machine it is given.
 
-    ``folder`` is its working folder, ``home`` its home. ``environment``, ``volumes`` and ``ports`` are as docker has
-    them on its command line. ``network`` is docker's name of one; None: the engine's own choice.
+    Without a ``name``, docker finds one. ``folder`` is its working folder, ``home`` its home. ``environment``,
+    ``volumes`` and ``ports`` are as docker has them on its command line. ``network`` is docker's name of one; None:
+    the engine's own choice.
     """
 
     name: str
@@ -89,17 +90,21 @@ class Sessions(Connection):
 
     def session_line(self, wanted: Session) -> str:
         """The whole command, for a shell on this machine."""
-        settings = [f"{name}={self.environment[name]}" for name in ("DOCKER_HOST", "DOCKER_CONFIG")]
-        program = shutil.which("docker", path=self.environment.get("PATH")) or "docker"
-        own = [*settings, program] if self.kind == "embedded" else ["docker"]
-        return shlex.join([*own, *self.session_argv(dataclasses.replace(wanted, terminal=True))])
+        own = ["docker"]
+        if self.kind == "embedded":
+            settings = [f"{name}={self.environment[name]}" for name in ("DOCKER_HOST", "DOCKER_CONFIG")]
+            own = ["env", *settings, shutil.which("docker", path=self.environment.get("PATH")) or "docker"]
+        # The line may be run more than once, and at the same time: it gives the container no name.
+        return shlex.join([*own, *self.session_argv(dataclasses.replace(wanted, name=""))])
 
     def _network(self, wanted: Session) -> str | None:
         return wanted.network or ("host" if self.kind == "embedded" else None)
 
 
 def _argv(wanted: Session, network: str | None, gpu_access: str | None) -> Iterator[str]:
-    yield from ("run", "--rm", "--init", "--interactive", "--name", wanted.name, "--label", f"{OF_US}=1")
+    yield from ("run", "--rm", "--init", "--interactive")
+    if wanted.name:
+        yield from ("--name", wanted.name, "--label", f"{OF_US}=1")
     if wanted.terminal:
         yield "--tty"
     yield from ("--user", wanted.user, "--env", f"HOME={HOME}", "--shm-size", str(wanted.shm_bytes))

@@ -36,30 +36,32 @@ def named(image: Certified, machine: Machine) -> Choice:
     return Choice(image, answer, "as asked")
 
 
-def choose(wanted: Imports, images: Iterable[Certified], machine: Machine) -> Choice:
+def choose(wanted: Imports, images: Iterable[Certified], certified: Iterable[Certified], machine: Machine) -> Choice:
     """The image that serves a program best.
 
     All frameworks that the program always imports have to be certified in the image. Of those that serve, the first
     is the one whose own framework is imported; then that which runs on the GPU, with the newest CUDA and Python.
-    Raises `Undecided` where the program imports no framework, `UsageError` where no image that is here serves it.
+    ``certified`` are also those that are not here. Raises `Undecided` where the program imports no framework,
+    `UsageError` where no image that is here serves it.
     """
-    images = list(images)
-    known = {module for image in images for module in image.modules}
+    images, certified = list(images), list(certified)
+    known = {module for image in certified for module in image.modules}
+    here = {module for image in images for module in image.modules}
     needed = [module for module in wanted.always if module in known]
     for module, backend in wanted.backends.items():
         if {module, backend} <= known and module in {*needed, *wanted.perhaps}:
             needed = list(dict.fromkeys([*needed, module, backend]))
-    perhaps = [module for module in wanted.perhaps if module in known]
+    perhaps = sorted((module for module in wanted.perhaps if module in known), key=lambda module: module not in here)
     if not needed and not perhaps:
+        if not images:
+            raise UsageError("no certified image is here", "Make some: `assay build`, then `assay smoke`.")
         raise Undecided("what is to run imports no framework that is certified here", _runnable(images, machine))
     if not needed:
         needed = perhaps[:1]
     able = [image for image in images if set(needed) <= image.modules]
     if not able:
-        raise UsageError(
-            f"no image that is here has {_and(needed)}, which {_where(needed, wanted)} imports",
-            f"Build one that has: `assay build`, `assay smoke`. Here: {', '.join(image.image for image in images)}.",
-        )
+        what = f"no image that is here has {_and(needed)}, which {_where(needed, wanted)} imports"
+        raise UsageError(what, _to_build(needed, certified, images))
     runnable = sorted(_runnable(able, machine), key=lambda choice: _rank(choice, needed))
     if not runnable:
         reasons = "; ".join(f"{image.image}: {judge(machine, image).why}" for image in able)
@@ -67,6 +69,15 @@ def choose(wanted: Imports, images: Iterable[Certified], machine: Machine) -> Ch
     best = runnable[0]
     why = f"{_where(needed, wanted)} imports {_and(needed)}"
     return Choice(best.image, best.answer, why + _passed_over(best, runnable))
+
+
+def _to_build(needed: Sequence[str], certified: Iterable[Certified], images: Iterable[Certified]) -> str:
+    """How to come by an image that has all that is needed."""
+    able = sorted((image for image in certified if set(needed) <= image.modules), key=lambda one: len(one.modules))
+    if able:
+        name = able[0].image
+        return f"`assay build {name}` makes one; if it is not as it was certified, `assay smoke {name}` certifies it."
+    return f"No certified one has. Here: {', '.join(image.image for image in images) or 'none'}."
 
 
 def _runnable(images: Iterable[Certified], machine: Machine) -> list[Choice]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
+import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +24,9 @@ from assay.run.choose import Choice, choose, named
 from assay.run.imports import backend_of, imports
 
 MOST_SHM = 8 * 2**30
+# What every image has; a machine may lack some of it, and an engine may have an image of that name.
+PROGRAMS = ("python", "python3", "pip", "bash", "sh", "smoke", "preflight")
+_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*")
 Device = Literal["auto", "cpu", "gpu"]
 
 
@@ -55,24 +61,48 @@ class Images:
         return [image for image in self.certified if self.engine.digest(image.digest)]
 
     def split(self, words: Sequence[str], folder: Path) -> tuple[str | None, tuple[str, ...]]:
-        """The image that a command line begins with, if it begins with one, and the command."""
-        first, *rest = words or [""]
-        is_name = first in {image.image for image in self.certified} or self._is_described(first)
-        return (first, tuple(rest)) if is_name or is_reference(first, folder) else (None, tuple(words))
+        """The image that a command line begins with, if it begins with one, and the command.
 
-    def _is_described(self, name: str) -> bool:
-        """Whether a checkout has an image of this name, certified or not."""
-        return bool(name) and (self.root / "images" / name / "image.toml").is_file()
+        Raises `UsageError` where it begins with what can only be meant as an image, and none has that name.
+        """
+        first, *rest = words or [""]
+        if self._is_ours(first) or is_reference(first, folder) or self._is_in_engine(first):
+            return first, tuple(rest)
+        if first and is_mistyped(first, rest, folder, self.names()):
+            raise self.unknown(first)
+        return None, tuple(words)
+
+    def names(self) -> list[str]:
+        """What the images of the checkout, or of this Assay, are called."""
+        described = (path.parent.name for path in (self.root / "images").glob("*/image.toml"))
+        return sorted({*described, *(image.image for image in self.certified)})
+
+    def unknown(self, name: str) -> UsageError:
+        """Say that no image is called so, and which may have been meant."""
+        close = close_to(name, self.names())
+        meant = f"Did you mean {close[0]}? " if close else ""
+        todo = f"{meant}There are {', '.join(self.names())}, and what the engine has by a tag of yours."
+        return UsageError(f"no image is called {name}", todo)
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether an image is called so, built or not; one that others stand on (cuda/13.2), too."""
+        return name in self.names() or bool(name and (self.root / "images" / name / "image.toml").is_file())
+
+    def _is_in_engine(self, word: str) -> bool:
+        """Whether the engine has an image that is called so. A program comes first: `python` may be both."""
+        repository, colon, version = word.partition(":")
+        if not _REPOSITORY.fullmatch(repository) or (not colon and is_program(word)):
+            return False
+        return f"{repository}:{version or 'latest'}" in self.engine.tags(repository)
 
     def by_name(self, name: str) -> Choice:
         """An image by its name here. Raises `UsageError` where the engine does not have it, or it does not run."""
         known = {image.digest: image for image in self.certified}
-        digest = self.engine.digest(name if "/" in name else tag(name, "latest"))
+        digest = self.engine.digest(tag(name, "latest") if self._is_ours(name) else name)
         if digest in known:
             return named(known[digest], self.machine)
         if digest:
-            unknown = Certified(image=name, digest=digest, reference=name)
-            return Choice(unknown, Answer("cpu", "it is not certified"), "as asked, and it is not certified")
+            return self._uncertified(name, digest)
         for image in known.values():
             if image.image == name and self.engine.digest(image.digest):
                 return named(image, self.machine)
@@ -80,9 +110,20 @@ class Images:
             raise UsageError(f"{name} is not here", "It is verified and pulled with the publisher's key: --key FILE.")
         raise UsageError(f"{name} is not built here", f"Build it: assay build {name}.")
 
+    def _uncertified(self, name: str, digest: str) -> Choice:
+        """An image without a certificate. What it stands on, if that has one, says whether it runs on the GPU."""
+        image = Certified(image=name, digest=digest, reference=name)
+        layers = self.engine.layers(digest)
+        for base in self.there():
+            below = self.engine.layers(base.digest)
+            if layers[: len(below)] == below:
+                answer = named(base, self.machine).answer
+                return Choice(image, answer, f"as asked; it is not certified, and stands on {base.image}")
+        return Choice(image, Answer("cpu", "it is not certified"), "as asked, and it is not certified")
+
     def pulled(self, published: Certified) -> Choice:
         """An image of a registry that was verified: it is pulled by its digest, unless it is here."""
-        choice = named(published, self.machine)
+        choice = dataclasses.replace(named(published, self.machine), why="as asked, verified")
         if not self.engine.digest(published.digest):
             self.engine.pull(published.reference)
         return choice
@@ -92,10 +133,36 @@ class Images:
         wanted = imports(command, folder)
         outside = {module: backend for pair in environment.items() for module, backend in backend_of(*pair).items()}
         wanted = dataclasses.replace(wanted, backends={**wanted.defaults, **outside, **wanted.backends})
-        there = self.there()
-        if not there:
-            raise UsageError("no certified image is here", "Make some: `assay build`, then `assay smoke`.")
-        return choose(wanted, there, self.machine)
+        absent = next((word for word in command if is_absent(word, folder)), None)
+        if absent and not (wanted.always or wanted.perhaps):
+            beside = difflib.get_close_matches(absent, sorted(path.name for path in folder.glob("*.py")), n=1)
+            todo = (
+                f"Did you mean {beside[0]}?" if beside else "Change to the folder that has it: the image gets that."
+            )
+            raise UsageError(f"{absent} is not in {folder}", todo)
+        return choose(wanted, self.there(), self.certified, self.machine)
+
+
+def close_to(name: str, names: Sequence[str]) -> list[str]:
+    """The name that one which is mistyped is near to, if any; `python` is near to none."""
+    return difflib.get_close_matches(name.partition(":")[0], names, n=1, cutoff=0.75)
+
+
+def is_program(word: str) -> bool:
+    """Whether a word names a program, of every image or of this machine."""
+    return word in PROGRAMS or shutil.which(word) is not None
+
+
+def is_mistyped(word: str, rest: Sequence[str], folder: Path, names: Sequence[str]) -> bool:
+    """Whether what a command line begins with must be meant as the name of an image."""
+    if "/" in word or is_program(word) or (folder / word).exists():
+        return False
+    return ":" in word or bool(close_to(word, names)) or bool(rest and rest[0] in PROGRAMS)
+
+
+def is_absent(word: str, folder: Path) -> bool:
+    """Whether a word of a command names a Python program of the folder that is not there."""
+    return word.endswith(".py") and not word.startswith("/") and not (folder / word).exists()
 
 
 def is_reference(word: str, folder: Path) -> bool:
@@ -140,7 +207,8 @@ def session(choice: Choice, command: Sequence[str], given: Given, images: Images
 def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool) -> Recipe:
     """The same for other tools."""
     environment = tuple(f"{name}={value}" for name, value in environment_of(given).items())
-    return Recipe(image, tuple(command), gpu, given.network, environment, given.volumes, given.ports)
+    terminal = sys.stdin.isatty()
+    return Recipe(image, tuple(command), gpu, given.network, environment, given.volumes, given.ports, terminal)
 
 
 def on_gpu(choice: Choice, device: Device, access: str | None) -> bool:

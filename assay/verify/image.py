@@ -83,7 +83,8 @@ def certificates(
 def require_passed(found: Verification) -> None:
     """Raise `VerificationFailed` (exit 5) unless all held."""
     if not found.passed:
-        raise VerificationFailed(f"{found.reference}: {found.problems[0]}", "Do not use this image.")
+        todo = "Name the publisher's key with --key. If this is it, do" if found.unsigned else "Do"
+        raise VerificationFailed(f"{found.reference}: {found.problems[0]}", f"{todo} not use this image.")
 
 
 def row(found: Verification) -> dict[str, object]:

@@ -65,6 +65,12 @@ class Verification:
     ignored: list[str] = field(default_factory=list)
 
     @property
+    def unsigned(self) -> bool:
+        """Whether nothing that is attached is signed with this key, all of it for one reason."""
+        reasons = {text.partition(": ")[2] for text in self.ignored}
+        return not self.certificates and not self.statements and len(reasons) == 1
+
+    @property
     def passed(self) -> bool:
         """Whether the image is what its certificates say, and they say enough."""
         return not self.problems
@@ -111,6 +117,9 @@ def sum_up(reference: Reference, found: Verification, require: str) -> None:
     if not found.certificates:
         why = why_nothing(reference, found.ignored)
         found.problems.append(f"no certificate of this image is signed with this key{why}")
+    if found.unsigned:
+        found.level = "E0"
+        return  # all else follows from it
     for absent in (kind for kind in NEEDED if kind not in found.statements):
         found.problems.append(f"no signed statement of the type {absent} is attached")
     good = (opened.level for opened in found.certificates if not opened.problems)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assay.engine import RunResult
 from tests.unit.certificate import reports
 from tests.unit.certify.made import Place, edited, ended
 
@@ -20,10 +22,27 @@ def test_an_old_certificate_does_not_outlive_a_crash(place: Place) -> None:
     assert not (place.root / "build/reports/plain/cpu.json").exists()
 
 
+def interrupted(folder: Path) -> RunResult:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_leaves_what_there_was(place: Place) -> None:
+    place.smoke("plain")
+    report = place.root / "build/reports/plain/cpu.json"
+    before = place.certificate("plain").read_bytes(), report.read_bytes()
+    place.engine.on_run["plain"] = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        place.smoke("plain", again=True)
+    assert (place.certificate("plain").read_bytes(), report.read_bytes()) == before
+    del place.engine.on_run["plain"]
+    assert place.smoke("plain")["plain"].kept_from is not None
+
+
 def test_an_unchanged_image_is_not_certified_twice(place: Place) -> None:
     created = json.loads(place.smoke("plain")["plain"].path.read_text())  # type: ignore[union-attr]
     outcome = place.smoke("plain")["plain"]
     assert len(place.engine.requests) == 1
+    assert not place.begun, "nothing is trained, so nothing says so"
     assert outcome.passed
     assert outcome.kept_from == created["predicate"]["timeCreated"]
     assert place.smoke("plain", again=True)["plain"].kept_from is None

@@ -67,6 +67,16 @@ def test_images(assay_: Callable[..., Ran]) -> None:
     assert row["drift"]["base/trixie"]["changes"][0] == {"package": "libc6", "was": "2.41-12", "now": "2.41-13"}
 
 
+@pytest.mark.parametrize(("month", "shown"), [("2020-01", "2020-01 (over)"), ("2099-12", "2099-12  ")])
+def test_images_says_whether_debian_still_supports_what_they_stand_on(
+    assay_: Callable[..., Ran], month: str, shown: str
+) -> None:
+    base = Path("images/base/trixie/image.toml")
+    base.write_text(base.read_text().replace('suite = "trixie"', f'suite = "trixie"\nsupported_until = "{month}"'))
+    assert shown in assay_("images").out
+    assert {row["supported_until"] for row in json.loads(assay_("images", "--json").out)} == {month}
+
+
 def test_images_says_what_sharing_saves_in_a_registry(assay_: Callable[..., Ran]) -> None:
     stack = ("sha256:stack", 2_000_000_000)
     layers = {"torchy": (stack, ("sha256:t", 500_000_000)), "tensory": (stack, ("sha256:u", 250_000_000))}

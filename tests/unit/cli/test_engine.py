@@ -36,6 +36,21 @@ def test_engine_status(
     assert rows["system_lacks"] == list(now.system_lacks)
 
 
+def test_engine_env(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "status", lambda: engine.Status("28.5.2", (), False, True, "system"))
+    ran = assay_("engine", "env")
+    assert (ran.code, ran.out) == (0, "")
+    assert "nothing to set" in ran.err
+    monkeypatch.setattr(engine, "status", lambda: engine.Status(None, (), False, True, "embedded"))
+    assay_("engine", "env").refused(3, "no engine has been unpacked")
+    monkeypatch.setattr(EmbeddedEngine, "exports", lambda self: "export A=1")
+    ran = assay_("engine", "env")
+    assert (ran.code, ran.out) == (0, "export A=1\n")
+    assert "assay engine up" in ran.err
+    monkeypatch.setattr(engine, "status", lambda: engine.Status(None, (), False, False, None))
+    assay_("engine", "env").refused(3, "no container engine answers")
+
+
 def test_the_other_engine_commands(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     assert assay_("engine", "up").out == "docker 28 (fake): up\n"
     assert assay_("engine", "prune").out == "2.00 MB freed\n"

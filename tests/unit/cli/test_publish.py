@@ -43,6 +43,17 @@ def test_an_image_that_does_not(verify: Callable[..., Ran]) -> None:
     ran.refused(5)
 
 
+def test_a_wrong_key_is_two_lines(verify: Callable[..., Ran], tmp_path: Path) -> None:
+    verify()
+    (tmp_path / "key.pub").write_bytes(published.key(2).public.pem())
+    ran = verify()
+    assert ran.out == ""
+    ran.refused(5, "no certificate of this image is signed with this key", "another key", "Name the publisher's key")
+    told = json.loads(verify("--json").out)
+    assert len(told["problems"]) == 1
+    assert told["ignored"]
+
+
 def test_the_name_that_is_asked_for(verify: Callable[..., Ran]) -> None:
     held = verify("--name", published.name())
     assert held.out.splitlines()[-1] == f"  holds: {published.name()}, E2"
@@ -63,6 +74,15 @@ def test_keygen(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> 
     assert ran.code == 0
     assert ran.out == "mine.key: keep it, and its password, to yourself\nmine.pub: give it out\n"
     assert Path("mine.key").stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize("password", ["", "x", "1234567"])
+def test_a_password_that_is_guessed_soon(
+    assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("ASSAY_PASSWORD", password)
+    assay_("keygen").refused(2, "the password is empty" if not password else "fewer than 8 characters")
+    assert not Path("assay.key").exists()
 
 
 def test_without_a_password_and_a_terminal_there_is_no_key(

@@ -42,7 +42,13 @@ UNKNOWN = Certified(image="one", digest="sha256:d", reference="REGISTRY/one@sha2
             REMOTE,
             ON_GPU,
             Tools(("docker",), "cdi", apptainer="apptainer 1"),
-            "docker run -it --rm --init --gpus all ",
+            "docker run -it --rm --init --device nvidia.com/gpu=all ",
+        ),
+        (
+            REMOTE,
+            ON_GPU,
+            Tools(("DOCKER_HOST=unix:///run/x", "/x/docker"), "cdi", network="host"),
+            "DOCKER_HOST=unix:///run/x /x/docker run -it --rm --init --device nvidia.com/gpu=all ",
         ),
         (REMOTE, ON_CPU, Tools(("docker",)), "docker run -it --rm --init --user "),
         (REMOTE, ON_GPU, Tools(podman="podman 5"), "podman run -it --rm --init --device nvidia.com/gpu=all "),
@@ -120,3 +126,4 @@ def test_what_a_person_sees(place: Path, monkeypatch: pytest.MonkeyPatch, termin
         assert words in text
     assert "needs driver 580 or later" in text
     assert "REGISTRY" not in text
+    assert "assay build old (it is not built here)" in text

@@ -129,5 +129,5 @@ def test_the_tools_are_those_of_the_engine_that_is_used() -> None:
     embedded = around(engine=Status(None, (), True, True, "embedded", "cdi"), podman="podman 5").tools()
     assert embedded.docker is not None
     assert embedded.docker[0].startswith("DOCKER_HOST=unix:///run/assay-")
-    assert (embedded.gpu_access, embedded.podman) == ("cdi", "podman 5")
+    assert (embedded.gpu_access, embedded.podman, embedded.network) == ("cdi", "podman 5", "host")
     assert around(engine=NO_ENGINE).tools().docker is None

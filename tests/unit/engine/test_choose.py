@@ -107,6 +107,26 @@ def test_a_choice_that_there_is_not(choosing: pytest.MonkeyPatch) -> None:
         engine.find()
 
 
+def test_a_shell_that_leads_docker_to_the_embedded_engine_has_no_system_engine(choosing: pytest.MonkeyPatch) -> None:
+    choosing.setenv("DOCKER_HOST", EmbeddedEngine.here().address)
+    choosing.setattr(choose, "Engine", lambda kind, *_: kind)
+    assert engine.find() == "embedded"
+    assert engine.status().system is None
+
+
+def test_an_engine_that_runs_already_is_found_and_none_is_started(choosing: pytest.MonkeyPatch) -> None:
+    answers(choosing, None)
+    choosing.setattr(EmbeddedEngine, "up", lambda *_: pytest.fail("it was started"))
+    with pytest.raises(EngineMissing, match="the embedded engine does not run"):
+        engine.find_running()
+    choosing.setattr(EmbeddedEngine, "pid", lambda _: 1)
+    choosing.setattr(EmbeddedEngine, "up", lambda *_: None)
+    assert engine.find_running() == "embedded"
+    system = Answering()
+    answers(choosing, system)
+    assert engine.find_running() == system
+
+
 def test_a_socket_that_is_not_there(choosing: pytest.MonkeyPatch, tmp_path: Path) -> None:
     choosing.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     choosing.setattr(choose, "Engine", lambda kind, *_: kind)

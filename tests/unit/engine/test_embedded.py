@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -60,6 +61,34 @@ def test_the_cache_folder_decides_where_it_is(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "b"))
     assert EmbeddedEngine.here().run != first.run
     assert len(os.fsencode(first.socket)) < 108  # the longest path that a socket may have
+
+
+def test_a_shell_s_docker_reaches_it(private: Private, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineMissing, match="no engine has been unpacked"):
+        private.exports()
+    folder = private.programs / "usr/bin"
+    folder.mkdir(parents=True)
+    (folder / "docker").write_text('#!/bin/sh\necho "$DOCKER_HOST"; cat "$DOCKER_CONFIG/config.json"')
+    (folder / "docker").chmod(0o755)
+    line = f'{private.exports()}\ndocker; echo "$PATH"'
+    host, rest = subprocess.check_output(["sh", "-ec", line], text=True).split("\n", 1)
+    assert host == private.address
+    assert "usr/libexec/docker/cli-plugins" in rest
+    assert rest.endswith(f":{os.environ['PATH']}\n")
+    assert not private.run.joinpath("docker.pid").exists()
+
+
+def test_a_login_in_that_shell_is_kept_and_reaches_no_build(private: Private) -> None:
+    private.programs.mkdir(parents=True)
+    private.exports()
+    settings = private.home / "shell/config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "auths": {"registry.example": {}}}))
+    private.exports()
+    assert "auths" in json.loads(settings.read_text())
+    config = Path(private.environment()["DOCKER_CONFIG"], "config.json")
+    config.write_text(settings.read_text())
+    private.environment()
+    assert "auths" not in json.loads(config.read_text())
 
 
 def test_no_pid_file_no_daemon(private: Private) -> None:

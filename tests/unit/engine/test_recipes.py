@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -43,6 +44,19 @@ def test_a_shell_reads_what_is_meant(tool: str, tmp_path: Path) -> None:
     assert got[got.index("--user") + 1] == f"{os.getuid()}:{os.getgid()}"
     assert got[got.index("--env") + 1] == "NAME=two words"
     assert {"nvidia.com/gpu=all", "all"} & set(got)
+
+
+@pytest.mark.parametrize("tool", ["docker", "podman"])
+def test_the_container_gets_a_terminal_where_there_is_one(tool: str) -> None:
+    assert " run -it --rm " in printed(tool, RECIPE)
+    assert " run -i --rm " in printed(tool, dataclasses.replace(RECIPE, terminal=False))
+
+
+def test_docker_by_other_words(tmp_path: Path) -> None:
+    words_ = ("DOCKER_HOST=unix:///run/x.sock", f"{tmp_path}/docker")
+    got = words(printed("docker", dataclasses.replace(RECIPE, docker=words_, cdi=True)), "docker", tmp_path)
+    assert got[got.index("--device") + 1] == "nvidia.com/gpu=all"
+    assert "--gpus" not in got
 
 
 @pytest.mark.parametrize(("tool", "program"), [("apptainer", "apptainer"), ("slurm", "srun")])

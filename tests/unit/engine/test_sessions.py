@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_the_embedded_engine_has_the_network_of_the_host_and_opens_no_port() -> 
     assert options(Engine("embedded").session_argv(plain), "--network") == ["host"]
     alone = Session("run", "x", (), Path("/s"), Path("/h"), "0:0", 1, network="none")
     assert options(Engine("embedded").session_argv(alone), "--network") == ["none"]
+
+
+def test_a_line_to_paste_may_be_pasted_twice_and_anywhere(tmp_path: Path) -> None:
+    engine = Engine("embedded")
+    settings = {"DOCKER_HOST": "unix:///run/x.sock", "DOCKER_CONFIG": str(tmp_path / "a folder")}
+    engine.environment = {**settings, "PATH": str(tmp_path)}
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "$DOCKER_HOST" "$DOCKER_CONFIG" "$@"\n')
+    docker.chmod(0o755)
+    said = subprocess.run(["sh", "-c", engine.session_line(WANTED)], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith(f"unix:///run/x.sock {tmp_path}/a folder run --rm --init --interactive --user ")
+    assert not {"--name", "--tty"} & set(engine.session_line(WANTED).split())
+    assert Engine().session_line(WANTED).startswith("docker run ")
 
 
 def test_an_engine_of_an_older_assay_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def test_a_script_gets_the_image_of_its_framework(name: str, tmp_path: Path) -> 
     assert found.why.startswith("train.py imports ") or "keras" in name
 
 
-@pytest.mark.parametrize("command", [["python", "none.py"], ["python", "absent.py"], ["bash"], ["python", "-c", "1"]])
+@pytest.mark.parametrize(
+    "command", [["python", "none.py"], ["python", "/absent.py"], ["bash"], ["python", "-c", "1"]]
+)
 def test_no_framework_is_a_question(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "none.py").write_text("import os, numpy\n")
     with pytest.raises(Undecided) as caught:
