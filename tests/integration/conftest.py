@@ -52,7 +52,8 @@ class Quiet:
 def add_newcomer(checkout: Path) -> None:
     """The two things that a newcomer adds, and nothing else."""
     shutil.copytree(NEWCOMER / "images/newcomer", checkout / "images/newcomer")
-    shutil.copy(checkout / "smoke/frameworks/autograd.py", checkout / "smoke/frameworks/newcomer.py")
+    for place in ("frameworks", "everyday"):
+        shutil.copy(checkout / f"smoke/{place}/autograd.py", checkout / f"smoke/{place}/newcomer.py")
 
 
 def copy_of(root: Path, target: Path) -> Path:
