@@ -62,6 +62,32 @@ def test_an_image_by_its_name_and_what_it_is_given(project: Path, tmp_path: Path
     assert abs(int(shm) - min(memory // 2, 8 * 2**30)) < 2**20
 
 
+def test_an_image_by_a_tag_of_the_user_s(project: Path, running: engine.Engine) -> None:
+    running.tag("assay/newcomer:latest", "assay-tests-mine:latest")
+    try:
+        done = assay(project, "run", "assay-tests-mine", "python", "-c", "print(5)")
+    finally:
+        running.remove("assay-tests-mine:latest")
+    assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
+
+
+def test_that_an_image_is_unpacked_first_is_said(project: Path, running: engine.Engine) -> None:
+    if running.kind != "embedded":
+        pytest.skip("only the embedded engine packs")
+    running.pack(running.tags("assay/newcomer"))
+    said = [assay(project, "run", "newcomer", "true").stderr for _ in range(2)]
+    assert ["unpacking newcomer first" in each for each in said] == [True, False]
+
+
+def test_a_shell_s_docker_reaches_the_engine(project: Path, running: engine.Engine) -> None:
+    look = "docker image inspect --format {{.Id}} assay/newcomer"
+    line = f'eval "$({ASSAY} engine env)"; {look}; {ASSAY} engine status'
+    done = subprocess.run(["sh", "-ec", line], cwd=project, capture_output=True, text=True, check=True)
+    digest, *status = done.stdout.splitlines()
+    assert digest == running.digest("assay/newcomer")
+    assert status[-1].split() == ["used", running.kind]
+
+
 def test_what_is_kept_in_the_home_is_there_the_next_time(project: Path) -> None:
     assert (
         assay(project, "run", "newcomer", "sh", "-c", "mkdir -p ~/.cache; echo kept > ~/.cache/hub").returncode == 0
@@ -74,7 +100,8 @@ def test_what_is_kept_in_the_home_is_there_the_next_time(project: Path) -> None:
     [
         (["python", "-c", "import numpy"], 2, "imports no framework that is certified here"),
         (["newcomer", "no-such-program"], 127, "no-such-program, or what it calls, is not in newcomer"),
-        (["caffe", "python"], 2, "caffe is not built here"),
+        (["newcomr", "python"], 2, "no image is called newcomr"),
+        (["python", "absent.py"], 2, "absent.py is not in "),
         (["--device", "gpu", "newcomer", "python"], 2, "newcomer does not run on a GPU here: it has no CUDA"),
         (["registry.example/team/x:1", "python"], 2, "registry.example/team/x:1 is not here"),
     ],
@@ -84,6 +111,20 @@ def test_what_cannot_be_run_is_said_in_two_lines(project: Path, words: list[str]
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert done.stderr.splitlines()[-2].startswith("error: ")
+
+
+def test_an_image_that_is_described_and_was_never_built(project: Path) -> None:
+    """Not one of ours: an engine that is there already may have it."""
+    described = project.parent / "images/assay-tests-never/image.toml"
+    described.parent.mkdir()
+    try:
+        described.write_text("")
+        done = assay(project, "run", "assay-tests-never", "python")
+    finally:
+        described.unlink()
+        described.parent.rmdir()
+    assert done.returncode == 2
+    assert "assay-tests-never is not built here" in done.stderr
 
 
 def test_a_container_that_is_asked_to_stop_stops_at_once(project: Path, running: engine.Engine) -> None:
