@@ -19,7 +19,7 @@ from docker.utils import parse_bytes
 from assay.engine.connection import Connection, answered
 from assay.errors import AssayError, EngineMissing, UsageError
 
-LOG_BYTES = 4096
+LOG_BYTES = 2**16  # kept of what a container printed
 # What one container may take of the machine, far above what training needs. A file's size also bounds what it writes
 # outside itself, into a file that is mounted.
 MOST_PROCESSES = 8192  # threads count too, and each library starts one per core
@@ -85,7 +85,7 @@ class Containers(Connection):
                 exit_code, timed_out = _wait(container, request.seconds)
                 container.reload()
                 state = container.attrs["State"]
-                output = container.logs(tail=200)[-LOG_BYTES:].decode(errors="replace")
+                output = container.logs(tail=1000)[-LOG_BYTES:].decode(errors="replace")
             finally:
                 with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
                     container.remove(force=True, v=True)

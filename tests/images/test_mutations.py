@@ -25,7 +25,10 @@ from assay.engine import BuildRequest, RunRequest
 pytestmark = pytest.mark.engine
 
 SITE = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
-PIP = "python -m pip install --quiet --no-deps --no-index --no-compile --root-user-action=ignore"
+# The image refuses to replace what is certified; this is the way around that it names.
+PIP = (
+    "PIP_CONSTRAINT=/dev/null python -m pip install --quiet --no-deps --no-index --no-compile --root-user-action=ignore"
+)
 
 
 @dataclass(frozen=True)

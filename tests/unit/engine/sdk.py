@@ -43,7 +43,7 @@ class Container:
         self.calls.append("reload")
 
     def logs(self, tail: int) -> bytes:
-        return b"x" * 9000 + b"\xffend"
+        return b"x" * 90000 + b"\xffend"
 
     def remove(self, force: bool, v: bool) -> None:
         self.calls.append("remove")
