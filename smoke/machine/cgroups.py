@@ -40,8 +40,8 @@ def processor_limit(machine: Machine) -> Optional[float]:
     return min(shares, default=None)
 
 
-def _limits(machine: Machine, controller: str, name: str) -> list[list[str]]:
-    """The words of a control file, in this process's group and those above it.
+def groups(machine: Machine, controller: str) -> list[Path]:
+    """The folders of this process's control group and of those above it: of version 2 for "", else of version 1.
 
     Most containers see their own group as the root; one that shares the host's sees the path to it in /proc.
     """
@@ -53,8 +53,17 @@ def _limits(machine: Machine, controller: str, name: str) -> list[list[str]]:
         if (controller in names.split(",")) if controller else not names:
             parts = [one for one in path.split("/") if one not in ("", "..", ".")]
             folders += [top.joinpath(*parts[: count + 1]) for count in range(len(parts))]
-    words = [_text(folder / name).split() for folder in dict.fromkeys(folders)]
-    return [one for one in words if one]
+    return list(dict.fromkeys(folders))
+
+
+def words(folder: Path, name: str) -> list[str]:
+    """The words of a control file; none where it cannot be read."""
+    return _text(folder / name).split()
+
+
+def _limits(machine: Machine, controller: str, name: str) -> list[list[str]]:
+    found = [words(folder, name) for folder in groups(machine, controller)]
+    return [one for one in found if one]
 
 
 def _text(path: Path) -> str:

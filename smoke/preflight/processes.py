@@ -9,10 +9,9 @@ import resource
 import subprocess
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional
 
-from smoke.machine.cgroups import Machine
+from smoke.machine.cgroups import Machine, groups, words
 from smoke.preflight.finding import FAIL, OK, WARN, Finding
 
 PROCESSES, THREADS = 4, 64
@@ -127,9 +126,16 @@ def limits(machine: Machine) -> Limits:
     nproc = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     of_root = machine.uid == 0  # whom RLIMIT_NPROC does not bind
     # The tightest one counts: each group above has a limit of its own.
-    groups = [(int(most), int(used or 0)) for most, used in _groups(machine) if most.isdigit()]
-    pids, used = min(groups, key=lambda pair: pair[0] - pair[1], default=(None, 0))
+    folders = [*groups(machine, ""), *groups(machine, "pids")]
+    found = [(number(words(one, "pids.max")), number(words(one, "pids.current"))) for one in folders]
+    known = [(most, used or 0) for most, used in found if most is not None]
+    pids, used = min(known, key=lambda pair: pair[0] - pair[1], default=(None, 0))
     return Limits(pids, used, None if nproc < 0 or of_root else nproc, clone3())
+
+
+def number(told: list[str]) -> Optional[int]:
+    """The number that a control file holds; None for "max", or where there is none."""
+    return int(told[0]) if told and told[0].isascii() and told[0].isdigit() else None
 
 
 def clone3() -> str:
@@ -138,23 +144,3 @@ def clone3() -> str:
     if libc.syscall(ctypes.c_long(CLONE3), None, ctypes.c_size_t(0)) >= 0:
         return ""
     return errno.errorcode.get(ctypes.get_errno(), "")
-
-
-def _groups(machine: Machine) -> list[tuple[str, str]]:
-    """pids.max and pids.current of this process's control groups, of either version."""
-    folders = []
-    for top in (machine.cgroup, machine.cgroup / "pids"):
-        folders.append(top)
-        for line in _text(machine.proc / "self/cgroup").splitlines():
-            _, controllers, path = (line + "::").split(":", maxsplit=3)[:3]
-            if controllers in ("", "pids"):
-                own = top / path.strip("/")
-                folders += [one for one in (own, *own.parents) if top in one.parents]
-    return [(_text(one / "pids.max").strip(), _text(one / "pids.current").strip()) for one in dict.fromkeys(folders)]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):
-        return ""
