@@ -19,7 +19,9 @@ from assay import certificate
 from assay.catalog import Catalog
 from assay.certificate import suite_files
 from assay.certificate.origin import about_of
-from assay.errors import UsageError
+from assay.certificate.statement import report_of
+from assay.certify import everyday
+from assay.errors import UsageError, VerificationFailed
 from assay.host import files
 
 FILE = "certificates/records.jsonl"
@@ -49,12 +51,14 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One image: the manifest digest that was certified, and what is known of it.
 
     ``outside`` are the files of the suite that it carries and that its certificate does not depend on, by their hash.
+    ``tried`` says how much of what people do every day its certificate shows (`assay.certify.everyday`).
     """
 
     name: str
     digest: str
     outside: dict[str, str] = {}
     tested: Tested | None = None
+    tried: dict[str, int] = {}
 
 
 def read(root: Path) -> dict[str, Record]:
@@ -122,22 +126,30 @@ def counts(tested: Tested | None, root: Path, digest: str) -> bool:
     return tested is not None and tested.image == digest and tested.tests == tests_digest(root)
 
 
-def keep(cat: Catalog, current: Collection[str]) -> dict[str, Record]:
+def keep(cat: Catalog, current: Collection[str], fewer: bool = False) -> dict[str, Record]:
     """Write a line for each certificate that is kept, and drop all others.
 
     ``current`` are the images that are built as this checkout says; of another one it is not known what it carries.
+    Raises `VerificationFailed`, and writes nothing, where a certificate shows less of what people do every day than
+    the record says, unless ``fewer``.
     """
-    root, before, now = cat.root, read(root=cat.root), {}
+    root, before, now, less = cat.root, read(root=cat.root), {}, []
     for image in cat.frameworks():
         statement = certificate.read_statement(root / "certificates" / image.name / "cpu.json")
         if image.framework is None or statement is None:
             continue
         digest = f"sha256:{about_of(statement).subject[0].digest.get('sha256', '')}"
-        old = before.get(image.name)
+        old, shown = before.get(image.name), everyday.tried(report_of(statement))
+        less += [f"{image.name}: {one}" for one in everyday.fewer(old.tried if old else {}, shown)]
         same = old if old and old.digest == digest else Record(image.name, digest)
         carried = outside(root, image.framework.name) if image.name in current else same.outside
         tested = marked(root, image.name, digest) or (same.tested if counts(same.tested, root, digest) else None)
-        now[image.name] = Record(image.name, digest, carried, tested)
+        now[image.name] = Record(image.name, digest, carried, tested, shown)
+    if less and not fewer:
+        raise VerificationFailed(
+            f"less is tried than before: {'; '.join(less)}",
+            "Find out what is gone; where it should be: `assay table --write --fewer`.",
+        )
     write(root, now)
     return now
 

@@ -14,7 +14,7 @@ from assay import catalog, certificate
 from assay.catalog import Catalog, Image
 from assay.certificate import LONGEST_LIFE, Certificate, Policy, Suites
 from assay.certificate.origin import About, about_of
-from assay.certify import records
+from assay.certify import everyday, records
 from assay.certify.records import Record, Tested
 from assay.errors import VerificationFailed
 
@@ -90,9 +90,10 @@ def _standing(cat: Catalog, image: Image, suites: Suites, record: Record | None)
         opened = certificate.read(statement, _policy(cat, image, suites))
     except VerificationFailed as error:
         return Standing(image, None, None, error.what)
+    problem = _problem(cat, image, opened, about, record)
     record = record if record and record.digest == opened.digest else None
     tested = record.tested if record and records.counts(record.tested, cat.root, opened.digest) else None
-    return Standing(image, opened, about, _problem(cat, image, opened, about), record, tested)
+    return Standing(image, opened, about, problem, record, tested)
 
 
 def _policy(cat: Catalog, image: Image, suites: Suites) -> Policy:
@@ -100,11 +101,12 @@ def _policy(cat: Catalog, image: Image, suites: Suites) -> Policy:
     return Policy(suites, plan=catalog.plan(image, DEVICE), inputs=inputs, max_age_days=LONGEST_LIFE)
 
 
-def _problem(cat: Catalog, image: Image, opened: Certificate, about: About) -> str:
+def _problem(cat: Catalog, image: Image, opened: Certificate, about: About, record: Record | None) -> str:
     """What is wrong, in one line; with the inputs that are others, where they are."""
     if opened.image != image.name:
         return f"it is about {opened.image[:60]}"
     told = [what if name == "certificate" else f"{name}: {what}" for name, what in opened.verdict.problems]
+    told += everyday.fewer(record.tried if record else {}, everyday.tried(opened.report))
     there, here = about.predicate.image.inputs, catalog.inputs(cat, image)
     other = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     if other:

@@ -177,7 +177,8 @@ def _short(value: str) -> str:
 @click.option(
     "--check", is_flag=True, help="Hold the certificates that are kept against this checkout; nothing is built."
 )
-def table_command(write: bool, check: bool) -> None:
+@click.option("--fewer", is_flag=True, help="With --write: keep also what shows less of everyday work than before.")
+def table_command(write: bool, check: bool, fewer: bool) -> None:
     """Print the support table of the certificates that are kept in certificates/.
 
     With --check: which images can rest on their certificate, and which tests of the image it stands for.
@@ -189,7 +190,7 @@ def table_command(write: bool, check: bool) -> None:
     cat = catalog.load(checkout())
     if write:
         table.keep(cat.root)
-        records.keep(cat, _current(cat))
+        records.keep(cat, _current(cat), fewer)
     if check:
         found = certify.standings(cat)
         show_standings(found)

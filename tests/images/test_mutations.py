@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,14 +19,13 @@ from assay import catalog, engine
 from assay.catalog import Image
 from assay.catalog.built import tag
 from assay.engine import BuildRequest, RunRequest
+from tests.images import wheels
 
 pytestmark = pytest.mark.engine
 
 SITE = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
 # The image refuses to replace what is certified; this is the way around that it names.
-PIP = (
-    "PIP_CONSTRAINT=/dev/null python -m pip install --quiet --no-deps --no-index --no-compile --root-user-action=ignore"
-)
+PIP = "PIP_CONSTRAINT=/dev/null python -m pip install -qq --no-deps --no-index --no-compile --root-user-action=ignore"
 
 
 @dataclass(frozen=True)
@@ -138,20 +135,15 @@ class Mutants:
         dockerfile = folder / "Dockerfile"
         mount = "--mount=type=bind,from=wheels,target=/run/wheels"
         dockerfile.write_text(f"FROM {parent}\nUSER 0\nRUN {mount} set -eu; {mutant.step}\nUSER 1000:1000\n")
-        wheels = {"wheels": str(self._wheels(folder / "wheels", mutant, image))}
-        self.engine.build(BuildRequest(made, dockerfile, folder, contexts=wheels), lambda _: None)
+        at_hand = {"wheels": str(self._wheels(folder / "wheels", mutant, image))}
+        self.engine.build(BuildRequest(made, dockerfile, folder, contexts=at_hand), lambda _: None)
         self.built.append(made)
         return made
 
     def _wheels(self, folder: Path, mutant: Mutant, image: Image) -> Path:
         folder.mkdir(exist_ok=True)
         if mutant.wheels and not list(folder.iterdir()):
-            python = ("--python-version", image.labels["python"], "--only-binary", ":all:")
-            platforms = ("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
-            argv = [sys.executable, "-m", "pip", "download", "--no-deps", *python, *platforms, "--dest", str(folder)]
-            asked = subprocess.run([*argv, *mutant.wheels], capture_output=True, text=True, check=False)
-            if asked.returncode:
-                pytest.skip(f"the wheels of the mutants cannot be had: {asked.stderr.strip().splitlines()[-1]}")
+            wheels.download(folder, image, "--no-deps", *mutant.wheels)
         return folder
 
     def _run(self, mutant: Mutant, name: str, image: Image, changes: dict[str, dict[str, str]]) -> dict[str, Any]:

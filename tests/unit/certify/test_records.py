@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.certify import records, table
+from assay.certify import records, standings, table
 from assay.certify.records import Record
-from assay.errors import UsageError
+from assay.errors import UsageError, VerificationFailed
+from tests.unit.certificate import reports
 from tests.unit.certify.made import DIGEST, Place
 
 
@@ -34,9 +37,8 @@ def test_a_line_for_each_certificate_that_is_kept(tested: Place) -> None:
     assert found["plain"].tested is not None
     assert found["plain"].tested.passed == 40
     assert list(found["plain"].outside) == ["report/compare.py"]
-    assert found["torchy"] == Record(
-        "torchy", DIGEST
-    )  # not built as this checkout says: it is not known what it carries
+    assert found["torchy"].outside == {}  # not built as this checkout says: it is not known what it carries
+    assert (found["torchy"].digest, found["torchy"].tested) == (DIGEST, None)
 
 
 def test_it_is_written_the_same_again(tested: Place) -> None:
@@ -63,6 +65,41 @@ def test_a_certificate_that_is_kept_no_more_has_no_line(tested: Place) -> None:
     (tested.root / "certificates/plain/cpu.json").unlink()
     records.keep(tested.catalog, {"plain"})
     assert list(records.read(tested.root)) == ["tensory", "torchy"]
+
+
+def add_a_saver(path: Path) -> None:
+    data = json.loads(path.read_text())
+    results = data["predicate"]["results"]
+    results.append({**results[0], "id": "everyday.files.saver", "family": "files", "metrics": []})
+    path.write_text(json.dumps(data))
+
+
+def drop_a_saver(path: Path) -> None:
+    data = json.loads(path.read_text())
+    assert data["predicate"]["results"].pop()["id"] == "everyday.files.saver"
+    path.write_text(json.dumps(data))
+
+
+def leave_a_module_out(path: Path) -> None:
+    data = json.loads(path.read_text())
+    tried = reports.metric(data["predicate"], "everyday.modules", "tried")
+    tried["value"] = str(int(tried["value"]) - 1)
+    path.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(("lose", "of"), [(drop_a_saver, "everyday.files"), (leave_a_module_out, "everyday.modules")])
+def test_what_is_tried_may_not_fall(tested: Place, lose: Callable[[Path], None], of: str) -> None:
+    add_a_saver(certificate := tested.root / "certificates/plain/cpu.json")
+    most = records.keep(tested.catalog, {"plain"})["plain"].tried[of]
+    assert most > 0
+    before = (tested.root / records.FILE).read_bytes()
+    lose(certificate)
+    with pytest.raises(VerificationFailed, match=f"plain: {of} tried {most - 1}, {most} before"):
+        records.keep(tested.catalog, {"plain"})
+    assert (tested.root / records.FILE).read_bytes() == before
+    (standing,) = standings(tested.catalog, ["plain"])
+    assert f"{of} tried {most - 1}, {most} before" in standing.problem
+    assert records.keep(tested.catalog, {"plain"}, fewer=True)["plain"].tried[of] == most - 1
 
 
 def test_byte_code_is_no_test(tested: Place) -> None:
