@@ -50,7 +50,7 @@ class Quiet:
 
 
 def add_newcomer(checkout: Path) -> None:
-    """The two things that a newcomer adds, and nothing else."""
+    """The three things that a newcomer adds, and nothing else."""
     shutil.copytree(NEWCOMER / "images/newcomer", checkout / "images/newcomer")
     for place in ("frameworks", "everyday"):
         shutil.copy(checkout / f"smoke/{place}/autograd.py", checkout / f"smoke/{place}/newcomer.py")

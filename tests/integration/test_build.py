@@ -23,7 +23,7 @@ from tests.integration.conftest import Newcomer, Quiet, assay, copy_of_newcomer
 pytestmark = pytest.mark.engine
 
 
-def test_a_newcomer_adds_two_things_and_touches_nothing_else(newcomer: Newcomer, root: Path) -> None:
+def test_a_newcomer_adds_three_things_and_touches_nothing_else(newcomer: Newcomer, root: Path) -> None:
     added = set()
     for top in ("images", "smoke"):
         for path in (newcomer.checkout / top).rglob("*"):
@@ -38,6 +38,7 @@ def test_a_newcomer_adds_two_things_and_touches_nothing_else(newcomer: Newcomer,
         "images/newcomer/image.toml",
         "images/newcomer/requirements.in",
         "images/newcomer/requirements.lock",
+        "smoke/everyday/newcomer.py",
         "smoke/frameworks/newcomer.py",
     }
     assert newcomer.built.digest.startswith("sha256:")
