@@ -20,32 +20,42 @@ if TYPE_CHECKING:
 NOT_FOUND = 127
 TOOLS = ("docker", "podman", "apptainer", "slurm", "kubernetes")
 ELSEWHERE = ("slurm", "kubernetes")  # where the GPUs of this machine are not those that count
-_SETTINGS = {"allow_interspersed_args": False, "ignore_unknown_options": False}
+SETTINGS = {"allow_interspersed_args": False, "ignore_unknown_options": False}
 
 
-def _session_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What both commands take."""
-    options = (
-        click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True),
-        click.option("-e", "--env", "environment", multiple=True, metavar="NAME[=VALUE]", help="As docker's."),
-        click.option("-v", "--volume", "volumes", multiple=True, metavar="HOST:INSIDE[:ro]", help="As docker's."),
-        click.option("-p", "--publish", "ports", multiple=True, metavar="HOST:INSIDE", help="As docker's."),
-        click.option("--network", metavar="NAME", help="As docker's; none: no network."),
-        click.option(
+def session_options(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What each command takes that runs in an image, but for the options named."""
+    options = {
+        "device": click.option(
+            "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True
+        ),
+        "environment": click.option(
+            "-e", "--env", "environment", multiple=True, metavar="NAME[=VALUE]", help="As docker's."
+        ),
+        "volumes": click.option(
+            "-v", "--volume", "volumes", multiple=True, metavar="HOST:INSIDE[:ro]", help="As docker's."
+        ),
+        "ports": click.option("-p", "--publish", "ports", multiple=True, metavar="HOST:INSIDE", help="As docker's."),
+        "network": click.option("--network", metavar="NAME", help="As docker's; none: no network."),
+        "key": click.option(
             "--key",
             envvar="ASSAY_KEY",
             type=click.Path(path_type=Path),
             help="The publisher's key, for an image of a registry.",
         ),
-        plain_option,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+        "plain_http": plain_option,
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed([*options]):
+            command = command if option in without else options[option](command)
+        return command
+
+    return decorate
 
 
-@click.command("run", context_settings=_SETTINGS)
-@_session_options
+@click.command("run", context_settings=SETTINGS)
+@session_options()
 @click.option(
     "--print", "tool", type=click.Choice(TOOLS), help="Print what that tool is told to do the same, and run nothing."
 )
@@ -63,8 +73,8 @@ def run_command(words: tuple[str, ...], tool: str | None, **options: Any) -> Non
         _run(words, options, ())
 
 
-@click.command("shell", context_settings=_SETTINGS)
-@_session_options
+@click.command("shell", context_settings=SETTINGS)
+@session_options()
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[IMAGE|REF]")
 def shell_command(words: tuple[str, ...], **options: Any) -> None:
     """Open a shell in an image."""
@@ -82,7 +92,7 @@ def _run(words: tuple[str, ...], options: dict[str, Any], shell: tuple[str, ...]
         if shell and command:
             raise _not_for_shell(images, name, command[0])
         command = shell or command or ("python",)
-        choice = _choice(images, name, command, given, key, plain_http)
+        choice = choice_of(images, name, command, given, key, plain_http)
         session = run.session(choice, command, given, images)
         note(run.told(choice, session))
         if found.is_packed(session.image):
@@ -127,15 +137,19 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
     with engine.find_running() as found:
         images = run.Images.here(certificates_root(), found)
         name, command = images.split(words, Path.cwd())
-        choice = _choice(images, name, command, given, None, False)
+        choice = choice_of(images, name, command, given, None, False)
         session = run.session(choice, command or ("python",), given, images)
         note(run.told(choice, session))
         click.echo(found.session_line(session))
 
 
-def _choice(
+def choice_of(
     images: Images, name: str | None, command: tuple[str, ...], given: Given, key: Path | None, plain_http: bool
 ) -> Choice:
+    """The image that is named, or the one that a command needs; a person at a terminal is asked where neither says.
+
+    An image of a registry is verified with the key, and pulled. Raises `UsageError` where none can be run here.
+    """
     from assay import run
 
     if name and key and "/" in name:

@@ -24,7 +24,7 @@ class Undecided(UsageError):
 
     def __init__(self, what: str, choices: Sequence[Choice]) -> None:
         names = ", ".join(choice.image.image for choice in choices)
-        super().__init__(what, f"Name one: assay run IMAGE COMMAND... ({names}).")
+        super().__init__(what, f"Name one of {names}.")
         self.choices = choices
 
 
