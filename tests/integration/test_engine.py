@@ -91,10 +91,14 @@ def test_no_engine_and_no_root_exits_3_in_two_lines(root: Path, tmp_path: Path) 
     assert len(done.stderr.strip().splitlines()) == 2
 
 
-def test_a_running_docker_engine_is_used(own_cache: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_docker_engine_is_used(
+    own_cache: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A daemon that answers on DOCKER_HOST is the user's own; nothing is started beside it."""
     own_cache.up()
-    monkeypatch.setenv("DOCKER_HOST", own_cache.address)
+    socket = tmp_path / "docker.sock"  # by another name: by its own, the engine is known to be the embedded one
+    socket.symlink_to(own_cache.address.removeprefix("unix://"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
     monkeypatch.setenv("DOCKER_CONFIG", str(own_cache.home / "client"))
     monkeypatch.setenv("PATH", f"{own_cache.programs}/usr/bin:{os.environ['PATH']}")
     monkeypatch.setenv("ASSAY_ENGINE", "auto")

@@ -22,6 +22,7 @@ FILES = {
     "small/image.toml": '[image]\nparent="stack/1"\nsummary="f"\nworkloads=["digits"]\n'
     '[framework]\nname="small"\nmodule="dateutil"\ndistribution="python-dateutil"\n',
     "small/requirements.in": "python-dateutil==2.9.0.post0\n",
+    "common/beside/assay-environment/assay_environment/__init__.py": "",
 }
 
 
