@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
 from assay import build, catalog, engine
 from assay.catalog import Built, drifts
@@ -19,6 +20,7 @@ from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
 from assay.host import paths
 from tests import registries
+from tests.browser import driver
 from tests.registries import ReferrersRegistry, Registry
 
 NEWCOMER = Path(__file__).parent / "newcomer"
@@ -70,6 +72,17 @@ def running() -> Iterator[engine.Engine]:
     found = engine.find()
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Remote]:
+    """A browser for all tests of a run: each opens the page that it is about."""
+    if not apt.available():
+        pytest.skip("a browser is bootstrapped, which needs Linux, root and apt")
+    with driver(tmp_path_factory.mktemp("browser") / "log") as started:
+        opened = started.open()
+        yield opened
+        opened.quit()
 
 
 @dataclass(frozen=True)
