@@ -69,6 +69,11 @@ def _discover(top: Path, root: Path) -> list[Path]:
                 "Name the folder images/NAME or images/GROUP/NAME, of lower-case letters and digits, "
                 "with single . _ or - between them.",
             )
+        if len(parts) == 2 and parts[0] == parts[1]:
+            raise UsageError(
+                f"{relative(path.parent, root)} has the name of what it is a variant of",
+                "Name it after what sets it apart, such as cuda12 or cpu.",
+            )
         paths.append(path)
     return paths
 

@@ -124,7 +124,7 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
 
     del options["key"], options["plain_http"]  # nothing is pulled
     given = run.Given(**options)
-    if run.is_reference(words[0], Path.cwd()):
+    if run.is_reference(words[0], Path.cwd(), certificates_root()):
         has_gpu = tool in ELSEWHERE or bool(doctor.this_machine().gpus)
         gpu = given.device == "gpu" or (given.device == "auto" and has_gpu)
         click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu)))
@@ -152,7 +152,7 @@ def choice_of(
     """
     from assay import run
 
-    if name and key and "/" in name:
+    if name and key and "/" in name and not images.is_ours(name):
         return images.pulled(_verified(name, key, plain_http))
     if name:
         return images.by_name(name)

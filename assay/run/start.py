@@ -66,7 +66,7 @@ class Images:
         Raises `UsageError` where it begins with what can only be meant as an image, and none has that name.
         """
         first, *rest = words or [""]
-        if self._is_ours(first) or is_reference(first, folder) or self._is_in_engine(first):
+        if self.is_ours(first) or is_reference(first, folder, self.root) or self._is_in_engine(first):
             return first, tuple(rest)
         if first and is_mistyped(first, rest, folder, self.names()):
             raise self.unknown(first)
@@ -74,8 +74,7 @@ class Images:
 
     def names(self) -> list[str]:
         """What the images of the checkout, or of this Assay, are called."""
-        described = (path.parent.name for path in (self.root / "images").glob("*/image.toml"))
-        return sorted({*described, *(image.image for image in self.certified)})
+        return sorted({*described(self.root), *(image.image for image in self.certified)})
 
     def unknown(self, name: str) -> UsageError:
         """Say that no image is called so, and which may have been meant."""
@@ -84,7 +83,7 @@ class Images:
         todo = f"{meant}There are {', '.join(self.names())}, and what the engine has by a tag of yours."
         return UsageError(f"no image is called {name}", todo)
 
-    def _is_ours(self, name: str) -> bool:
+    def is_ours(self, name: str) -> bool:
         """Whether an image is called so, built or not; one that others stand on (cuda/13.2), too."""
         return name in self.names() or bool(name and (self.root / "images" / name / "image.toml").is_file())
 
@@ -98,7 +97,7 @@ class Images:
     def by_name(self, name: str) -> Choice:
         """An image by its name here. Raises `UsageError` where the engine does not have it, or it does not run."""
         known = {image.digest: image for image in self.certified}
-        digest = self.engine.digest(tag(name, "latest") if self._is_ours(name) else name)
+        digest = self.engine.digest(tag(name, "latest") if self.is_ours(name) else name)
         if digest in known:
             return named(known[digest], self.machine)
         if digest:
@@ -106,7 +105,7 @@ class Images:
         for image in known.values():
             if image.image == name and self.engine.digest(image.digest):
                 return named(image, self.machine)
-        if "/" in name:
+        if "/" in name and not self.is_ours(name):
             raise UsageError(f"{name} is not here", "It is verified and pulled with the publisher's key: --key FILE.")
         raise UsageError(f"{name} is not built here", f"Build it: assay build {name}.")
 
@@ -143,6 +142,14 @@ class Images:
         return choose(wanted, self.there(), self.certified, self.machine)
 
 
+def described(root: Path) -> list[str]:
+    """The framework images of a checkout, built or not, and their variants; none where there is no checkout."""
+    top = root / "images"
+    frameworks = [path.parent for path in top.glob("*/image.toml")]
+    variants = [path.parent for folder in frameworks for path in folder.glob("*/image.toml")]
+    return [folder.relative_to(top).as_posix() for folder in (*frameworks, *variants)]
+
+
 def close_to(name: str, names: Sequence[str]) -> list[str]:
     """The name that one which is mistyped is near to, if any; `python` is near to none."""
     return difflib.get_close_matches(name.partition(":")[0], names, n=1, cutoff=0.75)
@@ -165,9 +172,11 @@ def is_absent(word: str, folder: Path) -> bool:
     return word.endswith(".py") and not word.startswith("/") and not (folder / word).exists()
 
 
-def is_reference(word: str, folder: Path) -> bool:
-    """Whether a word names an image by its repository, and no program of the folder."""
-    return "/" in word and word[0] not in "./" and not (folder / word).exists()
+def is_reference(word: str, folder: Path, root: Path) -> bool:
+    """Whether a word names an image by its repository: no variant of the checkout, and no program of the folder."""
+    if "/" not in word or word[0] in "./":
+        return False
+    return not (root / "images" / word / "image.toml").is_file() and not (folder / word).exists()
 
 
 def environment_of(given: Given) -> dict[str, str]:

@@ -53,6 +53,19 @@ def test_what_a_build_does_with_the_locks_is_among_the_inputs(staged: Place) -> 
     assert {name for name in before if after[name] != before[name]} == {"images/common/install/lock.sh"}
 
 
+def test_a_variant_s_files_are_its_own(staged: Place) -> None:
+    """They lie in the folder of the image that they are a variant of, and that image does not change with them."""
+    before = inputs(staged), keys(staged)
+    for name in ("image.toml", "requirements.in", "requirements.lock"):
+        staged.write(f"images/torchy/old/{name}", (staged.root / "images/torchy" / name).read_text())
+    assert (inputs(staged), keys(staged)) == before
+    of_variant = catalog.inputs(staged.catalog, staged.catalog.get("torchy/old"))
+    assert {"images/torchy/old/image.toml", "images/torchy/old/requirements.lock"} <= of_variant.keys()
+    assert not {name for name in of_variant if name.startswith("images/torchy/") and "/old/" not in name} - {
+        "images/torchy/Dockerfile"
+    }
+
+
 def test_a_certificate_and_the_keys_have_the_same_inputs_but_for_image_toml(with_tools: Place) -> None:
     with_tools.write("images/torchy/make_wheel.py", "#!/usr/bin/python3")
     top = with_tools.root / "images"

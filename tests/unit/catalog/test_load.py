@@ -135,6 +135,11 @@ def test_a_folder_that_is_no_repository_name(root: Path, name: str) -> None:
     refused(root, f"images/{name} is no name for an image")
 
 
+def test_a_variant_with_its_parents_name_is_refused(root: Path) -> None:
+    write(root, "torchy/torchy/image.toml", TORCHY)
+    refused(root, "images/torchy/torchy has the name of what it is a variant of")
+
+
 @pytest.mark.parametrize("name", ["torch2", "a.b", "a__b", "a--b", "x/1.0-rc1"])
 def test_a_folder_that_is_one(root: Path, name: str) -> None:
     write(root, f"{name}/image.toml", TORCHY)

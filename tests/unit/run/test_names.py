@@ -12,7 +12,7 @@ from assay import doctor, engine
 from assay.certificate import Suites
 from assay.doctor import Certified, Machine
 from assay.errors import UsageError
-from assay.run import Images
+from assay.run import Images, is_reference
 from tests.conftest import ROOT
 
 H100 = doctor.another("580", ["9.0"])
@@ -58,6 +58,8 @@ MINE = Engine(mine=("a", "b", "c"), python=("p",), **{"of-pytorch": ("a", "b"), 
     [
         ("pytorch python train.py", "pytorch"),
         ("cuda/13.2 bash", "cuda/13.2"),
+        ("pytorch/cuda12 python train.py", "pytorch/cuda12"),
+        ("pytorch/absent python train.py", "pytorch/absent"),  # a registry's, for all that is known here
         ("registry.example/team/x:1 python", "registry.example/team/x:1"),
         ("mine python train.py", "mine"),
         ("mine:latest python train.py", "mine:latest"),
@@ -87,14 +89,23 @@ def test_an_image_or_a_program(words: str, name: str | None, tmp_path: Path) -> 
         ("tensorflw torchrun", "Did you mean tensorflow?"),
         ("kears", "Did you mean keras?"),
         ("pytorch:2.15.0 python", "Did you mean pytorch?"),
-        ("mine2 python train.py", "There are caffe, jax, keras"),
-        ("mine:2 python train.py", "There are caffe, jax, keras"),
+        ("mine2 python train.py", "There are caffe, jax, jax/cpu, jax/cuda12, keras"),
+        ("mine:2 python train.py", "There are caffe, jax, jax/cpu, jax/cuda12, keras"),
     ],
 )
 def test_a_name_that_no_image_has(words: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"^no image is called {words.partition(' ')[0]}\n") as caught:
         images(MINE).split(words.split(), tmp_path)
     assert caught.value.todo.startswith(said)
+
+
+def test_a_variant_that_is_not_built_is_no_reference(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^pytorch/cuda12 is not built here\nBuild it: assay build pytorch/cuda12\."
+    ):
+        images(MINE).by_name("pytorch/cuda12")
+    assert is_reference("pytorch/absent", tmp_path, ROOT)
+    assert not is_reference("pytorch/cuda12", tmp_path, ROOT)
 
 
 def test_one_that_stands_on_a_certified_image_runs_where_that_does() -> None:
