@@ -44,10 +44,10 @@ def _unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
     return folder
 
 
-def tool_missing(names: Iterable[str], reason: str) -> NoReturn:
+def tool_missing(names: Iterable[str], reason: str, source: str = "Debian's archive") -> NoReturn:
     """Fail by the name of what the tests need and cannot get, which says nothing of Assay."""
     several = ", ".join(names)
-    pytest.fail(f"a tool of the tests cannot be had from Debian's archive: {several}\n  {reason}", pytrace=False)
+    pytest.fail(f"a tool of the tests cannot be had from {source}: {several}\n  {reason}", pytrace=False)
 
 
 def compiled() -> Path:
