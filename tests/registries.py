@@ -1,4 +1,4 @@
-"""Real registries on loopback: Debian's docker-registry, and one that has the referrers API."""
+"""Real registries on loopback: Debian's docker-registry, and one that has the referrers API. Other tools of Debian's."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ GO = tuple(apt.Wanted(f"golang-{name}") for name in ("1.24-go", "1.24-src", "git
 def programs() -> Path:
     """The folder with docker-registry, cosign and oras, unpacked as the embedded engine is."""
     return _unpacked(PACKAGES) / "usr/bin"
+
+
+def compose() -> Path:
+    """Debian's docker-compose."""
+    return _unpacked((apt.Wanted("docker-compose"),)) / "usr/libexec/docker/cli-plugins/docker-compose"
 
 
 def _unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:

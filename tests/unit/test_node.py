@@ -52,7 +52,9 @@ def test_npm_is_told_to_record_no_address() -> None:
 
 def test_it_is_installed_once_by_its_hashes_and_runs_no_script(machine: Path) -> None:
     program(machine, "node", "echo v20.0.0")
-    program(machine, "npm", f'echo "$@" >> {machine}/calls; cat .npmrc package-lock.json && mkdir -p node_modules/.bin')
+    program(
+        machine, "npm", f'echo "$@" >> {machine}/calls; cat .npmrc package-lock.json && mkdir -p node_modules/.bin'
+    )
     found = [node.programs() for _ in range(2)]
     assert found[0] == found[1]
     assert found[0].is_dir()
