@@ -20,7 +20,7 @@ OLDEST = 20  # what @devcontainers/cli runs on
 def programs() -> Path:
     """The folder with `devcontainer`, installed once for each lock. No script of a package is run for it.
 
-    Where node is not there, a test that needs it is not run and says so; CI fails, since there nothing may be left out.
+    Where node is not there, a test that needs it is not run and says so; in CI it fails.
     """
     lacking = _lacking()
     if lacking and os.environ.get("CI"):

@@ -1,4 +1,4 @@
-"""Real registries on loopback: Debian's docker-registry, and one that has the referrers API. Other tools of Debian's."""
+"""Real registries on loopback (Debian's docker-registry, and one with the referrers API), and Debian's compose."""
 
 from __future__ import annotations
 

@@ -23,9 +23,10 @@ pytestmark = pytest.mark.engine
 OTHER = 12345
 IMAGE = "assay/newcomer:latest"
 # Who is called by what number, and that his program finds framework and folder.
-PROGRAM = (
-    "import autograd, os; print(os.getuid(), os.getcwd()); open('out.txt', 'w').write(os.environ.get('ONE', ''))"
-)
+PROGRAM = """import autograd, os
+print(os.getuid(), os.getcwd())
+open('out.txt', 'w').write(os.environ.get('ONE', ''))
+"""
 
 
 @dataclass(frozen=True)
