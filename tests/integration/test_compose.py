@@ -36,8 +36,8 @@ def compose(program: Path, text: str, folder: Path, *words: str, **environment: 
     return done.stdout
 
 
-def test_a_session_of_an_image_that_is_here(program: Path, newcomer: Newcomer, running: engine.Engine) -> None:
-    folder = newcomer.checkout / "a project, mine"
+def test_a_session_of_an_image_that_is_here(program: Path, certified: Newcomer, running: engine.Engine) -> None:
+    folder = certified.checkout / "a project, mine"
     folder.mkdir(exist_ok=True)
     (folder / "train.py").write_text(
         "import autograd, os, sys; print(sys.argv[1:], os.getcwd(), os.environ['ONE'], os.path.expanduser('~'))\n"
