@@ -1,4 +1,4 @@
-"""Real registries on loopback: Debian's docker-registry, and one that has the referrers API."""
+"""Real registries on loopback (Debian's docker-registry, and one with the referrers API), and Debian's compose."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def programs() -> Path:
     return _unpacked(PACKAGES) / "usr/bin"
 
 
+def compose() -> Path:
+    """Debian's docker-compose."""
+    return _unpacked((apt.Wanted("docker-compose"),)) / "usr/libexec/docker/cli-plugins/docker-compose"
+
+
 def _unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
     folder = paths.cache() / "tools" / f"debian-{apt.key_of(wanted)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +49,10 @@ def _unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
     return folder
 
 
-def tool_missing(names: Iterable[str], reason: str) -> NoReturn:
+def tool_missing(names: Iterable[str], reason: str, source: str = "Debian's archive") -> NoReturn:
     """Fail by the name of what the tests need and cannot get, which says nothing of Assay."""
     several = ", ".join(names)
-    pytest.fail(f"a tool of the tests cannot be had from Debian's archive: {several}\n  {reason}", pytrace=False)
+    pytest.fail(f"a tool of the tests cannot be had from {source}: {several}\n  {reason}", pytrace=False)
 
 
 def compiled() -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from assay.run import Choice, Given, Images
 
 NOT_FOUND = 127
-TOOLS = ("docker", "podman", "apptainer", "slurm", "kubernetes")
+TOOLS = ("docker", "podman", "apptainer", "slurm", "kubernetes", "compose", "devcontainer")
+OF_THE_ENGINE = ("docker", "compose", "devcontainer")  # which find an image that is here and in no registry
 ELSEWHERE = ("slurm", "kubernetes")  # where the GPUs of this machine are not those that count
 SETTINGS = {"allow_interspersed_args": False, "ignore_unknown_options": False}
 
@@ -119,19 +121,17 @@ def _not_found(choice: Choice, program: str, name: str | None) -> UsageError:
 
 
 def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Print the line or the file of another tool, for an image of a registry; docker's also for one that is here."""
-    from assay import doctor, engine, run
+    """Print the line or the file of another tool, for an image of a registry; what docker runs also for one here."""
+    from assay import engine, run
 
     del options["key"], options["plain_http"]  # nothing is pulled
     given = run.Given(**options)
     if run.is_reference(words[0], Path.cwd(), certificates_root()):
-        has_gpu = tool in ELSEWHERE or bool(doctor.this_machine().gpus)
-        gpu = given.device == "gpu" or (given.device == "auto" and has_gpu)
+        gpu = _asks_for_gpu(tool, given.device)
         click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu)))
-        if tool == "kubernetes":
-            note(f"the Job does not carry the current folder: {engine.FOLDER} is empty there (docs/run.md)")
+        _note_what_is_not_said(tool, words[1:])
         return
-    if tool != "docker":
+    if tool not in OF_THE_ENGINE:
         what = f"{tool} takes an image from a registry, and none is named"
         raise UsageError(what, f"Name it as it is published: assay run --print {tool} HOST/PATH:TAG COMMAND...")
     with engine.find_running() as found:
@@ -140,7 +140,33 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
         choice = choice_of(images, name, command, given, None, False)
         session = run.session(choice, command or ("python",), given, images)
         note(run.told(choice, session))
-        click.echo(found.session_line(session))
+        if tool == "docker":
+            click.echo(found.session_line(session))
+            return
+        click.echo(engine.printed(tool, run.recipe_here(choice, session, found)))
+        _note_what_is_not_said(tool, command)
+        if found.kind == "embedded":
+            note('in a shell that follows: eval "$(assay engine env)"')
+
+
+def _asks_for_gpu(tool: str, device: str) -> bool | Literal["optional"]:
+    """Whether a tool is told to give GPUs. A devcontainer.json is for many machines, so it takes what there is."""
+    from assay import doctor
+
+    if device == "auto" and tool == "devcontainer":
+        return "optional"
+    return device == "gpu" or (device == "auto" and (tool in ELSEWHERE or bool(doctor.this_machine().gpus)))
+
+
+def _note_what_is_not_said(tool: str, command: tuple[str, ...]) -> None:
+    from assay import engine
+
+    if tool == "kubernetes":
+        note(f"the Job does not carry the current folder: {engine.FOLDER} is empty there (docs/run.md)")
+    if tool == "devcontainer" and command:
+        note(
+            f"a dev container runs no command; call it: devcontainer exec --workspace-folder . {shlex.join(command)}"
+        )
 
 
 def choice_of(

@@ -7,7 +7,8 @@ from assay.engine.content import require_whole
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
-from assay.engine.recipes import Recipe, printed
+from assay.engine.recipe import Recipe
+from assay.engine.recipes import printed
 from assay.engine.sessions import FOLDER, Session
 from assay.engine.shared import MOUNT, run_with_files
 

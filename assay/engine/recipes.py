@@ -5,38 +5,16 @@ What stands in double quotes is for the shell of whoever pastes the line: his fo
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from assay.engine.sessions import FOLDER, HOME
-from assay.errors import UsageError
+from assay.engine import manifests
+from assay.engine.recipe import GPUS, SHM, Recipe, refuse
+from assay.engine.sessions import FOLDER
 
-SHM = "8g"
 ME = '"$(id -u):$(id -g)"'
-CDI = "--device nvidia.com/gpu=all"
+CDI = f"--device {GPUS}"
 HERE = f'"$PWD:{FOLDER}"'
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """An image and a command. ``environment``, ``volumes`` and ``ports`` are in docker's words.
-
-    ``docker`` are the words that a command of docker begins with; ``cdi`` says that it hands over GPUs by CDI.
-    """
-
-    image: str
-    command: tuple[str, ...]
-    gpu: bool = False
-    network: str | None = None
-    environment: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    terminal: bool = True
-    docker: tuple[str, ...] = ("docker",)
-    cdi: bool = False
 
 
 def _words(words: Sequence[str]) -> str:
@@ -80,7 +58,7 @@ def _podman(recipe: Recipe) -> str:
 
 
 def _apptainer(recipe: Recipe) -> str:
-    _refuse("apptainer", ports=recipe.ports, network=(recipe.network,) if recipe.network else ())
+    refuse("apptainer", ports=recipe.ports, network=(recipe.network,) if recipe.network else ())
     binds = [f"--bind {HERE}", *_each("--bind", recipe.volumes)]
     words = ["apptainer run --cleanenv", *(["--nv"] if recipe.gpu else []), *binds, f"--pwd {FOLDER}"]
     return " ".join([*words, *_each("--env", recipe.environment), f"docker://{recipe.image}", _words(recipe.command)])
@@ -90,60 +68,14 @@ def _slurm(recipe: Recipe) -> str:
     return " ".join(["srun", *(["--gpus=1"] if recipe.gpu else []), _apptainer(recipe)])
 
 
-def _kubernetes(recipe: Recipe) -> str:
-    """A Job. The folder of whoever calls is not on the cluster, so the working folder is an empty one."""
-    _refuse("kubernetes", ports=recipe.ports, volumes=recipe.volumes)
-    container: dict[str, Any] = {
-        "name": "session",
-        "image": recipe.image,
-        "args": list(recipe.command),
-        "workingDir": FOLDER,
-        "env": [{"name": "HOME", "value": HOME}, *map(_variable, recipe.environment)],
-        "volumeMounts": [
-            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - the container's own
-            {"name": "work", "mountPath": FOLDER},
-            {"name": "home", "mountPath": HOME},
-        ],
-    }
-    if recipe.gpu:
-        container["resources"] = {"limits": {"nvidia.com/gpu": 1}}
-    pod = {
-        "restartPolicy": "Never",
-        "securityContext": {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000},
-        "containers": [container],
-        "volumes": [
-            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}},
-            {"name": "work", "emptyDir": {}},
-            {"name": "home", "emptyDir": {}},
-        ],
-    }
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"generateName": "assay-"},
-        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
-    }
-    return json.dumps(job, indent=1)
-
-
-def _variable(word: str) -> dict[str, str]:
-    name, _, value = word.partition("=")
-    return {"name": name, "value": value}
-
-
-def _refuse(tool: str, **asked: Sequence[str]) -> None:
-    names = {"ports": "-p", "volumes": "-v", "network": "--network"}
-    for name, values in asked.items():
-        if values:
-            raise UsageError(f"{names[name]} cannot be said to {tool} in one line", f"Leave {names[name]} out.")
-
-
 TOOLS: Mapping[str, Callable[[Recipe], str]] = {
     "docker": _docker,
     "podman": _podman,
     "apptainer": _apptainer,
     "slurm": _slurm,
-    "kubernetes": _kubernetes,
+    "kubernetes": manifests.kubernetes,
+    "compose": manifests.compose,
+    "devcontainer": manifests.devcontainer,
 }
 
 

@@ -18,6 +18,7 @@ import requests
 
 from assay.engine.connection import Connection
 from assay.engine.embedded import EmbeddedEngine
+from assay.engine.recipe import GPUS, Recipe
 from assay.errors import EngineMissing, RegistryFailed, UsageError
 from assay.host import process
 
@@ -81,12 +82,15 @@ class Sessions(Connection):
 
     def session_argv(self, wanted: Session) -> list[str]:
         """The words that follow ``docker``."""
+        self._require_ports(wanted)
+        return [*_argv(wanted, self._network(wanted), self.gpu_access())]
+
+    def _require_ports(self, wanted: Session) -> None:
         if self.kind == "embedded" and wanted.ports:
             raise UsageError(
                 "the embedded engine opens no ports: it has no network of its own",
                 "Leave -p out: without it, the container shares this machine's network and its ports.",
             )
-        return [*_argv(wanted, self._network(wanted), self.gpu_access())]
 
     def session_line(self, wanted: Session) -> str:
         """The whole command, for a shell on this machine."""
@@ -96,6 +100,22 @@ class Sessions(Connection):
             own = ["env", *settings, shutil.which("docker", path=self.environment.get("PATH")) or "docker"]
         # The line may be run more than once, and at the same time: it gives the container no name.
         return shlex.join([*own, *self.session_argv(dataclasses.replace(wanted, name=""))])
+
+    def session_recipe(self, wanted: Session, image: str) -> Recipe:
+        """The same for other tools that this engine is told by; ``image`` is a name that the engine knows it by."""
+        self._require_ports(wanted)
+        return Recipe(
+            image=image,
+            command=wanted.command,
+            gpu=wanted.gpu,
+            network=self._network(wanted),
+            environment=wanted.environment,
+            volumes=wanted.volumes,
+            ports=wanted.ports,
+            cdi=self.gpu_access() == "cdi",
+            user=wanted.user,
+            home=wanted.home,
+        )
 
     def _network(self, wanted: Session) -> str | None:
         return wanted.network or ("host" if self.kind == "embedded" else None)
@@ -112,7 +132,7 @@ def _argv(wanted: Session, network: str | None, gpu_access: str | None) -> Itera
     if network:
         yield from ("--network", network)
     if wanted.gpu:
-        yield from ("--device", "nvidia.com/gpu=all") if gpu_access == "cdi" else ("--gpus", "all")
+        yield from ("--device", GPUS) if gpu_access == "cdi" else ("--gpus", "all")
     for option, values in (("--env", wanted.environment), ("--volume", wanted.volumes), ("--publish", wanted.ports)):
         for value in values:
             yield from (option, value)

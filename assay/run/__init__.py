@@ -2,7 +2,18 @@
 
 from assay.run.choose import Choice, Undecided, choose, named
 from assay.run.imports import Imports, imports
-from assay.run.start import Device, Given, Images, environment_of, is_reference, on_gpu, recipe, session, told
+from assay.run.start import (
+    Device,
+    Given,
+    Images,
+    environment_of,
+    is_reference,
+    on_gpu,
+    recipe,
+    recipe_here,
+    session,
+    told,
+)
 
 # fmt: off
 __all__ = [
@@ -19,6 +30,7 @@ __all__ = [
     "named",
     "on_gpu",
     "recipe",
+    "recipe_here",
     "session",
     "told",
 ]

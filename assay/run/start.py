@@ -213,11 +213,27 @@ def session(choice: Choice, command: Sequence[str], given: Given, images: Images
     )
 
 
-def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool) -> Recipe:
-    """The same for other tools."""
-    environment = tuple(f"{name}={value}" for name, value in environment_of(given).items())
-    terminal = sys.stdin.isatty()
-    return Recipe(image, tuple(command), gpu, given.network, environment, given.volumes, given.ports, terminal)
+def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool | Literal["optional"]) -> Recipe:
+    """The same for other tools, and an image of a registry."""
+    return Recipe(
+        image=image,
+        command=tuple(command),
+        gpu=gpu,
+        network=given.network,
+        environment=tuple(f"{name}={value}" for name, value in environment_of(given).items()),
+        volumes=given.volumes,
+        ports=given.ports,
+        terminal=sys.stdin.isatty(),
+        user=f"{os.geteuid()}:{os.getegid()}",
+    )
+
+
+def recipe_here(choice: Choice, session: Session, engine: Engine) -> Recipe:
+    """The same for other tools of this engine: they know an image by its tag, and by its digest without one."""
+    image = choice.image
+    names = (image.reference, tag(image.image, "latest"))
+    name = next((one for one in names if engine.digest(one) == image.digest), image.digest)
+    return engine.session_recipe(session, name)
 
 
 def on_gpu(choice: Choice, device: Device, access: str | None) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 
 import pytest
+import yaml
 
 from assay import engine
 from tests.unit.cli.ran import Ran, raising
@@ -36,3 +38,27 @@ def test_a_job_says_that_it_does_not_carry_the_folder(assay_: Callable[..., Ran]
     ran = assay_("run", "--print", "kubernetes", REF, "smoke", "--device", "gpu")
     assert json.loads(ran.out)["spec"]["template"]["spec"]["containers"][0]["args"] == ["smoke", "--device", "gpu"]
     assert "the Job does not carry the current folder" in ran.err
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_compose_file_of_whoever_calls(assay_: Callable[..., Ran]) -> None:
+    ran = assay_("run", "-e", "A=1", "--print", "compose", REF, "python", "train.py")
+    service = yaml.safe_load(ran.out)["services"]["session"]
+    assert (service["image"], service["command"]) == (REF, ["python", "train.py"])
+    assert service["user"] == f"{os.geteuid()}:{os.getegid()}"
+    assert service["environment"] == ["A=1"]
+    assay_("run", "--print", "compose", "torchy", "python").refused(3, "does not run", "assay engine up")
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize(("device", "gpu"), [("auto", "optional"), ("gpu", True), ("cpu", None)])
+def test_a_devcontainer_takes_the_gpu_that_there_is(assay_: Callable[..., Ran], device: str, gpu: object) -> None:
+    ran = assay_("run", "--device", device, "--print", "devcontainer", REF)
+    assert json.loads(ran.out).get("hostRequirements", {}).get("gpu") == gpu
+    assert ran.err == ""
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_devcontainer_says_how_the_command_is_called(assay_: Callable[..., Ran]) -> None:
+    ran = assay_("run", "--print", "devcontainer", REF, "python", "a b.py")
+    assert ran.err.endswith("call it: devcontainer exec --workspace-folder . python 'a b.py'\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import subprocess
 from pathlib import Path
@@ -85,3 +86,14 @@ def test_an_engine_of_an_older_assay_is_named(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
     with pytest.raises(EngineMissing, match="started by an older Assay"):
         Engine("embedded").session(WANTED)
+
+
+def test_other_tools_are_told_what_docker_is() -> None:
+    wanted = dataclasses.replace(WANTED, gpu=True, environment=("A=1",), volumes=("v:/v",))
+    recipe = Engine("embedded", access="cdi").session_recipe(wanted, "assay/one:latest")
+    assert (recipe.image, recipe.command, recipe.user) == ("assay/one:latest", ("python", "a b.py"), "1000:100")
+    assert (recipe.gpu, recipe.cdi, recipe.network) == (True, True, "host")
+    assert (recipe.environment, recipe.volumes, recipe.home) == (("A=1",), ("v:/v",), Path("/cache/home"))
+    assert Engine().session_recipe(WANTED, "x").network is None
+    with pytest.raises(UsageError, match="opens no ports"):
+        Engine("embedded").session_recipe(dataclasses.replace(wanted, ports=("80:80",)), "x")

@@ -1,0 +1,50 @@
+"""Programs from npm, as tests/npm locks them: the hash of each package, and no address."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assay.host import files, paths
+from tests.registries import tool_missing
+
+LOCK = Path(__file__).with_name("npm")
+OLDEST = 20  # what @devcontainers/cli runs on
+
+
+def programs() -> Path:
+    """The folder with `devcontainer`, installed once for each lock. No script of a package is run for it.
+
+    Where node is not there, a test that needs it is not run and says so; in CI it fails.
+    """
+    lacking = _lacking()
+    if lacking and os.environ.get("CI"):
+        tool_missing(["node"], lacking, "this machine")
+    if lacking:
+        pytest.skip(lacking)
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(LOCK.iterdir()))).hexdigest()[:12]
+    place = paths.cache() / "tools" / f"npm-{key}"
+    return files.once(place, _install, "packages of npm", files.silent) / "node_modules/.bin"
+
+
+def _lacking() -> str:
+    """What of node and npm is not on this machine; empty where all is."""
+    absent = [name for name in ("node", "npm") if shutil.which(name) is None]
+    if absent:
+        return f"{' and '.join(absent)} cannot be found; Node.js {OLDEST} or later is needed"
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    major = version.removeprefix("v").partition(".")[0]
+    return "" if major.isdigit() and int(major) >= OLDEST else f"node is {version}, and {OLDEST} or later is needed"
+
+
+def _install(folder: Path) -> None:
+    shutil.copytree(LOCK, folder)
+    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--cache", str(folder / "cache"))
+    done = subprocess.run(["npm", "ci", *options], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        tool_missing(["@devcontainers/cli"], done.stderr.strip()[-300:], "npm")
