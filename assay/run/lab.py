@@ -101,7 +101,7 @@ class Lab:
             "ServerApp.allow_root": "True",
             "ServerApp.answer_yes": "True",  # it ends at the first Ctrl-C
             "ServerApp.root_dir": FOLDER,
-            "ServerApp.log_level": "WARN",
+            "Application.log_level": "WARN",
         }
         settings = {
             "JUPYTER_TOKEN_FILE": KEY,

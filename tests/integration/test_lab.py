@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
 from selenium.webdriver.support.wait import WebDriverWait
 
 from assay import engine
@@ -49,11 +51,11 @@ def notebook(path: Path, *cells: str) -> None:
     path.write_text(json.dumps({"cells": made, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def project(certified: Newcomer) -> Path:
     """A folder of a person's with a notebook, in a checkout in which the newcomer is certified."""
     folder = certified.checkout / "notebooks"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     notebook(folder / "train.ipynb", TRAIN, PLOT)
     return folder
 
@@ -63,9 +65,9 @@ def lab(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str
     """A running lab: the address that it names, and its process."""
     argv = [ASSAY, "lab", *options, "--no-browser", "newcomer"]
     process = subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
     said, deadline = [""], time.monotonic() + 400
     try:
+        assert process.stderr is not None
         while "JupyterLab: " not in said[-1]:
             assert process.poll() is None, "".join(said)
             assert time.monotonic() < deadline, "".join(said)
@@ -74,12 +76,18 @@ def lab(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str
         yield said[-1].split()[1], process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.communicate(timeout=60)
 
 
-def first(browser: webdriver.Remote, selector: str) -> WebElement:
-    """The first element of a page that a selector of CSS names, once there is one."""
-    return WebDriverWait(browser, 90).until(lambda page: page.find_elements(By.CSS_SELECTOR, selector))[0]
+def shown(browser: webdriver.Remote, selector: str, number: int = 0) -> WebElement:
+    """One of the visible elements of a page that a selector of CSS names, once there is one."""
+
+    def find(page: webdriver.Remote) -> WebElement | None:
+        found = [one for one in page.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()]
+        return found[number] if len(found) > number else None
+
+    patient = WebDriverWait(browser, 120, ignored_exceptions=[StaleElementReferenceException])
+    return patient.until(find)
 
 
 def test_a_notebook_trains_and_plots(project: Path, browser: webdriver.Remote, running: engine.Engine) -> None:
@@ -87,14 +95,15 @@ def test_a_notebook_trains_and_plots(project: Path, browser: webdriver.Remote, r
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(address.partition("/lab")[0] + "/api/contents", timeout=10)
         browser.get(address.replace("/lab?", "/lab/tree/train.ipynb?"))
-        first(browser, ".jp-Notebook-ExecutionIndicator[data-status=idle]")
-        for cell in range(2):
-            editor = browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell .cm-content")[cell]
+        idle = (By.CSS_SELECTOR, "[title^='Change kernel for train.ipynb']"), "Python of the image | Idle"
+        WebDriverWait(browser, 120).until(text_to_be_present_in_element(*idle))
+        for number in range(2):
+            editor = shown(browser, ".jp-Notebook .jp-CodeCell .cm-content", number)
             editor.click()
             editor.send_keys(Keys.SHIFT, Keys.ENTER)
-        text = first(browser, ".jp-OutputArea-output pre").text
+        text = shown(browser, ".jp-OutputArea-output pre").text
         assert text.startswith("trained 3.0 2.0 by /opt/env/bin/python with /opt/env/"), text
-        assert first(browser, ".jp-RenderedImage img").size["width"] > 200
+        assert shown(browser, ".jp-RenderedImage img").size["width"] > 200
         browser.get("about:blank")  # else it asks whether the notebook is to be saved
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
