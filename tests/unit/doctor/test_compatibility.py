@@ -226,7 +226,7 @@ REAL = st.sampled_from([TORCH, TENSORFLOW, MXNET, CAFFE])
 
 REAL_GPUS = st.sampled_from([(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3), (12, 0), (12, 1)])
 
-REAL_DRIVERS = st.sampled_from(sorted(cuda.TOOLKIT_DRIVER.values()))
+REAL_DRIVERS = st.sampled_from(sorted(LINUX.toolkit.values()))
 
 
 @given(REAL, REAL_GPUS, REAL_DRIVERS, REAL_DRIVERS)

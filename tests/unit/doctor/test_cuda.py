@@ -33,7 +33,7 @@ def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
 
 
 def test_the_least_drivers_are_those_of_the_suite() -> None:
-    assert cuda.LEAST_DRIVER == {11: (450, 80, 2), 12: (525, 60, 13), 13: (580,)}
+    assert LINUX.least == {11: (450, 80, 2), 12: (525, 60, 13), 13: (580,)}
 
 
 def test_the_suite_in_the_image_has_the_same_rule() -> None:
@@ -52,11 +52,11 @@ def test_the_suite_in_the_image_has_the_same_rule() -> None:
 
 def test_the_table_of_drivers_is_in_order() -> None:
     """A later toolkit came with a later driver, and a GPU's first toolkit is one that is in the table."""
-    drivers = [driver for _, driver in sorted(cuda.TOOLKIT_DRIVER.items())]
+    drivers = [driver for _, driver in sorted(LINUX.toolkit.items())]
     assert drivers == sorted(drivers)
-    assert set(cuda.FIRST_TOOLKIT.values()) <= set(cuda.TOOLKIT_DRIVER)
-    for major, least in cuda.LEAST_DRIVER.items():
-        assert least[0] == cuda.TOOLKIT_DRIVER[major, 0][0]
+    assert set(FIRST_TOOLKIT.values()) <= set(LINUX.toolkit)
+    for major, least in LINUX.least.items():
+        assert least[0] == LINUX.toolkit[major, 0][0]
 
 
 @pytest.mark.parametrize("text", ["", "9", "9.", ".0", "9.0x", "9.00", "100.0", "9.0 ", "-9.0", "9,0", "\u0669.0"])
