@@ -86,7 +86,7 @@ def _described(
     if smi:
         if sys.stdin.isatty():
             note("Paste what nvidia-smi printed, then press Enter and Ctrl-D.")
-        return doctor.pasted(doctor.decoded(sys.stdin.buffer.read(LARGEST_TEXT + 1)), driver, capabilities)
+        return doctor.pasted(doctor.decoded(sys.stdin.buffer.read(2 * LARGEST_TEXT + 4)), driver, capabilities)
     if driver is None:
         return None, ()
     machine = doctor.another(driver, capabilities)

@@ -13,7 +13,7 @@ from assay.doctor.finding import Finding
 from assay.errors import UsageError
 from assay.host.gpus import Listed, Nvidia
 
-LARGEST_TEXT = 2**22  # nvidia-smi -q of sixteen GPUs takes less than a tenth of it
+LARGEST_TEXT, MOST_LINES = 2**20, 2**15  # nvidia-smi -q of sixteen GPUs takes a quarter of it
 QUERY = "nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv"
 
 # Whose machines are aarch64 without a doubt, and whose may be.
@@ -67,9 +67,7 @@ def pasted(text: str, driver: str | None = None, capabilities: Sequence[str] = (
 
 
 def decoded(data: bytes) -> str:
-    """What came on standard input as text; PowerShell writes UTF-16. Raises `UsageError` for far too much."""
-    if len(data) > LARGEST_TEXT:
-        raise UsageError("what came on standard input is too long for nvidia-smi", f"Give it the output of: {QUERY}")
+    """What came on standard input, as text; PowerShell writes UTF-16."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
@@ -98,7 +96,9 @@ def _of_processor(machine: Machine) -> Iterable[Finding]:
 
 
 def _of_one_machine(text: str) -> smi.Said:
-    """What nvidia-smi said. Raises `UsageError` where that is nothing, or of several machines."""
+    """What nvidia-smi said. Raises `UsageError` where that is nothing, far too much, or of several machines."""
+    if len(text) > LARGEST_TEXT or text.count("\n") > MOST_LINES:
+        raise UsageError("what came on standard input is too long for nvidia-smi", f"Give it the output of: {QUERY}")
     said = smi.read(text)
     if said is None:
         raise _not_smi(text)

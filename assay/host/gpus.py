@@ -35,8 +35,8 @@ class Nvidia:
     """The driver: its version, that of the kernel's module, its GPUs, and its message where it gives no answer.
 
     ``on_bus`` counts NVIDIA's display and compute devices on the PCI bus, with a driver or without. ``windows``: the
-    driver is that of Windows, as in WSL, where no NVIDIA device is on the bus. ``cuda`` is the driver's, as nvidia-smi
-    names it; None where it was not asked.
+    driver is that of Windows, as in WSL, where no NVIDIA device is on the bus. ``cuda`` is the driver's, as
+    nvidia-smi names it; None where it was not asked.
     """
 
     driver: str = ""
