@@ -111,8 +111,11 @@ def _found(pattern: Callable[[str], re.Match[str] | None], lines: Iterable[str])
 
 
 def _differ(header: re.Match[str]) -> bool:
-    """Whether nvidia-smi is of another version than the driver: in WSL the one is of Linux, the other of Windows."""
-    return header[1] != header[2] and _VERSION.fullmatch(header[1]) is not None
+    """Whether nvidia-smi is of another version than the driver: in WSL the one is of Linux, the other of Windows.
+
+    A driver of Windows has two numbers.
+    """
+    return header[1] != header[2] and _VERSION.fullmatch(header[1]) is not None and header[2].count(".") == 1
 
 
 def _table(lines: Iterable[str]) -> Iterator[_Gpu]:

@@ -46,9 +46,13 @@ def test_doctor_judges_what_a_registry_has_by_what_is_installed(
     (tmp_path / "key.pub").write_bytes(published.key().public.pem())
     with serving(FakeRegistry()) as fake:
         published.put(fake.host, published.fresh())
-        ran = assay_("doctor", str(published.reference(fake.host)), "--key", str(tmp_path / "key.pub"), "--json")
+        asked = (str(published.reference(fake.host)), "--key", str(tmp_path / "key.pub"), "--json")
+        ran = assay_("doctor", *asked)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"No devices were found\n")))
+        elsewhere = assay_("doctor", "-", *asked)
     assert ran.code == 0, ran.err
     assert [row["levels"] for row in json.loads(ran.out)["images"]] == [{"cpu": "E2"}]
+    assert [row["why"] for row in json.loads(elsewhere.out)["images"]] == ["the driver finds no GPU"]
 
 
 RECORDED = Path(__file__).parents[1] / "data/nvidia-smi"

@@ -55,6 +55,18 @@ def test_a_recording(name: str, driver: str, cuda: str, theirs: list[str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("smi", "driver", "windows"),
+    [("560.35.02", "560.94", True), ("560.94", "560.94", False), ("535.183.06", "535.183.01", False)],
+)
+def test_the_driver_is_of_windows_where_nvidia_smi_is_of_another_version(
+    smi: str, driver: str, windows: bool
+) -> None:
+    header = f"| NVIDIA-SMI {smi}      Driver Version: {driver}      CUDA Version: 12.6 |"
+    machine, _ = doctor.pasted(header, None, ["8.6"])
+    assert machine.windows == windows
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "NVIDIA A10, 535.104.05, 8.6\n",  # noheader
@@ -125,6 +137,6 @@ def test_a_text_that_is_far_too_long_is_not_read(text: str) -> None:
 def test_the_longest_text_is_read_in_seconds(unit: str, line: int) -> None:
     lines = f"{unit * line}\n"
     began = time.monotonic()
-    with pytest.raises(UsageError, match="nothing came|is not of nvidia-smi"):
+    with pytest.raises(UsageError, match=r"nothing came|is not of nvidia-smi"):
         doctor.pasted(lines * min(2**20 // len(lines), 2**15))
     assert time.monotonic() - began < 20
