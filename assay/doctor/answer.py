@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.catalog.built import PREFIX
-from assay.doctor import cuda
 from assay.doctor.compatibility import Answer, Certified, Machine, judge, order
 from assay.doctor.cuda import dotted
 from assay.doctor.facts import ELSEWHERE, REMEDY, Gathered
-from assay.doctor.machine import Finding, Surroundings, Tools, findings
+from assay.doctor.finding import Finding
+from assay.doctor.machine import Surroundings, Tools, findings
 from assay.engine import Recipe, printed
 from assay.errors import VerificationFailed
 
@@ -41,14 +42,14 @@ class Diagnosis:
     unusable: tuple[tuple[str, str], ...]
 
 
-def diagnose(gathered: Gathered, machine: Machine | None = None) -> Diagnosis:
-    """The answer for ``machine``; without one, for this machine, which is then looked at."""
+def diagnose(gathered: Gathered, machine: Machine | None = None, found: Iterable[Finding] = ()) -> Diagnosis:
+    """The answer for ``machine``, of which ``found`` is said; without one, for this machine, which is looked at."""
     if machine is None:
         around = Surroundings.here()
         rows, unusable = _rows(gathered, around.machine(), around.tools())
         return Diagnosis(around.machine(), True, tuple(findings(around)), rows, unusable)
     rows, unusable = _rows(gathered, machine, Tools(docker=("docker",), gpu_access="nvidia-runtime"))
-    return Diagnosis(machine, False, (), rows, unusable)
+    return Diagnosis(machine, False, tuple(found), rows, unusable)
 
 
 def _rows(gathered: Gathered, machine: Machine, tools: Tools) -> tuple[tuple[Row, ...], tuple[tuple[str, str], ...]]:
@@ -85,7 +86,9 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "here": diagnosis.here,
             "architecture": machine.architecture,
             "driver": dotted(machine.driver) if machine.driver else None,
-            "serves": cuda.serves(machine.driver) if machine.driver else None,
+            "windows": machine.windows,
+            "cuda": dotted(machine.cuda) if machine.cuda else None,
+            "serves": machine.drivers.serves(machine.driver) if machine.driver else None,
             "gpus": [
                 {"name": gpu.name, "compute_capability": dotted(gpu.capability), "memory_bytes": gpu.memory or None}
                 for gpu in machine.gpus

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assay.certificate import RANK
-from assay.doctor import cuda
-from assay.doctor.cuda import Capability, Library, Version, dotted
+from assay.doctor.cuda import Capability, Library, Version, dotted, numbers
+from assay.doctor.drivers import LINUX, WINDOWS, Drivers, driver, older
 
 Runs = Literal["gpu", "cpu", "no"]
 Served = Literal["wholly", "partly", "not"]
@@ -25,12 +25,24 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """What an image meets. ``seen``: the driver lists these GPUs itself, so it knows them."""
+    """What an image meets.
+
+    ``seen``: the driver lists these GPUs itself, so it knows them. ``windows``: the driver is that of Windows, which
+    serves WSL. ``cuda`` is the driver's own, where that is known. ``obstacle``: why no image can use a GPU.
+    """
 
     driver: Version | None = None
     gpus: tuple[Gpu, ...] = ()
     seen: bool = False
     architecture: str = "amd64"
+    windows: bool = False
+    cuda: tuple[int, int] | None = None
+    obstacle: str = ""
+
+    @property
+    def drivers(self) -> Drivers:
+        """The drivers of its operating system."""
+        return WINDOWS if self.windows else LINUX
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,15 @@ class _Meeting:
     driver: Version
     cuda: tuple[int, int]
 
+    @property
+    def drivers(self) -> Drivers:
+        return self.machine.drivers
+
+    def compiles(self, toolkit: tuple[int, int] | None) -> bool:
+        """Whether the driver compiles PTX of this toolkit: as it says itself, or by the table."""
+        told = self.machine.cuda is not None and toolkit is not None and toolkit <= self.machine.cuda
+        return told or self.drivers.compiles(self.driver, toolkit)
+
 
 def judge(machine: Machine, image: Certified) -> Answer:
     """Whether ``image`` runs on ``machine``."""
@@ -121,7 +142,7 @@ def order(image: Certified, answer: Answer) -> tuple[object, ...]:
     """
     rank = ("no", "cpu", "gpu").index(answer.runs)
     ages = (dotted(image.cuda or (0,)), image.python or "0", image.created or "0")
-    return (-rank, *(tuple(-number for number in cuda.numbers(text)) for text in ages), image.image)
+    return (-rank, *(tuple(-number for number in numbers(text)) for text in ages), image.image)
 
 
 def _meet(machine: Machine, image: Certified) -> _Meeting | str:
@@ -130,6 +151,8 @@ def _meet(machine: Machine, image: Certified) -> _Meeting | str:
         return "it has no CUDA"
     if not image.wholly and not image.partly:
         return "its framework has no code for any GPU"
+    if machine.obstacle:
+        return machine.obstacle
     if not machine.gpus:
         return "there is no NVIDIA GPU" if machine.driver is None else "the driver lists no GPU"
     if machine.driver is None:
@@ -138,13 +161,13 @@ def _meet(machine: Machine, image: Certified) -> _Meeting | str:
 
 
 def _driver_too_old(met: _Meeting) -> str | None:
-    least = cuda.LEAST_DRIVER.get(met.cuda[0], met.image.least_driver)
+    least = met.drivers.least.get(met.cuda[0], met.image.least_driver)
     if not least:
         return f"which driver CUDA {dotted(met.cuda)} needs is not known"
-    if cuda.older(met.driver, least):
+    if older(met.driver, least):
         return (
-            f"driver {dotted(met.driver)} serves {cuda.serves(met.driver)}, "
-            f"and CUDA {dotted(met.cuda)} needs {cuda.driver(least)} or later"
+            f"driver {dotted(met.driver)} serves {met.drivers.serves(met.driver)}, "
+            f"and CUDA {dotted(met.cuda)} needs {driver(least)} or later"
         )
     return None
 
@@ -167,17 +190,17 @@ def _on_gpus(met: _Meeting) -> Answer:
 def _obstacle(gpu: Capability, met: _Meeting) -> str | None:
     """Why this GPU is of no use to the image; None if it is."""
     image = met.image
-    unknown = None if met.machine.seen else cuda.unknown_to(met.driver, gpu)
+    unknown = None if met.machine.seen else met.drivers.unknown_to(met.driver, gpu)
     if unknown:
         return unknown
     if served(gpu, image) == "not":
         theirs = ", ".join(map(dotted, sorted(image.wholly | image.partly)))
         return f"no machine code for compute capability {dotted(gpu)}; served: {theirs}"
-    if _compiled_by_driver(gpu, image) and not cuda.compiles(met.driver, image.toolkit):
+    if _compiled_by_driver(gpu, image) and not met.compiles(image.toolkit):
         toolkit = dotted(image.toolkit or ())
         return (
             f"for compute capability {dotted(gpu)} there is only PTX of CUDA {toolkit}, which driver "
-            f"{dotted(met.driver)} cannot compile; {cuda.toolkit_driver(image.toolkit)} can"
+            f"{dotted(met.driver)} cannot compile; {met.drivers.that_compiles(image.toolkit)} can"
         )
     return None
 
@@ -196,13 +219,13 @@ def _notes(met: _Meeting, usable: Iterable[Capability]) -> Iterable[str]:
             yield f"CUDA's own {lacking} have no code for compute capability {dotted(gpu)}: what needs them fails"
         if _compiled_by_driver(gpu, image):
             yield f"compute capability {dotted(gpu)} is served by PTX: the driver compiles it, the first use is slow"
-    if not cuda.compiles(have, met.cuda):
-        newest = cuda.newest_of(have)
+    if not met.compiles(met.cuda):
+        newest = met.machine.cuda or met.drivers.newest_of(have)
         known = f"CUDA {dotted(newest)}" if newest else "an older CUDA"
-        yield f"{cuda.driver(have)} came with {known}: CUDA {dotted(met.cuda)} runs by minor-version compatibility"
-    least = cuda.assumed(have)
+        yield f"{driver(have)} came with {known}: CUDA {dotted(met.cuda)} runs by minor-version compatibility"
+    least = met.drivers.assumed(have)
     if least:
-        yield f"any release of branch {have[0]} was assumed; it has to be {cuda.driver(least)} or later"
+        yield f"any release of branch {have[0]} was assumed; it has to be {driver(least)} or later"
     yield _certified_on(image)
 
 

@@ -1,43 +1,22 @@
-"""What this machine has for images: driver, GPUs, engine, room. What is not enough has a remedy.
-
-Another machine may be described in its place.
-"""
+"""What this machine has for images: driver, GPUs, engine, room. What is not enough has a remedy."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from assay import engine
-from assay.doctor import cuda
-from assay.doctor.compatibility import Gpu, Machine
-from assay.doctor.cuda import Code, dotted, numbers
+from assay.doctor.compatibility import Machine
+from assay.doctor.finding import GIB, Finding
+from assay.doctor.nvidia import driver_finding, gpu_findings, machine_of
 from assay.engine.embedded import EmbeddedEngine, install_hint
-from assay.errors import UsageError
 from assay.host import cache, gpus, machine, paths
 from assay.host.gpus import Nvidia
 from assay.host.machine import Room
 
-GIB = 2**30
 ROOM_FOR_ONE = 20 * GIB  # an image, compressed and unpacked, while it is pulled
 SHM_FOR_WORKERS = GIB
-ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-State = Literal["ok", "warn", "fail"]
-_DRIVER = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing of this machine: what there is and, where that is not enough, what to do."""
-
-    id: str
-    state: State
-    message: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +66,7 @@ class Surroundings:
 
     def machine(self) -> Machine:
         """What an image meets. A GPU whose compute capability the driver does not say is left out."""
-        return _machine(self.nvidia, self.architecture)
+        return machine_of(self.nvidia, self.architecture)
 
     def tools(self) -> Tools:
         """What would run a container here."""
@@ -105,23 +84,13 @@ class Surroundings:
 
 def this_machine() -> Machine:
     """What an image meets here."""
-    return _machine(gpus.nvidia(), machine.architecture())
-
-
-def _machine(nvidia: Nvidia, architecture: str) -> Machine:
-    known = (Gpu(gpu.name, gpu.capability, gpu.memory) for gpu in nvidia.gpus if gpu.capability)
-    return Machine(
-        driver=numbers(nvidia.driver) or None,
-        gpus=tuple(known) if not nvidia.problem else (),
-        seen=True,
-        architecture=_architecture(architecture),
-    )
+    return machine_of(gpus.nvidia(), machine.architecture())
 
 
 def findings(found: Surroundings) -> Iterable[Finding]:
     """Everything that was looked at, in the order of the table."""
-    yield _driver(found.nvidia)
-    yield from _gpus(found.nvidia)
+    yield driver_finding(found.nvidia)
+    yield from gpu_findings(found.nvidia)
     yield _engine(found)
     if found.nvidia.gpus:
         yield _gpu_access(found)
@@ -130,31 +99,6 @@ def findings(found: Surroundings) -> Iterable[Finding]:
     yield _cache(found.cache)
     yield _program("podman", found.podman)
     yield _program("apptainer", found.apptainer)
-
-
-def _driver(nvidia: Nvidia) -> Finding:
-    if nvidia.problem:
-        remedy = "Run nvidia-smi; after a driver's update the machine has to be started again."
-        return Finding("driver", "fail", f"the driver does not answer: {nvidia.problem}", remedy)
-    if nvidia.driver:
-        have = numbers(nvidia.driver)
-        newest = cuda.newest_of(have)
-        came = f", came with CUDA {dotted(newest)}" if newest else ""
-        return Finding("driver", "ok", f"{nvidia.driver} serves {cuda.serves(have)}{came}")
-    if nvidia.on_bus:
-        message = f"{nvidia.on_bus} NVIDIA device(s) on the bus, and no driver"
-        return Finding("driver", "fail", message, "Install NVIDIA's driver; the newest runs every image.")
-    return Finding("driver", "ok", "no NVIDIA driver, and no NVIDIA GPU on the bus: images run on the CPU")
-
-
-def _gpus(nvidia: Nvidia) -> Iterable[Finding]:
-    for gpu in nvidia.gpus:
-        memory = f", {gpu.memory / GIB:.0f} GiB" if gpu.memory else ""
-        if gpu.capability is None:
-            remedy = "Say it: --driver VERSION --compute-capability X.Y (developer.nvidia.com/cuda-gpus lists it)."
-            yield Finding("gpu", "warn", f"{gpu.name}{memory}: the driver does not say its capability", remedy)
-        else:
-            yield Finding("gpu", "ok", f"{gpu.name}, compute capability {dotted(gpu.capability)}{memory}")
 
 
 def _engine(found: Surroundings) -> Finding:
@@ -215,26 +159,3 @@ def _program(name: str, version: str) -> Finding:
 
 def _size(count: int) -> str:
     return f"{count / GIB:.0f} GiB" if count >= 10 * GIB else f"{count / GIB:.1f} GiB"
-
-
-def _architecture(machine: str) -> str:
-    return ARCHITECTURES.get(machine, machine)
-
-
-def another(driver: str, capabilities: Sequence[str]) -> Machine:
-    """A machine that is described, not looked at. Raises `UsageError` for what is no driver or no capability."""
-    have = numbers(driver)
-    if not _DRIVER.fullmatch(driver) or have < (1,):
-        raise UsageError(
-            f"{driver!r} is no driver version", "Write it as nvidia-smi does, or its branch: 550.54.14, 550."
-        )
-    gpus = []
-    for text in capabilities:
-        try:
-            code = Code.parse(text)
-        except ValueError:
-            code = None
-        if code is None or code.only:
-            raise UsageError(f"{text!r} is no compute capability", "Write major and minor, such as 9.0.")
-        gpus.append(Gpu("GPU", code.capability))
-    return Machine(driver=have, gpus=tuple(gpus))

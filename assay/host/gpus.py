@@ -9,9 +9,10 @@ from pathlib import Path
 
 from assay import scripts
 from assay.host import process
-from assay.host.machine import LARGEST_OUTPUT, SECONDS, read_text
+from assay.host.machine import LARGEST_OUTPUT, SECONDS, in_wsl, read_text
 
 QUERY = ("--query-gpu=name,driver_version,compute_cap,memory.total", "--format=csv,noheader")
+SMI = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # WSL's is not where sudo looks for programs
 NVIDIA_VENDOR = "0x10de"
 _DRIVER = re.compile(r"\d{1,5}(?:\.\d{1,5}){1,3}", re.ASCII)
 _CAPABILITY = re.compile(r"(\d{1,2})\.(\d)", re.ASCII)
@@ -33,7 +34,9 @@ class Listed:
 class Nvidia:
     """The driver: its version, that of the kernel's module, its GPUs, and its message where it gives no answer.
 
-    ``on_bus`` counts NVIDIA's display and compute devices on the PCI bus, with a driver or without.
+    ``on_bus`` counts NVIDIA's display and compute devices on the PCI bus, with a driver or without. ``windows``: the
+    driver is that of Windows, as in WSL, where no NVIDIA device is on the bus. ``cuda`` is the driver's, as
+    nvidia-smi names it; None where it was not asked.
     """
 
     driver: str = ""
@@ -41,13 +44,15 @@ class Nvidia:
     gpus: tuple[Listed, ...] = ()
     problem: str = ""
     on_bus: int = 0
+    windows: bool = False
+    cuda: tuple[int, int] | None = None
 
 
 def nvidia(proc: Path = Path("/proc"), bus: Path = Path("/sys/bus/pci/devices")) -> Nvidia:
     """Ask nvidia-smi; ask NVML itself where there is no nvidia-smi, or where it does not know the question."""
     kernel = kernel_module(read_text(proc / "driver/nvidia/version"))
     on_bus = devices_on(bus)
-    asked = process.run(["nvidia-smi", *QUERY], timeout=SECONDS)
+    asked = _ask_smi()
     driver, gpus = listed(asked.stdout) if asked.returncode == 0 else ("", ())
     if not gpus or any(gpu.capability is None for gpu in gpus):
         # -I keeps modules of the current folder and of PYTHONPATH out.
@@ -55,7 +60,13 @@ def nvidia(proc: Path = Path("/proc"), bus: Path = Path("/sys/bus/pci/devices"))
         if nvml.returncode == 0:
             driver, gpus = listed(nvml.stdout)
     problem = "" if driver or asked.returncode == 127 else refusal(asked)
-    return Nvidia(driver or kernel, kernel, gpus, problem, on_bus)
+    return Nvidia(driver or kernel, kernel, gpus, problem, on_bus, in_wsl(proc))
+
+
+def _ask_smi() -> process.Completed:
+    """The answer of the first nvidia-smi that there is."""
+    answers = (process.run([program, *QUERY], timeout=SECONDS) for program in SMI)
+    return next((answer for answer in answers if answer.returncode != 127), process.Completed(127, "", ""))
 
 
 def listed(output: str) -> tuple[str, tuple[Listed, ...]]:

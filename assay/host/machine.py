@@ -29,6 +29,11 @@ def architecture() -> str:
     return platform.machine()
 
 
+def in_wsl(proc: Path = Path("/proc")) -> bool:
+    """Tell whether this is Windows' Subsystem for Linux: its kernels are Microsoft's and say so."""
+    return "microsoft" in read_text(proc / "sys/kernel/osrelease").lower()
+
+
 def version_of(*programs: str) -> str:
     """Return the first of these programs that is installed, and its version: "apptainer 1.3.4"; empty if none."""
     for program in programs:

@@ -88,6 +88,8 @@ def test_the_json(place: Path) -> None:
         "here": True,
         "architecture": "amd64",
         "driver": "550.54.14",
+        "windows": False,
+        "cuda": None,
         "serves": "CUDA up to 12.x",
         "gpus": [{"name": H100.name, "compute_capability": "9.0", "memory_bytes": 80 * GIB}],
     }

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.doctor import Answer, Certified, Gpu, Machine, cuda, judge, order
+from assay.doctor import Answer, Certified, Gpu, Machine, judge, order
 from assay.doctor.cuda import Code, Library
+from assay.doctor.drivers import LINUX, WINDOWS
 from tests.unit.doctor.images import CAFFE, MXNET, TENSORFLOW, THEANO, TORCH, image, library, on
 
 
@@ -92,6 +93,7 @@ def test_a_toolkit_between_two_that_are_known_counts_as_the_later() -> None:
     [
         (Machine(), TORCH, "cpu", "there is no NVIDIA GPU"),
         (Machine(driver=(580, 65, 6)), TORCH, "cpu", "the driver lists no GPU"),
+        (Machine(driver=(580, 65, 6), obstacle="it sleeps"), TORCH, "cpu", "it sleeps"),
         (Machine(gpus=(Gpu("GPU", (9, 0)),)), TORCH, "cpu", "there is no NVIDIA driver"),
         (on("580", "9.0"), dataclasses.replace(TORCH, cuda=None), "cpu", "it has no CUDA"),
         (on("580", "9.0"), image("13.2"), "cpu", "its framework has no code for any GPU"),
@@ -226,15 +228,53 @@ REAL = st.sampled_from([TORCH, TENSORFLOW, MXNET, CAFFE])
 
 REAL_GPUS = st.sampled_from([(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3), (12, 0), (12, 1)])
 
-REAL_DRIVERS = st.sampled_from(sorted(cuda.TOOLKIT_DRIVER.values()))
 
-
-@given(REAL, REAL_GPUS, REAL_DRIVERS, REAL_DRIVERS)
+@given(REAL, REAL_GPUS, st.booleans(), st.data())
 def test_a_newer_driver_loses_nothing_that_it_knows(
-    facts: Certified, gpu: tuple[int, int], one: tuple[int, ...], other: tuple[int, ...]
+    facts: Certified, gpu: tuple[int, int], windows: bool, data: st.DataObject
 ) -> None:
     """Drivers are backward compatible: what runs with one runs with every later one that still knows the GPU."""
+    table = st.sampled_from(sorted((WINDOWS if windows else LINUX).toolkit.values()))
     older, newer = (
-        judge(Machine(driver=driver, gpus=(Gpu("GPU", gpu),)), facts).runs for driver in sorted([one, other])
+        judge(Machine(driver=driver, gpus=(Gpu("GPU", gpu),), windows=windows), facts).runs
+        for driver in sorted([data.draw(table), data.draw(table)])
     )
     assert (older, newer) != ("gpu", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("driver", "capability", "facts", "runs", "why"),
+    [
+        ("528.33", "8.6", TENSORFLOW, "gpu", ""),
+        ("527.56", "8.6", TENSORFLOW, "cpu", "serves CUDA up to 11.x, and CUDA 12.9 needs driver 528.33 or later"),
+        ("452.39", "8.0", MXNET, "gpu", ""),
+        ("452.06", "8.0", MXNET, "cpu", "driver 452.06 serves CUDA up to 11.0, and CUDA 11.8 needs driver 452.39"),
+        ("581.80", "9.0", TORCH, "gpu", ""),
+        ("576.88", "9.0", TORCH, "cpu", "and CUDA 13.2 needs driver 580 or later"),
+        ("570.65", "12.0", TENSORFLOW, "gpu", ""),
+        ("570.50", "12.0", TENSORFLOW, "cpu", "compute capability 12.0, which needs driver 570.65 or later"),
+        ("522.06", "9.0", CAFFE, "gpu", ""),  # by PTX of CUDA 11.2
+        ("591.44", "6.1", TENSORFLOW, "cpu", "no longer knows compute capability 6.1: 580 was the last to"),
+        ("582.16", "6.1", TENSORFLOW, "gpu", ""),
+    ],
+)
+def test_a_driver_of_windows_and_an_image(
+    driver: str, capability: str, facts: Certified, runs: str, why: str
+) -> None:
+    verdict = judge(dataclasses.replace(on(driver, capability), windows=True), facts)
+    assert verdict.runs == runs, verdict
+    assert why in verdict.why
+
+
+def test_what_the_driver_says_of_its_cuda_is_better_than_the_table() -> None:
+    """551.23 of Windows is older than the driver that CUDA 12.4 came with, and says that it has CUDA 12.4."""
+    facts = dataclasses.replace(CAFFE, toolkit=(12, 4), cuda=(12, 4))
+    machine = dataclasses.replace(on("551.23", "9.0", seen=True), windows=True)
+    assert "cannot compile; driver 551.61 or later can" in judge(machine, facts).why
+    told = judge(dataclasses.replace(machine, cuda=(12, 4)), facts)
+    assert told.runs == "gpu"
+    assert not any("minor-version" in note for note in told.notes)
+    newer = dataclasses.replace(facts, cuda=(12, 9))
+    assert any(
+        "551.23 came with CUDA 12.4" in n for n in judge(dataclasses.replace(machine, cuda=(12, 4)), newer).notes
+    )

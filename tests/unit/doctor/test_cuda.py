@@ -32,10 +32,6 @@ def test_what_code_serves(code: str, ptx: bool, serves: str, not_: str) -> None:
     assert not any(parsed.serves(one, ptx=ptx) for one in pairs(not_))
 
 
-def test_the_least_drivers_are_those_of_the_suite() -> None:
-    assert cuda.LEAST_DRIVER == {11: (450, 80, 2), 12: (525, 60, 13), 13: (580,)}
-
-
 def test_the_suite_in_the_image_has_the_same_rule() -> None:
     """The host cannot import it, and a rule is no data that both could read; the two must not drift apart."""
     from smoke.installed import fatbin
@@ -50,13 +46,21 @@ def test_the_suite_in_the_image_has_the_same_rule() -> None:
                 assert parsed.serves(gpu, ptx=ptx) == other.serves(*gpu), (text, ptx, gpu)
 
 
-def test_the_table_of_drivers_is_in_order() -> None:
-    """A later toolkit came with a later driver, and a GPU's first toolkit is one that is in the table."""
-    drivers = [driver for _, driver in sorted(cuda.TOOLKIT_DRIVER.items())]
-    assert drivers == sorted(drivers)
-    assert set(cuda.FIRST_TOOLKIT.values()) <= set(cuda.TOOLKIT_DRIVER)
-    for major, least in cuda.LEAST_DRIVER.items():
-        assert least[0] == cuda.TOOLKIT_DRIVER[major, 0][0]
+@pytest.mark.parametrize(
+    ("version", "written"),
+    [
+        ((12, 4), "12.4"),
+        ((9, 0), "9.0"),
+        ((550, 54, 14), "550.54.14"),
+        ((580, 65, 6), "580.65.06"),
+        ((520, 6), "520.06"),
+        ((440, 100), "440.100"),
+        ((550,), "550"),
+        ((), ""),
+    ],
+)
+def test_how_a_version_is_written(version: tuple[int, ...], written: str) -> None:
+    assert cuda.dotted(version) == written
 
 
 @pytest.mark.parametrize("text", ["", "9", "9.", ".0", "9.0x", "9.00", "100.0", "9.0 ", "-9.0", "9,0", "\u0669.0"])

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from assay import doctor
 from assay.doctor import Gpu, Machine, Tools
 from assay.engine import Status
-from assay.errors import UsageError
 from assay.host.gpus import Listed, Nvidia
 from assay.host.machine import Room
 from tests.unit.doctor.known import (
@@ -33,8 +29,27 @@ from tests.unit.doctor.known import (
         ({"nvidia": Nvidia(driver="390.157")}, "driver", "ok", "390.157 serves no CUDA that is known here"),
         ({"nvidia": Nvidia(on_bus=2)}, "driver", "fail", "2 NVIDIA device(s) on the bus, and no driver"),
         ({"nvidia": Nvidia("570.1", problem="mismatch")}, "driver", "fail", "does not answer: mismatch"),
+        (
+            {"nvidia": Nvidia("570.1", problem="No devices were found")},
+            "driver",
+            "fail",
+            "the driver finds no GPU: No",
+        ),
+        (
+            {"nvidia": Nvidia("551.61", windows=True)},
+            "driver",
+            "ok",
+            "551.61 of Windows, for WSL, serves CUDA up to 12.x",
+        ),
+        ({"nvidia": Nvidia(windows=True)}, "driver", "warn", "WSL has no NVIDIA driver of Windows"),
         ({"nvidia": WITH_GPU}, "gpu", "ok", "NVIDIA H100 80GB HBM3, compute capability 9.0, 80 GiB"),
         ({"nvidia": Nvidia("570.1", gpus=(Listed("X", None, 0),))}, "gpu", "warn", "X: the driver does not say"),
+        (
+            {"nvidia": Nvidia("450.1", gpus=(Listed("Tesla T4", None, 0),))},
+            "gpu",
+            "ok",
+            "Tesla T4, compute capability 7.5 by its name",
+        ),
         ({}, "engine", "ok", "Docker 28.5.2"),
         ({"engine": Status("20.1", ("it is old",), True, True, "embedded")}, "engine", "ok", "(Docker 20.1 will not"),
         ({"engine": NO_ENGINE}, "engine", "fail", "no container engine answers"),
@@ -85,7 +100,7 @@ def test_a_finding(changes: dict[str, Any], identity: str, state: str, words: st
 
 def test_what_is_wrong_has_a_remedy_and_what_is_right_has_none() -> None:
     worst = around(nvidia=Nvidia(problem="x"), engine=NO_ENGINE, shm=None, disk=None)
-    for surroundings in (worst, around(), around(nvidia=WITH_GPU)):
+    for surroundings in (worst, around(), around(nvidia=WITH_GPU), around(nvidia=Nvidia(windows=True))):
         for one in doctor.findings(surroundings):
             assert bool(one.remedy) == (one.state != "ok"), one
 
@@ -96,32 +111,29 @@ def test_the_machine_that_images_meet() -> None:
     assert machine == Machine((580, 65, 6), (Gpu("NVIDIA H100 80GB HBM3", (9, 0), 80 * GIB),), True, "arm64")
     broken = dataclasses.replace(WITH_GPU, problem="Driver/library version mismatch")
     assert around(nvidia=broken).machine().gpus == ()
+    assert around(nvidia=broken).machine().obstacle == "the driver does not answer"
     assert around(architecture="riscv64").machine().architecture == "riscv64"
 
 
-def test_another_machine() -> None:
-    assert doctor.another("550.54.14", ["9.0", "12.0"]) == Machine(
-        driver=(550, 54, 14), gpus=(Gpu("GPU", (9, 0)), Gpu("GPU", (12, 0)))
-    )
-    assert doctor.another("550", ["8.6"]).driver == (550,)
+def test_a_gpu_that_an_old_driver_lists_without_capability_is_known_by_its_name() -> None:
+    old = Nvidia("450.80.02", gpus=(Listed("Tesla T4", None, GIB), Listed("NVIDIA Secret", None, GIB)))
+    assert around(nvidia=old).machine().gpus == (Gpu("Tesla T4", (7, 5), GIB),)
 
 
-@pytest.mark.parametrize("driver", ["", "none", "0", "550.", "550.54.14.1.1", "-550", "R550", "\u0661", "9" * 99])
-def test_what_is_no_driver(driver: str) -> None:
-    with pytest.raises(UsageError, match="is no driver version"):
-        doctor.another(driver, ["9.0"])
-
-
-@pytest.mark.parametrize("capability", ["", "9", "9.0a", "sm_90", "ninety", "9.0.0"])
-def test_what_is_no_capability(capability: str) -> None:
-    with pytest.raises(UsageError, match="is no compute capability"):
-        doctor.another("550", ["9.0", capability])
-
-
-@given(st.text(), st.text())
-def test_any_words_are_a_machine_or_a_usage_error(driver: str, capability: str) -> None:
-    with contextlib.suppress(UsageError):
-        assert doctor.another(driver, [capability]).gpus
+@pytest.mark.parametrize(
+    ("problem", "windows", "words"),
+    [
+        ("Failed to initialize NVML: Driver/library version mismatch", False, "Start the machine again"),
+        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", False, "modprobe nvidia"),
+        ("Unable to determine the device handle for GPU0000:07:00.0: Unknown Error", False, "Xid"),
+        ("No devices were found", False, "NVRM"),
+        ("something else", False, "Run nvidia-smi"),
+        ("something else", True, "wsl --shutdown"),
+    ],
+)
+def test_what_to_do_about_a_driver_that_does_not_answer(problem: str, windows: bool, words: str) -> None:
+    first, *_ = doctor.findings(around(nvidia=Nvidia("570.1", problem=problem, windows=windows)))
+    assert words in first.remedy
 
 
 def test_the_tools_are_those_of_the_engine_that_is_used() -> None:

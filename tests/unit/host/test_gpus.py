@@ -93,7 +93,7 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(argv: list[str], **_: Any) -> Completed:
         which = "nvml" if argv[0] == sys.executable else argv[0]
         asked.append(which)
-        return answers[which]
+        return answers.get(which, Completed(127, "", ""))
 
     monkeypatch.setattr(process, "run", run)
     return SimpleNamespace(answers=answers, asked=asked)
@@ -108,6 +108,17 @@ def test_nvidia_smi_is_enough(asking: Any, tmp_path: Path) -> None:
     found = looked(tmp_path)
     assert (found.driver, found.problem, len(found.gpus)) == ("580.173.02", "", 1)
     assert asking.asked == ["nvidia-smi"]
+
+
+def test_that_of_wsl_is_found_where_sudo_does_not_look(asking: Any, tmp_path: Path) -> None:
+    asking.answers["/usr/lib/wsl/lib/nvidia-smi"] = Completed(0, ONE.replace("580.173.02", "581.80"), "")
+    release = tmp_path / "proc/sys/kernel/osrelease"
+    release.parent.mkdir(parents=True)
+    release.write_text("5.15.146.1-microsoft-standard-WSL2\n")
+    found = looked(tmp_path)
+    assert (found.driver, found.windows, len(found.gpus)) == ("581.80", True, 1)
+    release.write_text("6.1.0-18-amd64\n")
+    assert not looked(tmp_path).windows
 
 
 @pytest.mark.parametrize(
