@@ -17,20 +17,6 @@ from assay.run.start import (
 
 # fmt: off
 __all__ = [
-    "Choice",
-    "Device",
-    "Given",
-    "Images",
-    "Imports",
-    "Undecided",
-    "choose",
-    "environment_of",
-    "imports",
-    "is_reference",
-    "named",
-    "on_gpu",
-    "recipe",
-    "recipe_here",
-    "session",
-    "told",
+    "Choice", "Device", "Given", "Images", "Imports", "Undecided", "choose", "environment_of", "imports",
+    "is_reference", "named", "on_gpu", "recipe", "recipe_here", "session", "told",
 ]
