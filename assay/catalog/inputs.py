@@ -92,10 +92,9 @@ def _stages(dockerfile: Path) -> list[str]:
 
 def _tree(folder: Path) -> list[Path]:
     """The files of an image's folder, but for the images in it: these are variants, with files of their own."""
-    variants = [path.parent for path in folder.glob("*/image.toml")]
+    variants = {path.parent.name for path in folder.glob("*/image.toml")}
     return [
         path
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.name not in _NO_INPUTS
-        if not any(variant in path.parents for variant in variants)
+        for name, path in files.below(folder).items()
+        if path.name not in _NO_INPUTS and name.partition("/")[0] not in variants
     ]

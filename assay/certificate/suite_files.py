@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from assay.errors import UsageError
+from assay.host import files
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,26 +27,23 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def carried(folder: Path, framework: str) -> list[Path]:
     """The suite's files but for byte code and other frameworks' files, in the order of their POSIX paths."""
-    places = _table(folder).by_framework
-    names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return [names[name] for name in sorted(names) if not _is_byte_code(name) and _is_for(name, places, framework)]
+    return list(_carried(folder, framework, _table(folder)).values())
 
 
 def outside(folder: Path, framework: str) -> list[Path]:
     """Those of the carried files that no certificate depends on."""
-    beyond = _table(folder).outside
-    names = {path.relative_to(folder).as_posix(): path for path in carried(folder, framework)}
-    return [path for name, path in names.items() if any(name == one or name.startswith(f"{one}/") for one in beyond)]
+    table = _table(folder)
+    return [path for name, path in _carried(folder, framework, table).items() if _is_outside(name, table)]
 
 
 def digest(folder: Path, framework: str) -> str:
     """SHA-256 over the files that a certificate depends on: for each, path + NUL + length + NUL + content."""
-    left_out = outside(folder, framework)
+    table = _table(folder)
     found = hashlib.sha256()
-    for path in carried(folder, framework):
-        if path not in left_out:
+    for name, path in _carried(folder, framework, table).items():
+        if not _is_outside(name, table):
             content = path.read_bytes()
-            found.update(path.relative_to(folder).as_posix().encode() + b"\0%d\0" % len(content) + content)
+            found.update(name.encode() + b"\0%d\0" % len(content) + content)
     return found.hexdigest()
 
 
@@ -70,8 +68,17 @@ def _table(folder: Path) -> _Table:
         raise UsageError(f"{path} cannot be read: {error}", "Restore it from the repository.") from error
 
 
-def _is_byte_code(name: str) -> bool:
-    return "__pycache__" in name.split("/") or name.endswith(".pyc")
+def _carried(folder: Path, framework: str, table: _Table) -> dict[str, Path]:
+    """The same by their POSIX paths."""
+    return {
+        name: path
+        for name, path in files.below(folder).items()
+        if not name.endswith(".pyc") and _is_for(name, table.by_framework, framework)
+    }
+
+
+def _is_outside(name: str, table: _Table) -> bool:
+    return any(name == one or name.startswith(f"{one}/") for one in table.outside)
 
 
 def _is_for(name: str, places: tuple[str, ...], framework: str) -> bool:

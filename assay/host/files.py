@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 import threading
@@ -99,6 +100,16 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def below(folder: Path) -> dict[str, Path]:
+    """Return the files below a folder by their POSIX paths in it, sorted, but for what Python compiled."""
+    top = len(os.fspath(folder)) + 1
+    found = {}
+    for at, folders, names in os.walk(folder):
+        folders[:] = (name for name in folders if name != "__pycache__")
+        found.update((path[top:], Path(path)) for name in names if os.path.isfile(path := f"{at}/{name}"))
+    return dict(sorted(found.items()))
 
 
 def sha256(path: Path) -> str:
