@@ -58,7 +58,7 @@ MINE = Engine(mine=("a", "b", "c"), python=("p",), **{"of-pytorch": ("a", "b"), 
     [
         ("pytorch python train.py", "pytorch"),
         ("cuda/13.2 bash", "cuda/13.2"),
-        ("pytorch/cuda12 python train.py", "pytorch/cuda12"),
+        ("jax/cuda12 python train.py", "jax/cuda12"),
         ("pytorch/absent python train.py", "pytorch/absent"),  # a registry's, for all that is known here
         ("registry.example/team/x:1 python", "registry.example/team/x:1"),
         ("mine python train.py", "mine"),
@@ -101,11 +101,11 @@ def test_a_name_that_no_image_has(words: str, said: str, tmp_path: Path) -> None
 
 def test_a_variant_that_is_not_built_is_no_reference(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"^pytorch/cuda12 is not built here\nBuild it: assay build pytorch/cuda12\."
+        UsageError, match=r"^jax/cuda12 is not built here\nBuild it: assay build jax/cuda12\."
     ):
-        images(MINE).by_name("pytorch/cuda12")
+        images(MINE).by_name("jax/cuda12")
     assert is_reference("pytorch/absent", tmp_path, ROOT)
-    assert not is_reference("pytorch/cuda12", tmp_path, ROOT)
+    assert not is_reference("jax/cuda12", tmp_path, ROOT)
 
 
 def test_one_that_stands_on_a_certified_image_runs_where_that_does() -> None:
