@@ -100,9 +100,7 @@ def test_a_name_that_no_image_has(words: str, said: str, tmp_path: Path) -> None
 
 
 def test_a_variant_that_is_not_built_is_no_reference(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"^jax/cuda12 is not built here\nBuild it: assay build jax/cuda12\."
-    ):
+    with pytest.raises(UsageError, match=r"^jax/cuda12 is not built here\nBuild it: assay build jax/cuda12\."):
         images(MINE).by_name("jax/cuda12")
     assert is_reference("pytorch/absent", tmp_path, ROOT)
     assert not is_reference("jax/cuda12", tmp_path, ROOT)
