@@ -72,7 +72,7 @@ def members(descriptor: int) -> dict[str, Place]:
             raise refused(f"it has more than {MOST_MEMBERS} members")
         found[name] = place
         at, last = place.end, name
-    _require_end(total, at)
+    _require_end(descriptor, total, at)
     return found
 
 
@@ -105,10 +105,10 @@ def _header(name: str, size: int) -> bytes:
     return header.tobuf(tarfile.GNU_FORMAT)
 
 
-def _require_end(total: int, at: int) -> None:
+def _require_end(descriptor: int, total: int, at: int) -> None:
     if not total:
         raise refused("it is empty")
     if total - at < len(_END):
         raise refused(f"it was cut: its last {len(_END)} bytes are not all there")
-    if total - at > len(_END):
-        raise refused(f"it goes on behind its end, at byte {at + len(_END)}")
+    if total - at > len(_END) or any(os.pread(descriptor, len(_END), at)):
+        raise refused(f"it goes on behind its end, at byte {at}")

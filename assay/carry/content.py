@@ -118,6 +118,8 @@ def _tags(index: _Index, digest: str) -> Iterator[str]:
 def _check(content: Content) -> None:
     if not is_name(content.name):
         raise refused(f"index.json names no image, but {content.name[:80]!r}")
+    if len(content.tags) > MOST_TAGS or len(set(content.tags)) < len(content.tags):
+        raise refused(f"index.json has more than {MOST_TAGS} tags, or one of them twice")
     for tag in content.tags:
         if not is_tag(tag):
             raise refused(f"index.json has the tag {tag[:80]!r}, which no image can have")
