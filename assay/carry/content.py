@@ -26,6 +26,8 @@ MOST_TAGS = 16
 MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
 
 _TAG = "org.opencontainers.image.ref.name"
+# What `docker load` calls it: as an image that was built here.
+_LOADED = "io.containerd.image.name"
 _NAME = "assay.image"
 # What the index has no digest for, as blobs have one: the hash of the index without this line.
 _HASH = "assay.index"
@@ -66,7 +68,10 @@ class Content:
     def index(self) -> bytes:
         """The index.json: the image once for each tag, then what is attached. One content gives one index."""
         image = _listed(self.image)
-        tagged = [msgspec.structs.replace(image, annotations={_TAG: tag}) for tag in sorted(self.tags)]
+        tagged = [
+            msgspec.structs.replace(image, annotations={_LOADED: f"docker.io/assay/{self.name}:{tag}", _TAG: tag})
+            for tag in sorted(self.tags)
+        ]
         attached = map(_listed, sorted(self.attached, key=lambda one: one.digest))
         plain = _Index({_NAME: self.name}, (*(tagged or [image]), *attached))
         whole = {**plain.annotations, _HASH: digest_of(msgspec.json.encode(plain))}

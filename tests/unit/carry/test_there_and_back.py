@@ -57,6 +57,7 @@ def test_the_file_is_an_oci_layout(carried: Path) -> None:
     assert (index["schemaVersion"], index["mediaType"]) == (2, "application/vnd.oci.image.index.v1+json")
     tags = [one.get("annotations", {}).get("org.opencontainers.image.ref.name") for one in index["manifests"]]
     assert tags == [TAG, "latest", None, None, None, None]
+    assert index["manifests"][1]["annotations"]["io.containerd.image.name"] == f"docker.io/assay/{name()}:latest"
     for one in index["manifests"]:
         blob = data[f"blobs/{one['digest'].replace(':', '/')}"]
         assert (digest(blob), len(blob)) == (one["digest"], one["size"])
