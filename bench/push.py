@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from assay import engine
 from assay.engine import Engine
-from assay.publish.layers import Told, send
-from assay.registry import OCI_INDEX, OCI_MANIFEST, Descriptor, Reference, Repository
+from assay.publish.layers import send
+from assay.registry import OCI_INDEX, OCI_MANIFEST, Descriptor, Reference, Repository, Told
 from tests import registries
 from tests.registries import Registry
 

@@ -1,4 +1,4 @@
-"""The progress of a publication: lines at each phase, with no long silence; in a terminal bars below them."""
+"""The progress of images on their way: lines at each phase, with no long silence; in a terminal bars below them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ from assay.cli.console import size, standard_error, styled
 class PublishView:
     """Shows what goes to a registry: of each layer its bytes, rate and time left.
 
-    It is told by the functions of `assay.publish.View`. ``clock`` gives seconds. Outside a terminal a thread calls
-    `beat` once a second.
+    It is told by the functions of `assay.registry.View`. ``clock`` gives seconds. ``doing`` is what is done with the
+    blobs. Outside a terminal a thread calls `beat` once a second.
     """
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic, doing: str = "sending"
+    ) -> None:
+        self._doing = doing
         self._console = console or standard_error()
         self._clock = clock
         self._lock = threading.RLock()
@@ -71,7 +74,7 @@ class PublishView:
         with self._lock:
             self._sizes = {(image, digest): count for digest, count in sizes.items()}
             if sizes:
-                self.phase(image, f"sending {size(sum(sizes.values()))} in {len(sizes)} blobs")
+                self.phase(image, f"{self._doing} {size(sum(sizes.values()))} in {len(sizes)} blobs")
             else:
                 self.phase(image, "every blob is there")
 

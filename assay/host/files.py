@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from assay.host import holders
 from assay.host.holders import Holder
@@ -121,11 +121,18 @@ def sha256(path: Path) -> str:
 
 def replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all; whoever reads it meanwhile sees the old one."""
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that is to be written whole or not at all: at the end it takes the place of an old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         partial = Path(file.name)
         try:
-            file.write(data)
+            yield cast("IO[bytes]", file)
             file.flush()
             partial.chmod(0o644)
             partial.replace(path)

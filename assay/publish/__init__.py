@@ -6,7 +6,7 @@
 from assay.publish.candidates import Candidate, Refused, candidates, require_none_refused
 from assay.publish.images import Destination, Published, publish, row, source_commit
 from assay.publish.push import attach
-from assay.publish.watching import View
+from assay.registry import View
 
 __all__ = [
     "Candidate",

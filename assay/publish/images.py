@@ -22,8 +22,7 @@ from assay.host import process
 from assay.publish.candidates import Candidate, Proof
 from assay.publish.inventory import inventory_of
 from assay.publish.push import attach, homes_of_layers, push
-from assay.publish.watching import View
-from assay.registry import Reference, Repository
+from assay.registry import Reference, Repository, View
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,8 @@ from assay.catalog.built import tag as local_name
 from assay.engine import Engine
 from assay.errors import VerificationFailed
 from assay.publish.candidates import Candidate
-from assay.publish.layers import Told, send
-from assay.publish.watching import View
-from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, digest_of
+from assay.publish.layers import send
+from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, Told, View, digest_of
 
 
 def homes_of_layers(cat: Catalog, path: str) -> dict[str, list[str]]:

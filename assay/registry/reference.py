@@ -61,6 +61,11 @@ def is_digest(text: str) -> bool:
     return bool(_DIGEST.fullmatch(text))
 
 
+def is_tag(text: str) -> bool:
+    """Whether a text can be an image's tag; those that list what is attached to a digest are none."""
+    return bool(_TAG.fullmatch(text)) and not text.startswith("sha256-")
+
+
 def tag(labels: Mapping[str, str]) -> str:
     """Return the tag for an image with these labels: VERSION-cudaCUDA, or VERSION-cpu without CUDA.
 

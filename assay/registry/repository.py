@@ -87,17 +87,22 @@ class Repository(Blobs):
         )
 
     def attach(self, artifact: ImageManifest) -> bool:
+        """Attach an artifact, as `attach_manifest` does."""
+        return self.attach_manifest(Manifest(msgspec.json.encode(artifact), OCI_MANIFEST))
+
+    def attach_manifest(self, manifest: Manifest) -> bool:
         """Write an artifact's manifest, so that `referrers` of its subject lists it; False where that is so already.
 
         Its blobs must be there. Where the registry has no referrers API, the fallback tag is written too.
         """
+        artifact = manifest.image()
         assert artifact.subject is not None  # noqa: S101 - what makes it an attachment
-        data = msgspec.json.encode(artifact)
-        made = Descriptor(OCI_MANIFEST, digest_of(data), len(data), artifact.artifact_type, artifact.annotations)
+        kind = artifact.artifact_type or artifact.config.media_type
+        made = Descriptor(manifest.media_type, manifest.digest, len(manifest.data), kind, artifact.annotations)
         subject = artifact.subject.digest
         if made.digest in {listed.digest for listed in self.referrers(subject)} and self.digest(made.digest):
             return False
-        self.put_manifest(data, OCI_MANIFEST)
+        self.put_manifest(manifest.data, manifest.media_type)
         for _ in range(ATTEMPTS):
             attached = self.referrers(subject)
             if made.digest in {listed.digest for listed in attached}:

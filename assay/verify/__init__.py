@@ -4,7 +4,17 @@
 """
 
 from assay.verify.attached import evidence
-from assay.verify.image import certificates, require_passed, row, verify
+from assay.verify.image import certificates, require_passed, row, verify, verify_in
 from assay.verify.verdict import NEEDED, Demands, Verification
 
-__all__ = ["NEEDED", "Demands", "Verification", "certificates", "evidence", "require_passed", "row", "verify"]
+__all__ = [
+    "NEEDED",
+    "Demands",
+    "Verification",
+    "certificates",
+    "evidence",
+    "require_passed",
+    "row",
+    "verify",
+    "verify_in",
+]

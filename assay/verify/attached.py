@@ -17,7 +17,7 @@ from assay.attestation import PublicKey
 from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
 from assay.certificate.statement import STATEMENT_TYPE
 from assay.errors import VerificationFailed
-from assay.registry import LARGEST_MANIFEST, OCI_EMPTY, Descriptor, NotThere, Reference, Repository, decode
+from assay.registry import LARGEST_MANIFEST, OCI_EMPTY, Descriptor, NotThere, Reference, Repository, Source, decode
 
 MOST_ATTACHED = 128
 
@@ -73,19 +73,19 @@ def evidence(
     return digest, statements[::-1]
 
 
-def signed(repository: Repository, digest: str, key: PublicKey, ignored: list[str]) -> Iterator[Attached]:
+def signed(source: Source, digest: str, key: PublicKey, ignored: list[str]) -> Iterator[Attached]:
     """The statements about an image's digest that are signed with this key.
 
     What else is attached is added to ``ignored``. Raises `VerificationFailed` where more is attached than is read.
     """
-    attached = [listed for listed in repository.referrers(digest) if _may_be_bundle(listed)]
+    attached = [listed for listed in source.referrers(digest) if _may_be_bundle(listed)]
     if len(attached) > MOST_ATTACHED:
         raise VerificationFailed(
             f"{len(attached)} bundles are attached, and at most {MOST_ATTACHED} are read", "Ask whoever runs it."
         )
     for listed in attached:
         try:
-            yield _opened(repository, listed, digest, key)
+            yield _opened(source, listed, digest, key)
         except (VerificationFailed, NotThere) as error:
             ignored.append(f"{listed.digest[7:19]}: {error.what}")
 
@@ -105,8 +105,8 @@ def _may_be_bundle(listed: Descriptor) -> bool:
     return listed.artifact_type in {None, "", OCI_EMPTY} or bool(BUNDLE_TYPES.fullmatch(listed.artifact_type or ""))
 
 
-def _opened(repository: Repository, listed: Descriptor, digest: str, key: PublicKey) -> Attached:
-    artifact = repository.manifest(listed.digest, LARGEST_MANIFEST).image()
+def _opened(source: Source, listed: Descriptor, digest: str, key: PublicKey) -> Attached:
+    artifact = source.manifest(listed.digest, LARGEST_MANIFEST).image()
     if artifact.subject is None or artifact.subject.digest != digest:
         raise VerificationFailed("it is attached to another image", "Do not use it.")
     kind = artifact.artifact_type or artifact.config.media_type
@@ -114,7 +114,7 @@ def _opened(repository: Repository, listed: Descriptor, digest: str, key: Public
         raise VerificationFailed(f"it is no bundle of a signature but {kind[:60]!r}", "Do not use it.")
     if len(artifact.layers) != 1:
         raise VerificationFailed(f"it has {len(artifact.layers)} layers in place of one bundle", "Do not use it.")
-    return _about(digest, key.open(repository.blob(artifact.layers[0], LARGEST_BUNDLE)))
+    return _about(digest, key.open(source.blob(artifact.layers[0], LARGEST_BUNDLE)))
 
 
 def _about(digest: str, payload: bytes) -> Attached:

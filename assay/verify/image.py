@@ -20,6 +20,7 @@ from assay.registry import (
     NotThere,
     Reference,
     Repository,
+    Source,
     decode,
     diff_id,
     tag,
@@ -39,13 +40,24 @@ def verify(
 
     Raises `RegistryFailed` (exit 6) where the registry does not answer; everything else is in the verification.
     """
-    found = Verification(str(reference))
-    policy = Policy(suites, max_age_days=demands.max_age_days, now=now)
     with Repository(reference, plain_http=demands.plain_http) as repository:
-        try:
-            _verify(repository, found, key, policy, demands)
-        except VerificationFailed as error:
-            found.problems.append(error.what)
+        return verify_in(repository, key, suites, demands, now)
+
+
+def verify_in(
+    source: Source,
+    key: PublicKey,
+    suites: Suites,
+    demands: Demands = USUAL,
+    now: datetime.datetime | None = None,
+) -> Verification:
+    """Verify what the reference of a repository names, or of whatever else is read as one; as `verify`."""
+    found = Verification(str(source.reference))
+    policy = Policy(suites, max_age_days=demands.max_age_days, now=now)
+    try:
+        _verify(source, found, key, policy, demands)
+    except VerificationFailed as error:
+        found.problems.append(error.what)
     return found
 
 
@@ -110,29 +122,29 @@ def policy_for(policy: Policy, digest: str, content: ImageManifest, config: Imag
     return dataclasses.replace(policy, digest=digest, configuration=about)
 
 
-def _verify(repository: Repository, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
-    content, config = _image(repository, found)
-    statements = list(signed(repository, found.digest, key, found.ignored))
+def _verify(source: Source, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
+    content, config = _image(source, found)
+    statements = list(signed(source, found.digest, key, found.ignored))
     hear(statements, found)
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
     if len(config.rootfs.diff_ids) != len(content.layers):
         found.problems.append("the manifest has more or fewer layers than the image's configuration")
-    sum_up(repository.reference, found, demands.require)
-    _check_name(repository.reference, found, demands.name)
-    _check_tag(repository.reference, found, config)
+    sum_up(source.reference, found, demands.require)
+    _check_name(source.reference, found, demands.name)
+    _check_tag(source.reference, found, config)
     if not found.certificates or len(config.rootfs.diff_ids) != len(content.layers):
         return  # nothing that could hold: its layers are not asked for
     if demands.layers:
-        _check_content(repository, found, content.layers, config.rootfs.diff_ids)
+        _check_content(source, found, content.layers, config.rootfs.diff_ids)
     else:
-        _check_sizes(repository, found, content.layers)
+        _check_sizes(source, found, content.layers)
 
 
-def _image(repository: Repository, found: Verification) -> tuple[ImageManifest, ImageConfig]:
-    manifest = repository.manifest()
+def _image(source: Source, found: Verification) -> tuple[ImageManifest, ImageConfig]:
+    manifest = source.manifest()
     found.digest = manifest.digest
     content = manifest.image()
-    return content, decode(repository.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
+    return content, decode(source.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
 
 
 def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -> None:
@@ -160,10 +172,10 @@ def _check_name(reference: Reference, found: Verification, name: str | None) -> 
         )
 
 
-def _check_sizes(repository: Repository, found: Verification, layers: tuple[Descriptor, ...]) -> None:
+def _check_sizes(source: Source, found: Verification, layers: tuple[Descriptor, ...]) -> None:
     """Every layer is there with its size."""
     for layer in layers:
-        size = repository.size(layer.digest)
+        size = source.size(layer.digest)
         if size is None:
             found.problems.append(f"the layer {layer.digest[:19]} is not in the registry")
         elif size != layer.size:
@@ -171,12 +183,12 @@ def _check_sizes(repository: Repository, found: Verification, layers: tuple[Desc
 
 
 def _check_content(
-    repository: Repository, found: Verification, layers: tuple[Descriptor, ...], diff_ids: tuple[str, ...]
+    source: Source, found: Verification, layers: tuple[Descriptor, ...], diff_ids: tuple[str, ...]
 ) -> None:
     """Every layer, read whole, has its digest, and its tar the digest that was certified."""
     for layer, wanted in zip(layers, diff_ids, strict=True):
         try:
-            unpacks_to = diff_id(repository.stream(layer), layer.media_type)
+            unpacks_to = diff_id(source.stream(layer), layer.media_type)
         except (VerificationFailed, NotThere) as error:
             found.problems.append(error.what)
             continue

@@ -11,8 +11,8 @@ import pytest
 
 from assay.engine import Engine
 from assay.errors import EngineMissing, RegistryFailed
-from assay.publish.layers import Told, send
-from assay.registry import Descriptor, Reference, Repository, digest_of
+from assay.publish.layers import send
+from assay.registry import Descriptor, Reference, Repository, Told, digest_of
 from tests.fake_registry import Answer, FakeRegistry
 
 PATIENCE = 60
