@@ -103,12 +103,14 @@ def remove(path: Path) -> None:
 
 
 def below(folder: Path) -> dict[str, Path]:
-    """Return the files below a folder by their POSIX paths in it, sorted, but for what Python compiled."""
-    top = len(os.fspath(folder)) + 1
-    found = {}
+    """Return the files below a folder by their POSIX paths in it, sorted, but for what is called ``__pycache__``."""
+    top, found = len(str(folder)) + 1, {}
     for at, folders, names in os.walk(folder):
         folders[:] = (name for name in folders if name != "__pycache__")
-        found.update((path[top:], Path(path)) for name in names if os.path.isfile(path := f"{at}/{name}"))
+        for name in names:
+            path = Path(at, name)
+            if name != "__pycache__" and path.is_file():
+                found[str(path)[top:]] = path
     return dict(sorted(found.items()))
 
 
