@@ -34,8 +34,9 @@ $(READY): pyproject.toml requirements-dev.lock
 	    --require-hashes --requirement requirements-dev.lock 2>/dev/null || \
 	  $(PIP) install -qq --require-hashes --requirement requirements-dev.lock
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
-	@# Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each command would compile all that it imports.
-	@env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -c 'import pkgutil, assay, rich.live, rich.table; \
+	@# Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each command would compile all that it imports,
+	@# and each process of the suite in the tests NumPy and the framework that they have.
+	@env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -c 'import pkgutil, assay, autograd, rich.live, rich.table; \
 	  [*map(__import__, (each.name for each in pkgutil.walk_packages(assay.__path__, "assay.")))]'
 	@touch $@
 

@@ -103,13 +103,15 @@ def remove(path: Path) -> None:
 
 
 def below(folder: Path) -> dict[str, Path]:
-    """Return the files below a folder by their POSIX paths in it, sorted, but for what Python compiled."""
-    top = len(os.fspath(folder)) + 1
+    """Return the files below a folder by their POSIX paths in it, sorted, but for what is called ``__pycache__``."""
+    top = len(str(folder)) + 1
     found: dict[str, Path] = {}
     for at, folders, names in os.walk(folder):
         folders[:] = (name for name in folders if name != "__pycache__")
-        paths = (f"{at}/{name}" for name in names)
-        found.update((path[top:], Path(path)) for path in paths if os.path.isfile(path))  # noqa: PTH113 - faster
+        for name in names:
+            path = Path(at, name)
+            if name != "__pycache__" and path.is_file():
+                found[str(path)[top:]] = path
     return dict(sorted(found.items()))
 
 

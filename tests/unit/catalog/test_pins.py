@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from assay import catalog
 from assay.catalog import Pin
@@ -70,6 +72,25 @@ def test_pins() -> None:
 def test_any_lock(text: str) -> None:
     pins = value_or_refusal(lambda: parse_pins(text, "the lock"))
     assert all(pin.hashes and pin.version and name == pin.name for name, pin in (pins or {}).items())
+
+
+# Nearly a name and a version: whatever is read without `packaging` has to mean the same to it.
+NEARLY = st.from_regex(
+    r"[A-Za-z0-9._-]{1,6}==[0-9]{1,10}(\.[0-9]{1,3}){0,6}(\.post[0-9]|rc1|[+][a-z0-9.]{1,4})?", fullmatch=True
+)
+
+
+@given(NEARLY)
+def test_a_pin_means_what_packaging_says(text: str) -> None:
+    try:
+        told = Requirement(text)
+    except InvalidRequirement:
+        told = None
+    pins = value_or_refusal(lambda: parse_pins(f"{text} --hash=sha256:{A}", "x"))
+    assert bool(pins) == bool(told)
+    if told and pins:
+        (pin,) = pins.values()
+        assert (pin.name, f"=={pin.version}") == (canonicalize_name(told.name), str(told.specifier))
 
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,4})?", fullmatch=True)

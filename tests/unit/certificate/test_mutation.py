@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import chain, zip_longest
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from tests.unit.certificate.edits import Edit, edits
 from tests.unit.certificate.mutation import EVERY, REFUSED, Tables, but, cost, kept, suites, tellers, written
 
 MOST = 2  # variants of one kind of edit on one result; `python -m tests.unit.certificate.mutation` tries all
-SHARE = 25  # results of a certificate whose edits one test tries, about
+SHARE = 15  # results of a certificate whose edits one test tries, about
 
 
 @cache
@@ -54,7 +55,7 @@ def test_each_edit_of_a_certificate_costs_its_level(name: str, part: int, parts:
     found = Tables()
     found.take(base, all_edits(name)[part::parts], rules=False)
     assert found.lived == []
-    assert found.count > 500
+    assert found.count > 20 * SHARE
 
 
 def test_there_are_two_thousand_edits_at_least() -> None:
@@ -80,11 +81,14 @@ def test_each_rule_stands_against_an_edit_that_no_other_tells() -> None:
     """A judge without that rule lets the edit live: the rule is not dead."""
     assert {"E2", "E3", "E4"} <= {base.opened.verdict.level for base in written().values()}
     dead = set(EVERY)
-    for base in written().values():
-        for edit in by_turns(all_edits(base.name)):
-            told = tellers(edit) if dead else ()
-            if len(told) == 1 and dead.issuperset(told) and cost(base, edit, but(*told)) is None:
-                dead -= told
+    # Those of all certificates side by side: most rules are needed against an edit of the first hundred of some.
+    several = ([(base, edit) for edit in by_turns(all_edits(base.name))] for base in written().values())
+    for base, edit in filter(None, chain.from_iterable(zip_longest(*several))):
+        told = tellers(edit)
+        if len(told) == 1 and dead.issuperset(told) and cost(base, edit, but(*told)) is None:
+            dead -= told
+        if not dead:
+            break
     assert sorted(dead) == []
 
 

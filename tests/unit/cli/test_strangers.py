@@ -143,22 +143,27 @@ def asked(assay_: Run, fake: FakeRegistry, tmp_path: Path) -> Asked:
     return Asked(assay_, fake, tmp_path / "key.pub")
 
 
-def test_of_a_certificate(asked: Asked) -> None:
+PARTS = 8
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_of_a_certificate(asked: Asked, part: int) -> None:
     """Whoever has the key signs it."""
-    for statement in edits(asked.made.certificate):
+    several = list(edits(asked.made.certificate))[part::PARTS]
+    assert len(several) > 10
+    for statement in several:
         asked.reset()
         asked.attach(statement)
         asked.answers("verify")
     asked.answers("doctor")
 
 
-def test_of_other_statements(asked: Asked) -> None:
-    _, result, provenance, sbom = asked.made.statements()
-    for statement in (result, provenance, sbom):
-        for changed in edits(statement):
-            asked.reset()
-            asked.attach(changed)
-            asked.answers("verify")
+@pytest.mark.parametrize("which", [1, 2, 3], ids=["result", "provenance", "sbom"])
+def test_of_other_statements(asked: Asked, which: int) -> None:
+    for changed in edits(asked.made.statements()[which]):
+        asked.reset()
+        asked.attach(changed)
+        asked.answers("verify")
 
 
 def test_of_a_manifest_and_a_configuration(asked: Asked) -> None:

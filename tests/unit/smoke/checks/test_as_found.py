@@ -98,7 +98,8 @@ def test_how_a_program_ends_is_told(tmp_path: Path, program: str, told: str) -> 
 
 
 def test_a_flood_on_standard_error_is_bounded(tmp_path: Path) -> None:
-    ended = as_found.started("import sys\nfor _ in range(9999): print('x' * 9999, file=sys.stderr)", tmp_path, 60)
+    flood = f"import sys\nfor _ in range(9999): print('x' * {as_found.LONGEST_LINE + 1}, file=sys.stderr)"
+    ended = as_found.started(flood, tmp_path, 60)
     assert len(ended.stderr) == as_found.MOST_LINES + 1
     assert {len(line) for line in ended.stderr[:-1]} == {as_found.LONGEST_LINE}
     assert ended.stderr[-1] == "and 4999 more lines", "which no list has"

@@ -8,8 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +15,6 @@ from smoke import SUITE, gates, suite
 from smoke.__main__ import main
 from smoke.plan import from_json
 from smoke.report import report
-from smoke.runner import lanes
 from smoke.runner import run as running
 
 PLAN = {
@@ -30,37 +27,6 @@ PLAN = {
     "packages": {"autograd": importlib.metadata.version("autograd")},
     "seconds_per_check": 120,
 }
-
-
-class Chains:
-    """A runner that notes when its chains begin and end; each takes a moment."""
-
-    def __init__(self, device, told):
-        self.plan, self.told = SimpleNamespace(device=device), told
-
-    def chain(self, processes, _stop):
-        self.told.append(("begins", processes))
-        time.sleep(0.05)
-        self.told.append(("ends", processes))
-
-
-@pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_a_framework_is_met_as_a_user_meets_it_before_the_suite_trains_with_it(device):
-    told = []
-    lanes.run_stages([Chains(device, told), Chains(device, told)])
-    untouched = [("static",), ("found",), ("tried",)]
-    assert {processes for _, processes in told[:12]} == set(untouched)
-    trained = {("main",), ("compile",), ("first", "second")}
-    assert {processes for _, processes in told[12:]} == {*trained, ("write", "read")}
-    assert len(told) == 28
-
-
-@pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("gpu", 1)])
-def test_how_many_processes_run_side_by_side(device, most):
-    told = []
-    lanes.run_stages([Chains(device, told) for _ in range(3)])
-    running = [sum(1 if what == "begins" else -1 for what, _ in told[:count]) for count in range(len(told))]
-    assert max(running) == most
 
 
 @pytest.mark.parametrize(
@@ -126,38 +92,47 @@ def test_the_suite_as_it_is(copy):
     assert "5 of 5 faults caught" in done.stdout
 
 
-def test_with_backends_each_check_is_run_with_each_of_them(copy):
-    change(
-        copy,
-        "frameworks/autograd.py",
-        '"version": ',
-        '"backend": __import__("os").environ["AUTOGRAD_BACKEND"], "version": ',
-    )
-    change(
-        copy,
-        "checks/precision.py",
-        "    for precision in PRECISIONS:\n",
-        "    import os\n"
-        "    if os.environ['AUTOGRAD_BACKEND'] == 'two':\n"
-        "        os._exit(7)\n"
-        "    for precision in PRECISIONS:\n",
-    )
-    plan = {**PLAN, "framework": {**PLAN["framework"], "backends": ["one", "two"]}}
-    _, found = smoke(copy, plan, "--only", "static", "P1", "P3", "P4", "checkpoint")
+@pytest.fixture
+def of_two(copy):
+    """The suite with a framework that has two backends; one of them crashes in P1."""
+    told = '"backend": __import__("os").environ["AUTOGRAD_BACKEND"], "version": '
+    change(copy, "frameworks/autograd.py", '"version": ', told)
+    loop = "    for precision in PRECISIONS:\n"
+    crash = "    import os\n    if os.environ['AUTOGRAD_BACKEND'] == 'two':\n        os._exit(7)\n"
+    change(copy, "checks/precision.py", loop, crash + loop)
+    return copy
+
+
+TWO = {**PLAN, "framework": {**PLAN["framework"], "backends": ["one", "two"]}}
+
+
+def test_a_backend_that_crashes_is_an_error_and_no_other_pays_for_it(of_two):
+    _, found = smoke(of_two, TWO, "--only", "P1", "checkpoint")
     results = by_id(found)
     assert results["P1.matmul.f32.one"]["state"] == "pass"
-    assert results["P1.two"]["state"] == "error"  # and no other backend pays for it
+    assert results["P1.two"]["state"] == "error"
     assert [one for one in results if one.startswith("P1")][-1] == "P1.two"
-    for name in ("P3.determinism", "checkpoint.f32", "P4.faults"):
-        assert {results[f"{name}.{backend}"]["state"] for backend in ("one", "two")} == {"pass"}
-    assert [one["id"] for one in found["faults"]].count("lr-1.001.two") == 1
-    assert {one["check"] for one in found["faults"]} >= {"P2.train.f32.one", "P2.train.f32.two"}
-    assert [one for one in results if one.startswith("static.contract")] == ["static.contract"]
-    assert {name: told["backend"] for name, told in found["stack"]["backends"].items()} == {
-        "one": "one",
-        "two": "two",
-    }
+    told = {name: about["backend"] for name, about in found["stack"]["backends"].items()}
+    assert told == {"one": "one", "two": "two"}
     assert found["stack"]["framework"].startswith("autograd ")
+
+
+def test_what_is_of_no_backend_is_run_once(of_two):
+    # The suite's own folder for this environment, which takes seconds to be read.
+    change(of_two, "checks/static/__init__.py", "Path(sys.prefix)", "SUITE")
+    change(of_two, "checks/static/__init__.py", ", sys.path)", ", [])")
+    results = by_id(smoke(of_two, TWO, "--only", "static")[1])
+    assert [one for one in results if one.startswith("static.contract")] == ["static.contract"]
+
+
+@pytest.mark.parametrize("name", ["P3.determinism", "checkpoint.f32", "P4.faults"])
+def test_with_backends_each_check_is_run_with_each_of_them(of_two, name):
+    _, found = smoke(of_two, TWO, "--only", name.partition(".")[0])
+    results = by_id(found)
+    assert {results[f"{name}.{backend}"]["state"] for backend in ("one", "two")} == {"pass"}
+    if name == "P4.faults":
+        assert [one["id"] for one in found["faults"]].count("lr-1.001.two") == 1
+        assert {one["check"] for one in found["faults"]} >= {"P2.train.f32.one", "P2.train.f32.two"}
 
 
 @pytest.mark.parametrize(
