@@ -15,7 +15,7 @@ import click
 
 from assay.cli.console import note
 from assay.cli.options import checkout
-from assay.cli.run import SETTINGS, choice_of, session_options
+from assay.cli.run import choice_of, session_options
 
 if TYPE_CHECKING:
     from assay.engine import Engine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assay.run.lab import Lab
 
 
-@click.command("lab", context_settings=SETTINGS)
+@click.command("lab")
 @session_options("ports", "network")
 @click.option("--port", type=click.IntRange(1, 65535), help="On this machine; else the first free one from 8888 on.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
@@ -71,6 +71,8 @@ def _with_lab(root: Path, found: Engine, choice: Choice) -> str:
         build.build(cat, found, (lab.name,), view)
     if found.is_packed(image.digest):
         note(f"unpacking {image.image} first: the engine holds it compressed")
+    if not labs.is_beside(found, image.digest, lab):
+        note(f"putting JupyterLab beside {image.image}, which takes a minute the first time")
     return labs.beside(found, image.digest, lab)
 
 

@@ -55,7 +55,8 @@ def choose(wanted: Imports, images: Iterable[Certified], certified: Iterable[Cer
     if not needed and not perhaps:
         if not images:
             raise UsageError("no certified image is here", "Make some: `assay build`, then `assay smoke`.")
-        raise Undecided("what is to run imports no framework that is certified here", _runnable(images, machine))
+        what = "what is to run imports no framework that is certified here" if wanted.where else "no image is named"
+        raise Undecided(what, _runnable(images, machine))
     if not needed:
         needed = perhaps[:1]
     able = [image for image in images if set(needed) <= image.modules]
@@ -87,7 +88,8 @@ def _runnable(images: Iterable[Certified], machine: Machine) -> list[Choice]:
 
 
 def _rank(choice: Choice, needed: Sequence[str]) -> tuple[object, ...]:
-    return (choice.image.module not in needed, order(choice.image, choice.answer))
+    spare = choice.answer.runs == "cpu" and choice.image.cuda is not None  # CUDA that would not be used
+    return (choice.image.module not in needed, choice.answer.runs != "gpu", spare, order(choice.image, choice.answer))
 
 
 def _passed_over(best: Choice, runnable: Sequence[Choice]) -> str:

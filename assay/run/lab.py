@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import os
 import secrets
 import socket
 import tempfile
@@ -17,6 +19,7 @@ from assay.catalog import Catalog, Image
 from assay.catalog.built import short, tag
 from assay.engine import FOLDER, BuildRequest, Engine, Session
 from assay.errors import UsageError
+from assay.host import paths
 
 GROUP = "lab"  # images/lab has one for each base
 LAB = "/opt/lab"
@@ -43,6 +46,11 @@ def lab_for(catalog: Catalog, name: str, python: str) -> Image:
     )
 
 
+def is_beside(engine: Engine, image: str, lab: Image) -> bool:
+    """Whether the engine has the image of this digest with the lab added."""
+    return engine.digest(tag(lab.name, f"with-{short(image)}")) is not None
+
+
 def beside(engine: Engine, image: str, lab: Image) -> str:
     """Make an image that is the one of this digest with the lab added, and return its digest."""
     named, made = tag(lab.name, f"for-{short(image)}"), tag(lab.name, f"with-{short(image)}")
@@ -58,21 +66,23 @@ class Lab:
     """A JupyterLab: its port on this machine, and the token that opens it.
 
     Others can see command lines, so the token is handed over in files of ``folder``, which only this user can read.
+    ``held`` is a lock on the port, which no other lab takes while it is open.
     """
 
     port: int
     token: str
     folder: Path
+    held: int = -1
 
     @classmethod
     def new(cls, port: int | None, folder: Path) -> Lab:
         """One on this port, or on the first that is free. Raises `UsageError` where it is taken, or all are."""
         tried = [port] if port else range(FIRST_PORT, FIRST_PORT + TRIED_PORTS)
-        free = next((one for one in tried if is_free(one)), None)
+        free = next(((one, held) for one in tried if (held := hold(one)) is not None), None)
         if free is None:
             what = f"port {port} is taken" if port else f"the ports {tried[0]} to {tried[-1]} are taken"
             raise UsageError(what, "Name another one with --port, or leave it out: a free one is looked for.")
-        made = cls(free, secrets.token_urlsafe(24), folder)
+        made = cls(free[0], secrets.token_urlsafe(24), folder, free[1])
         (folder / "token").write_text(made.token, encoding="utf-8")
         made.page.write_text(f'<meta http-equiv="refresh" content="0; url={made.address}">\n', encoding="utf-8")
         return made
@@ -119,9 +129,11 @@ class Lab:
         )
 
     def answers(self) -> bool:
-        """Whether it answers by now."""
+        """Whether it answers by now: this one, which knows the token, and no other one on its port."""
+        asked = urllib.request.Request(f"http://{LOOPBACK}:{self.port}/api/status")
+        asked.add_header("Authorization", f"token {self.token}")
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/api", timeout=5) as answer:
+            with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310
                 return int(answer.status) == 200
         except (OSError, urllib.error.URLError, ValueError):
             return False
@@ -132,6 +144,24 @@ class Lab:
             if self.answers():
                 do()
                 return
+
+
+def hold(port: int) -> int | None:
+    """A lock on a port that nobody listens on, since a lab takes seconds to listen; None where it is taken."""
+    folder = paths.cache() / "lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder / str(port), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_free(port):
+            return held
+    except BlockingIOError:
+        pass
+    except UsageError:
+        os.close(held)
+        raise
+    os.close(held)
+    return None
 
 
 def is_free(port: int) -> bool:

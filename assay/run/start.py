@@ -184,7 +184,8 @@ def environment_of(given: Given) -> dict[str, str]:
     pairs = {name: value for name, value in os.environ.items() if backend_of(name, value)}
     for word in given.environment:
         name, equals, value = word.partition("=")
-        pairs[name] = value if equals else os.environ.get(name, "")
+        if equals or name in os.environ:  # as docker does: one that is not set here is none there
+            pairs[name] = value if equals else os.environ[name]
     return pairs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import socket
 import threading
@@ -12,8 +13,17 @@ import pytest
 from assay import catalog
 from assay.engine import Session
 from assay.errors import UsageError
+from assay.run import lab as lab_module
 from assay.run.lab import Lab, lab_for
 from tests.conftest import ROOT
+from tests.registries import free_port
+
+
+@pytest.fixture(autouse=True)
+def own_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ports and locks that no other test looks for at the same time."""
+    monkeypatch.setattr(lab_module, "FIRST_PORT", free_port())
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -56,11 +66,10 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 def test_two_at_a_time_take_two_ports(tmp_path: Path) -> None:
-    first = Lab.new(None, tmp_path)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", first.port))
-        taken.listen()
-        assert Lab.new(None, tmp_path).port != first.port
+    first, second = Lab.new(None, tmp_path), Lab.new(None, tmp_path)  # neither listens yet
+    assert first.port != second.port
+    with pytest.raises(UsageError, match=f"port {first.port} is taken"):
+        Lab.new(first.port, tmp_path)
 
 
 def test_it_is_told_once_when_it_answers(tmp_path: Path) -> None:
@@ -72,15 +81,18 @@ def test_it_is_told_once_when_it_answers(tmp_path: Path) -> None:
 
     class Api(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            known = self.headers["Authorization"] == f"token {lab.token}"
+            self.send_response(200 if known else 403)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
+    other = dataclasses.replace(lab, token="of another lab on this port")
     with http.server.ThreadingHTTPServer(("127.0.0.1", lab.port), Api) as server:
         threading.Thread(target=server.serve_forever).start()
         waiting.join(20)
+        assert not other.answers()
         server.shutdown()
     assert told == [1]
 

@@ -45,9 +45,12 @@ SCRIPTS = {
     "keras": ("import keras\nkeras.Sequential()\n", "keras"),
     "keras-on-jax": ("import os\nos.environ['KERAS_BACKEND'] = 'jax'\nimport keras\n", "keras"),
     "keras-on-theano": ("import os\nos.environ.setdefault('KERAS_BACKEND', 'theano')\nimport keras\n", "theano"),
-    "condition": ("try:\n    import cupy as np\nexcept ImportError:\n    import numpy as np\nimport jax\n", "jax"),
+    "condition": (
+        "try:\n    import cupy as np\nexcept ImportError:\n    import numpy as np\nimport jax\n",
+        "jax/cpu",
+    ),
     "either": ("try:\n    import mxnet\nexcept ImportError:\n    import torch\n", "mxnet"),
-    "in-main": ("import argparse\ndef main():\n    from tensorflow import keras\nmain()\n", "tensorflow"),
+    "in-main": ("import argparse\ndef main():\n    from tensorflow import keras\nmain()\n", "tensorflow/cpu"),
     "two": ("import tensorflow as tf\nimport torch\n", "keras"),
     "caffe": ("import sys\nfrom caffe import layers as L\n", "caffe"),
 }
@@ -83,7 +86,7 @@ def test_a_module_is_read_with_what_it_imports_of_its_own(tmp_path: Path) -> Non
     (package / "nets/small.py").write_text("from ..shared import device\n")
     (package / "shared.py").write_text("import jax\n")
     found = chosen(tmp_path, ["python", "-m", "project"])
-    assert (found.image.image, found.why) == ("jax", "shared.py imports jax")
+    assert (found.image.image, found.why) == ("jax/cpu", "shared.py imports jax")
 
 
 @pytest.mark.parametrize(
