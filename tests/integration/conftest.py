@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,3 +251,20 @@ def publish(certified: Newcomer, registry: Registry, key: Path) -> list[dict[str
     found = json.loads(done.stdout)
     assert isinstance(found, list)
     return found
+
+
+@pytest.fixture(scope="session")
+def installed(root: Path, first_newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout that the newcomer is in, unpacked: what a researcher would have."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(root / "assay", folder / "assay", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "certificates", folder / "certificates")
+    shutil.copytree(first_newcomer.checkout / "smoke", folder / "smoke")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, folder / name)
+    argv = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "dist")]
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=120)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"

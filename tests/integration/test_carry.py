@@ -16,17 +16,27 @@ from tests.registries import Registry
 pytestmark = pytest.mark.engine
 
 
-def told(folder: Path, *arguments: str) -> dict[str, object]:
-    done = assay(folder, *arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
+Tell = Callable[..., dict[str, object]]
+
+
+@pytest.fixture
+def told(installed: Path) -> Tell:
+    """Run a command of an installed Assay that knows the newcomer's suite, and return what it says."""
+
+    def tell(folder: Path, *arguments: str) -> dict[str, object]:
+        done = assay(folder, *arguments, "--json", PYTHONPATH=str(installed))
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    return tell
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["to-referrers-api", "to-fallback-tag"])
 def test_an_image_is_carried(
     certified: Newcomer,
+    told: Tell,
     registry: Registry,
     referrers_registry: Registry,
     tmp_path: Path,
@@ -60,7 +70,13 @@ def test_an_image_is_carried(
 
 
 def test_others_read_the_file(
-    certified: Newcomer, registry: Registry, key: Path, programs: Path, running: engine.Engine, tmp_path: Path
+    certified: Newcomer,
+    told: Tell,
+    registry: Registry,
+    key: Path,
+    programs: Path,
+    running: engine.Engine,
+    tmp_path: Path,
 ) -> None:
     (made,) = publish(certified, registry, key)
     (tag, *_) = made["tags"]  # type: ignore[misc]

@@ -16,7 +16,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,23 +28,6 @@ from tests.integration.conftest import ASSAY, PASSWORD, Newcomer, assay, publish
 from tests.registries import Registry
 
 pytestmark = pytest.mark.engine
-
-
-@pytest.fixture(scope="session")
-def installed(root: Path, first_newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of the checkout that the newcomer is in, unpacked: what a researcher would have."""
-    folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(root / "assay", folder / "assay", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(root / "certificates", folder / "certificates")
-    shutil.copytree(first_newcomer.checkout / "smoke", folder / "smoke")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, folder / name)
-    argv = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "dist")]
-    subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=120)
-    (wheel,) = (folder / "dist").glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
 
 
 def verify(site: Path, reference: str, key: Path, *options: str) -> subprocess.CompletedProcess[str]:
