@@ -8,12 +8,26 @@ from pathlib import Path
 import pytest
 
 from assay import catalog
+from assay.catalog.built import tag
 from tests.images import wheels
 from tests.images.conftest import Subject
 
 pytestmark = pytest.mark.engine
 ADDED_BY = re.compile(r"pip install ([\w. -]+)$")
 TRY = "pip install --quiet --no-index --find-links /run/wheels {packages} && {use}"
+
+
+def attempt(subject: Subject, command: str, wheels: Path) -> tuple[int, str]:
+    """How a command ends and what it prints, as the image's user; without the limits of a certifying run, since
+    one file of TensorFlow has more than they allow."""
+    given = {str(wheels): {"bind": "/run/wheels", "mode": "ro"}}
+    words = ["sh", "-c", command]
+    name = tag(subject.image.name, "latest")
+    container = subject.running.client.containers.run(name, words, detach=True, network_mode="none", volumes=given)
+    try:
+        return int(container.wait(timeout=600)["StatusCode"]), container.logs().decode(errors="replace")
+    finally:
+        container.remove(force=True, v=True)
 
 
 def test_what_was_left_out_is_there_once_it_is_added(subject: Subject, tmp_path: Path) -> None:
@@ -29,7 +43,7 @@ def test_what_was_left_out_is_there_once_it_is_added(subject: Subject, tmp_path:
         folder = tmp_path / str(number)
         folder.mkdir()
         wheels.download(folder, subject.image, "--constraint", str(pins), *packages.split())
-        before = subject.run("sh", "-c", use, seconds=120)
-        assert before.exit_code, f"without {packages}: {use} works, and image.toml says that it does not"
-        after = subject.run("sh", "-c", TRY.format(packages=packages, use=use), given={folder: "/run/wheels"})
-        assert after.exit_code == 0, after.output
+        before, _ = attempt(subject, use, folder)
+        assert before, f"without {packages}: {use} works, and image.toml says that it does not"
+        after, said = attempt(subject, TRY.format(packages=packages, use=use), folder)
+        assert after == 0, said
