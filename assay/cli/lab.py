@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
-import webbrowser
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +32,8 @@ def lab_command(image: str | None, port: int | None, no_browser: bool, **options
     JupyterLab comes from an environment of its own beside the image's, which stays as it was certified. It listens on
     this machine only, and wants a token. The current folder is its folder. Ctrl-C ends it.
     """
+    import tempfile
+
     from assay import engine, run
     from assay.run.lab import Lab
 
@@ -79,4 +79,6 @@ def _with_lab(root: Path, found: Engine, choice: Choice) -> str:
 def _tell(lab: Lab, no_browser: bool) -> None:
     note(f"JupyterLab: {lab.address} (Ctrl-C ends it)")
     if not no_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        import webbrowser
+
         webbrowser.open(lab.page.as_uri())

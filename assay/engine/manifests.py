@@ -18,7 +18,8 @@ def _variables(recipe: Recipe) -> dict[str, str]:
 
 def kubernetes(recipe: Recipe) -> str:
     """A Job. The folder of whoever calls is not on the cluster, so the working folder is an empty one."""
-    refuse("kubernetes", ports=recipe.ports, volumes=recipe.volumes)
+    network = (recipe.network,) if recipe.network else ()
+    refuse("kubernetes", ports=recipe.ports, volumes=recipe.volumes, network=network)
     variables = {"HOME": HOME, **_variables(recipe)}
     container: dict[str, Any] = {
         "name": "session",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Collection, Generator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -12,22 +13,22 @@ import msgspec
 import pytest
 
 from assay import catalog, publish, scripts
-from assay.catalog import Built, write_images
+from assay.catalog import Built, Catalog, write_images
 from assay.certificate import Suite, Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import VerificationFailed
 from assay.publish import Candidate, Destination
-from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry
-from tests.published import Image, key, name
+from tests.published import Image, key, name, suites
 from tests.published import suite as suite_then
 
 HOME = f"team/{name()}"
 
 
+@cache
 def suite_of_it() -> Suite:
     """The suite of the certificate, as one that looks at all that this checkout's images promise."""
-    then, now = suite_then(), Suites.read(ROOT).current
+    then, now = suite_then(), suites().current
     return msgspec.structs.replace(then, levels=msgspec.structs.replace(then.levels, promises=now.levels.promises))
 
 
@@ -85,6 +86,12 @@ class Watched:
         self.whole.append(digest)
 
 
+@lru_cache(maxsize=1)
+def images_of(checkout: Path) -> Catalog:
+    """The images of a checkout, read once for each test: they are this repository's, and no test changes them."""
+    return catalog.load(checkout)
+
+
 def certify(checkout: Path, data: Any, device: str = "cpu") -> None:
     path = checkout / "build/certificates" / name() / f"{device}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +117,7 @@ def certified(root: Path, folder: Path, made: Image) -> Path:
         built="2026-11-22T17:00:00Z",
     )
     write_images(folder, {name(): built})
-    cat = catalog.load(folder)
+    cat = images_of(folder)
     plan = catalog.plan(cat.get(name()))
     made.certificate["predicate"]["plan"] = {**plan, "engine": "docker"}
     facts["inputs"] = catalog.inputs(cat, cat.get(name()))
@@ -119,7 +126,7 @@ def certified(root: Path, folder: Path, made: Image) -> Path:
 
 
 def chosen(checkout: Path, suite: Suites | None = None) -> tuple[list[Candidate], list[publish.Refused]]:
-    return publish.candidates(catalog.load(checkout), suite or Suites(suite_of_it()), [name()])
+    return publish.candidates(images_of(checkout), suite or Suites(suite_of_it()), [name()])
 
 
 def refused(checkout: Path, suite: Suites | None = None) -> str:
@@ -139,7 +146,7 @@ def go(
 ) -> publish.Published:
     good, _ = chosen(checkout)
     done, failed = publish.publish(
-        catalog.load(checkout),
+        images_of(checkout),
         cast(Engine, engine or LocalEngine(made)),
         key(),
         good,

@@ -13,7 +13,7 @@ from assay.catalog import write_images
 from assay.certificate import Suites
 from assay.errors import UsageError
 from tests.published import Image, name
-from tests.unit.publish.known import certify, chosen, refused, suite_of_it
+from tests.unit.publish.known import certify, chosen, images_of, refused, suite_of_it
 
 
 def test_a_certified_image_may(checkout: Path, made: Image) -> None:
@@ -36,7 +36,7 @@ def test_one_that_is_not_built_may_not(checkout: Path) -> None:
     write_images(checkout, {})
     assert "is not built" in refused(checkout)
     with pytest.raises(UsageError, match="no image is built"):
-        publish.candidates(catalog.load(checkout), Suites(suite_of_it()), [])
+        publish.candidates(images_of(checkout), Suites(suite_of_it()), [])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from assay.registry import Reference, tag
 from assay.verify import Demands
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import Image, fresh, image, key, labels, name, put, suites
-from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen
+from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen, images_of
 
 OLDER = "0.0.9"
 PARTS = 7
@@ -85,7 +85,7 @@ def test_every_put_may_be_the_last(
     """Of ``puts`` in all; ``counts`` are the tags without the last two, without the last one, and with all."""
     monkeypatch.setattr("assay.registry.connection.time.sleep", lambda seconds: None)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda seconds: None)
-    cat, (good, _) = catalog.load(checkout), chosen(checkout)
+    cat, (good, _) = images_of(checkout), chosen(checkout)
     engine = cast(Engine, LocalEngine(made))
     for number in range(part, puts + 1, PARTS):
         with serving(FakeRegistry(referrers=referrers)) as fake:

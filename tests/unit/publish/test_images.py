@@ -9,13 +9,13 @@ from typing import cast
 
 import pytest
 
-from assay import catalog, publish
+from assay import publish
 from assay.engine import Engine
 from assay.errors import UsageError
 from assay.publish import Destination
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, image, key
-from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen, go
+from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen, go, images_of
 
 
 def test_an_engine_with_another_image(checkout: Path, fake: FakeRegistry) -> None:
@@ -72,7 +72,7 @@ def test_the_commit_is_the_sources(tmp_path: Path) -> None:
 def test_an_image_that_fails_is_named_and_the_others_are_published(
     checkout: Path, fake: FakeRegistry, made: Image, raised: Exception
 ) -> None:
-    cat = catalog.load(checkout)
+    cat = images_of(checkout)
     (good,), _ = chosen(checkout)
     other = next(image for image in cat.frameworks() if image.name != good.image.name)
 
@@ -93,7 +93,7 @@ def test_an_image_that_cannot_say_what_is_in_it_leaves_the_others_alone(
     checkout: Path, fake: FakeRegistry, made: Image
 ) -> None:
     (good,), _ = chosen(checkout)
-    cat = catalog.load(checkout)
+    cat = images_of(checkout)
     other = next(image for image in cat.frameworks() if image.name != good.image.name)
     engine = LocalEngine(made)
 

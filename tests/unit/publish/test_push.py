@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from assay import catalog
 from assay.catalog import read_images, write_images
 from assay.errors import RegistryFailed
 from tests.fake_registry import Answer, FakeRegistry
 from tests.published import Image, name
-from tests.unit.publish.known import HOME, LocalEngine, go
+from tests.unit.publish.known import HOME, LocalEngine, go, images_of
 
 
 def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry, made: Image) -> None:
@@ -25,7 +24,7 @@ def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry,
 
 def test_a_layer_that_another_image_has_is_mounted(checkout: Path, fake: FakeRegistry, made: Image) -> None:
     first = made.manifest.image().layers[0].digest
-    other = next(one.name for one in catalog.load(checkout).frameworks() if one.name != name())
+    other = next(one.name for one in images_of(checkout).frameworks() if one.name != name())
     built = read_images(checkout).images
     write_images(checkout, {**built, other: built[name()]})
     fake.blobs[f"team/{other}", first] = made.blobs[first]

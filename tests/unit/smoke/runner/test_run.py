@@ -112,6 +112,7 @@ def test_a_backend_that_crashes_is_an_error_and_no_other_pays_for_it(of_two):
     assert results["P1.matmul.f32.one"]["state"] == "pass"
     assert results["P1.two"]["state"] == "error"
     assert [one for one in results if one.startswith("P1")][-1] == "P1.two"
+    assert {results[f"checkpoint.f32.{backend}"]["state"] for backend in ("one", "two")} == {"pass"}
     told = {name: about["backend"] for name, about in found["stack"]["backends"].items()}
     assert told == {"one": "one", "two": "two"}
     assert found["stack"]["framework"].startswith("autograd ")
