@@ -1,7 +1,6 @@
 """A headless Chromium of Debian's, with its driver, in a root file system of its own.
 
-It is made once for each version of the two packages, and kept in the cache folder as the embedded engine is. What the
-browser opens is on loopback, or a file below the folder `shared` of that root.
+It is made once on each Debian, and kept in the cache folder as the embedded engine is.
 """
 
 from __future__ import annotations
@@ -52,7 +51,6 @@ def _bootstrap(partial: Path) -> None:
         last = [line for line in done.stderr.splitlines() if line.startswith("E:")]
         tool_missing([one.name for one in PACKAGES], last[0] if last else done.stderr[-200:])
     (partial / "etc/hosts").write_text("127.0.0.1 localhost\n")  # by that name the driver calls the browser
-    (partial / "shared").mkdir()
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,6 @@ class Driver:
     """The driver's process, which opens browsers."""
 
     port: int
-    root: Path
 
     def open(self, *switches: str) -> webdriver.Remote:
         """A new browser; whoever asks closes it."""
@@ -85,7 +82,7 @@ def driver(log: Path) -> Iterator[Driver]:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        yield Driver(port, place)
+        yield Driver(port)
     finally:
         process.kill()  # unshare hears nothing else, and takes all others with it
         process.wait(30)

@@ -65,8 +65,9 @@ def _with_lab(root: Path, found: Engine, choice: Choice) -> str:
 
     image = choice.image
     facts = found.image(image.digest)
+    ours = facts.labels if facts and "assay.framework" in facts.labels else {}
     cat = catalog.load(root)
-    lab = labs.lab_for(cat, image.image, (facts.labels if facts else {}).get("assay.python", ""))
+    lab = labs.lab_for(cat, image.image, ours.get("assay.python", ""))
     with BuildView() as view:
         build.build(cat, found, (lab.name,), view)
     if found.is_packed(image.digest):

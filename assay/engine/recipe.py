@@ -41,4 +41,4 @@ def refuse(tool: str, **asked: Sequence[str]) -> None:
     names = {"ports": "-p", "volumes": "-v", "network": "--network"}
     for name, values in asked.items():
         if values:
-            raise UsageError(f"{names[name]} cannot be said to {tool} in one line", f"Leave {names[name]} out.")
+            raise UsageError(f"{names[name]} cannot be said to {tool}", f"Leave {names[name]} out.")

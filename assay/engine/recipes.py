@@ -57,15 +57,15 @@ def _podman(recipe: Recipe) -> str:
     return " ".join(["podman", _run(recipe), *gpu, *mine, *_options(recipe)])
 
 
-def _apptainer(recipe: Recipe) -> str:
-    refuse("apptainer", ports=recipe.ports, network=(recipe.network,) if recipe.network else ())
+def _apptainer(recipe: Recipe, tool: str = "apptainer") -> str:
+    refuse(tool, ports=recipe.ports, network=(recipe.network,) if recipe.network else ())
     binds = [f"--bind {HERE}", *_each("--bind", recipe.volumes)]
     words = ["apptainer run --cleanenv", *(["--nv"] if recipe.gpu else []), *binds, f"--pwd {FOLDER}"]
     return " ".join([*words, *_each("--env", recipe.environment), f"docker://{recipe.image}", _words(recipe.command)])
 
 
 def _slurm(recipe: Recipe) -> str:
-    return " ".join(["srun", *(["--gpus=1"] if recipe.gpu else []), _apptainer(recipe)])
+    return " ".join(["srun", *(["--gpus=1"] if recipe.gpu else []), _apptainer(recipe, "slurm")])
 
 
 TOOLS: Mapping[str, Callable[[Recipe], str]] = {

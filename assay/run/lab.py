@@ -39,9 +39,9 @@ def lab_for(catalog: Catalog, name: str, python: str) -> Image:
     for lab in able:
         if lab.labels.get("python") == python:
             return lab
-    stands = f"Python {python}" if python else "no image of ours"
+    why = f"which stands on Python {python}" if python else "which is no image of a framework of ours"
     raise UsageError(
-        f"there is no JupyterLab for {name}, which stands on {stands}",
+        f"there is no JupyterLab for {name}, {why}",
         f"It goes with images on Python {' or '.join(one.labels['python'] for one in able)}.",
     )
 

@@ -139,3 +139,6 @@ def test_a_port_that_is_taken_and_an_image_that_is_not_ours(
         running.remove("assay-tests-bare:latest")
     assert done.returncode == 2
     assert "there is no JupyterLab for assay-tests-bare" in done.stderr
+    done = assay(project, "lab", "--no-browser", "base/trixie")  # it has a Python, and no environment of a framework
+    assert done.returncode == 2
+    assert "there is no JupyterLab for base/trixie" in done.stderr

@@ -113,5 +113,7 @@ def test_there_is_a_lab_for_each_base() -> None:
 
 
 def test_an_image_that_is_not_ours_has_none() -> None:
-    with pytest.raises(UsageError, match="there is no JupyterLab for theirs, which stands on no image of ours"):
+    with pytest.raises(
+        UsageError, match="there is no JupyterLab for theirs, which is no image of a framework of ours"
+    ):
         lab_for(catalog.load(ROOT), "theirs", "")

@@ -122,6 +122,22 @@ def test_the_driver_decides_between_images_of_one_framework(tmp_path: Path) -> N
     assert "pytorch is newer, but driver 550 serves CUDA up to 12.x" in found.why
 
 
+@pytest.mark.parametrize(
+    ("machine", "image", "why"),
+    [
+        (H100, "jax", ""),
+        (DRIVER_550, "jax/cuda12", "; jax is newer, but driver 550 serves CUDA up to 12.x"),
+        (NO_GPU, "jax/cpu", ""),
+    ],
+    ids=["new", "old", "none"],
+)
+def test_driver_and_gpu_decide_between_variants(machine: Machine, image: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("import jax\n")
+    found = chosen(tmp_path, ["python", "train.py"], machine)
+    assert found.image.image == image
+    assert found.why.startswith(f"train.py imports jax{why}")
+
+
 def test_what_no_image_has_is_said(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("import mxnet\nimport jax\n")
     with pytest.raises(UsageError, match=r"no image that is here has mxnet and jax, which train\.py imports"):
