@@ -14,8 +14,8 @@ import click
 from assay import __version__
 from assay.cli import build, carry, certify, clean, doctor, engine, lab, publish, run, smoke
 from assay.cli.console import note, show_error
-from assay.errors import AssayError, UsageError, of_the_system
-from assay.host import secrets
+from assay.errors import AssayError, UsageError
+from assay.host import paths, secrets
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -68,7 +68,7 @@ def main() -> None:
         show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
         sys.exit(UsageError.exit_code)
     except OSError as error:
-        told = of_the_system(error)
+        told = paths.refused(error)
         show_error(told)
         sys.exit(told.exit_code)
     except (KeyboardInterrupt, click.Abort):

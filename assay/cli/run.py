@@ -87,7 +87,7 @@ def _run(words: tuple[str, ...], options: dict[str, Any], shell: tuple[str, ...]
     from assay import engine, run
 
     key, plain_http = options.pop("key"), options.pop("plain_http")
-    given = run.Given(**options)
+    given = run.Given.read(**options)
     with engine.find(note) as found:
         images = run.Images.here(certificates_root(), found)
         name, command = images.split(words, Path.cwd())
@@ -125,7 +125,7 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
     from assay import engine, run
 
     del options["key"], options["plain_http"]  # nothing is pulled
-    given = run.Given(**options)
+    given = run.Given.read(**options)
     if run.is_reference(words[0], Path.cwd(), certificates_root()):
         gpu = _asks_for_gpu(tool, given.device)
         click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu)))

@@ -7,15 +7,15 @@ from assay.engine.content import require_whole
 from assay.engine.docker import Engine, ImageFacts
 from assay.engine.embedded import EmbeddedEngine, install_hint
 from assay.engine.progress import Step
-from assay.engine.recipe import Recipe
+from assay.engine.recipe import Recipe, ports_of
 from assay.engine.recipes import printed
-from assay.engine.sessions import FOLDER, Session
+from assay.engine.sessions import FOLDER, HOME, Session
 from assay.engine.shared import MOUNT, run_with_files
 
 # fmt: off
 __all__ = [
-    "FOLDER", "MOUNT",
+    "FOLDER", "HOME", "MOUNT",
     "BuildRequest", "EmbeddedEngine", "Engine", "ImageFacts", "Recipe", "RunRequest", "RunResult", "Session",
-    "Status", "Step", "find", "find_embedded", "find_running", "install_hint", "parse_size", "printed",
-    "require_whole", "run_with_files", "status",
+    "Status", "Step", "find", "find_embedded", "find_running", "install_hint", "parse_size", "ports_of",
+    "printed", "require_whole", "run_with_files", "status",
 ]

@@ -19,7 +19,9 @@ def _variables(recipe: Recipe) -> dict[str, str]:
 def kubernetes(recipe: Recipe) -> str:
     """A Job. The folder of whoever calls is not on the cluster, so the working folder is an empty one."""
     network = (recipe.network,) if recipe.network else ()
-    refuse("kubernetes", ports=recipe.ports, volumes=recipe.volumes, network=network)
+    refuse("kubernetes", ports=recipe.ports, network=network)
+    todo = "Leave -v out, and put a volume of the cluster in place of the `emptyDir` called work."
+    refuse("kubernetes", todo, volumes=recipe.volumes)
     variables = {"HOME": HOME, **_variables(recipe)}
     container: dict[str, Any] = {
         "name": "session",

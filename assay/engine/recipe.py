@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from docker.utils.ports import split_port
 
 from assay.errors import UsageError
 
@@ -36,9 +40,27 @@ class Recipe:
     home: Path | None = None
 
 
-def refuse(tool: str, **asked: Sequence[str]) -> None:
+def refuse(tool: str, todo: str = "", **asked: Sequence[str]) -> None:
     """Raise `UsageError` where something is asked for that a tool cannot be told."""
     names = {"ports": "-p", "volumes": "-v", "network": "--network"}
     for name, values in asked.items():
         if values:
-            raise UsageError(f"{names[name]} cannot be said to {tool}", f"Leave {names[name]} out.")
+            raise UsageError(f"{names[name]} cannot be said to {tool}", todo or f"Leave {names[name]} out.")
+
+
+def csv_line(fields: Sequence[str]) -> str:
+    """What docker and Apptainer take after --mount: a line of CSV, so a name may have commas, colons and quotes."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
+
+
+def ports_of(word: str) -> list[int]:
+    """The ports that docker's `-p` names, inside and outside, such as `127.0.0.1:8000-8001:80-81/tcp`; none if it is
+    no such word."""
+    try:
+        inside, outside = split_port(word)
+        places = [place[1] if isinstance(place, tuple) else place for place in (*inside, *(outside or ()))]
+        return [int(part) for place in places if place for part in place.partition("/")[0].split("-")]
+    except ValueError:
+        return []

@@ -9,8 +9,9 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from assay.engine import manifests
-from assay.engine.recipe import GPUS, SHM, Recipe, refuse
+from assay.engine.recipe import GPUS, SHM, Recipe, csv_line, refuse
 from assay.engine.sessions import FOLDER
+from assay.errors import UsageError
 
 ME = '"$(id -u):$(id -g)"'
 CDI = f"--device {GPUS}"
@@ -59,9 +60,29 @@ def _podman(recipe: Recipe) -> str:
 
 def _apptainer(recipe: Recipe, tool: str = "apptainer") -> str:
     refuse(tool, ports=recipe.ports, network=(recipe.network,) if recipe.network else ())
-    binds = [f"--bind {HERE}", *_each("--bind", recipe.volumes)]
-    words = ["apptainer run --cleanenv", *(["--nv"] if recipe.gpu else []), *binds, f"--pwd {FOLDER}"]
-    return " ".join([*words, *_each("--env", recipe.environment), f"docker://{recipe.image}", _words(recipe.command)])
+    # By --env, some commas and quotes of a value would be Apptainer's own.
+    variables = [f"APPTAINERENV_{word}" for word in recipe.environment]
+    mounts = [f"--mount {shlex.quote(_mount(volume, tool))}" for volume in recipe.volumes]
+    return " ".join(
+        [
+            *([f"env {_words(variables)}"] if variables else []),
+            *("apptainer run --cleanenv", *(["--nv"] if recipe.gpu else [])),
+            *(f"--bind {HERE}", *mounts, f"--pwd {FOLDER}"),
+            *(f"docker://{recipe.image}", _words(recipe.command)),
+        ]
+    )
+
+
+def _mount(volume: str, tool: str) -> str:
+    """A volume as docker has it, in the words of Apptainer: a line of CSV."""
+    host, _, rest = volume.partition(":")
+    inside, _, options = rest.partition(":")
+    if not host.startswith(("/", ".")):
+        raise UsageError(f"{tool} has no volumes by name, such as {host}", f"Name a folder: -v ./{host}:{inside}")
+    words = {option for option in options.split(",") if option} - {"rw", "z", "Z"}  # what Apptainer does anyhow
+    if words - {"ro"}:
+        raise UsageError(f"-v {volume}: {tool} knows no {', '.join(sorted(words - {'ro'}))}", "It knows ro.")
+    return csv_line(["type=bind", f"source={host}", f"destination={inside}", *sorted(words)])
 
 
 def _slurm(recipe: Recipe) -> str:

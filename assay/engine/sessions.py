@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import io
 import os
 import shlex
 import shutil
@@ -18,7 +16,7 @@ import requests
 
 from assay.engine.connection import Connection
 from assay.engine.embedded import EmbeddedEngine
-from assay.engine.recipe import GPUS, Recipe
+from assay.engine.recipe import GPUS, Recipe, csv_line
 from assay.errors import EngineMissing, RegistryFailed, UsageError
 from assay.host import process
 
@@ -31,16 +29,16 @@ OF_US = "assay.run"
 class Session:
     """What is run, and what of this machine it is given.
 
-    Without a ``name``, docker finds one. ``folder`` is its working folder, ``home`` its home. ``environment``,
-    ``volumes`` and ``ports`` are as docker has them on its command line. ``network`` is docker's name of one; None:
-    the engine's own choice.
+    Without a ``name``, docker finds one. ``folder`` is its working folder, ``home`` its home, unless a volume is.
+    ``environment``, ``volumes`` and ``ports`` are as docker has them on its command line. ``network`` is docker's
+    name of one; None: the engine's own choice.
     """
 
     name: str
     image: str
     command: tuple[str, ...]
     folder: Path
-    home: Path
+    home: Path | None
     user: str
     shm_bytes: int
     gpu: bool = False
@@ -128,7 +126,9 @@ def _argv(wanted: Session, network: str | None, gpu_access: str | None) -> Itera
     if wanted.terminal:
         yield "--tty"
     yield from ("--user", wanted.user, "--env", f"HOME={HOME}", "--shm-size", str(wanted.shm_bytes))
-    yield from ("--mount", _mount(wanted.folder, FOLDER), "--workdir", FOLDER, "--mount", _mount(wanted.home, HOME))
+    yield from ("--mount", _mount(wanted.folder, FOLDER), "--workdir", FOLDER)
+    if wanted.home:
+        yield from ("--mount", _mount(wanted.home, HOME))
     if network:
         yield from ("--network", network)
     if wanted.gpu:
@@ -142,6 +142,4 @@ def _argv(wanted: Session, network: str | None, gpu_access: str | None) -> Itera
 
 def _mount(source: Path, target: str) -> str:
     """A bind mount as docker reads it: a line of CSV, so a name may have commas, colons and quotes."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(["type=bind", f"source={source}", f"target={target}"])
-    return line.getvalue()
+    return csv_line(["type=bind", f"source={source}", f"target={target}"])

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError, of_the_system
 
 
 def cache() -> Path:
-    """The cache folder: ``ASSAY_CACHE``, else ``assay`` in the user's cache folder (XDG)."""
+    """The cache folder: ``ASSAY_CACHE``, else ``assay`` in the user's cache folder (XDG).
+
+    Raises `UsageError` where ``ASSAY_CACHE`` is a relative path: each folder would have a cache of its own.
+    """
     chosen = os.environ.get("ASSAY_CACHE")
+    if chosen and not Path(chosen).is_absolute():
+        raise UsageError(
+            f"ASSAY_CACHE is {chosen}, a relative path", f"Set it to an absolute one: {Path.cwd() / chosen}"
+        )
     if chosen:
         return Path(chosen).resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay"
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (usual if usual.is_absolute() else Path.home() / ".cache") / "assay"
+
+
+def refused(error: OSError) -> AssayError:
+    """What the operating system refused, in words of use; where it is the cache folder, another one helps."""
+    told = of_the_system(error)
+    if error.filename is None or error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return told
+    place, ours = Path(os.fsdecode(error.filename)), cache()
+    if place == ours or place in ours.parents or ours in place.parents:
+        return UsageError(
+            told.what, f"Set ASSAY_CACHE to a folder that you may write to: the cache folder is {ours}."
+        )
+    return told
 
 
 def require_own(folder: Path) -> None:

@@ -1,10 +1,9 @@
 """A command in the right image: with the current folder, as the user himself, on the GPU where there is one."""
 
 from assay.run.choose import Choice, Undecided, choose, named
+from assay.run.given import Device, Given
 from assay.run.imports import Imports, imports
 from assay.run.start import (
-    Device,
-    Given,
     Images,
     environment_of,
     is_reference,

@@ -23,7 +23,12 @@ from assay.host import paths
 
 GROUP = "lab"  # images/lab has one for each base
 LAB = "/opt/lab"
-START = (f"{LAB}/bin/python", "-m", "jupyterlab")
+# Until it answers Ctrl-C itself, which takes it a second or two, Python would answer with a traceback.
+_PROGRAM = (
+    "import os, runpy, signal; signal.signal(signal.SIGINT, lambda *_: os._exit(130)); "
+    "runpy.run_module('jupyterlab', run_name='__main__', alter_sys=True)"
+)
+START = (f"{LAB}/bin/python", "-c", _PROGRAM)
 KEY = "/run/lab/token"  # in the container
 LOOPBACK = "127.0.0.1"
 FIRST_PORT, TRIED_PORTS = 8888, 64

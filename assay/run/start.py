@@ -17,28 +17,17 @@ from assay import doctor
 from assay.catalog.built import tag
 from assay.certificate import Suites
 from assay.doctor import Answer, Certified, Machine
-from assay.engine import Engine, Recipe, Session
+from assay.engine import HOME, Engine, Recipe, Session
 from assay.errors import UsageError
 from assay.host import paths
 from assay.run.choose import Choice, choose, named
+from assay.run.given import Device, Given
 from assay.run.imports import backend_of, imports
 
 MOST_SHM = 8 * 2**30
 # What every image has; a machine may lack some of it, and an engine may have an image of that name.
 PROGRAMS = ("python", "python3", "pip", "bash", "sh", "smoke", "preflight")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*")
-Device = Literal["auto", "cpu", "gpu"]
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a session is given beyond the folder: docker's own words for it."""
-
-    device: Device = "auto"
-    network: str | None = None
-    environment: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,14 +184,12 @@ def session(choice: Choice, command: Sequence[str], given: Given, images: Images
         folder = Path.cwd()
     except FileNotFoundError:
         raise UsageError("the current folder is not there any more", "Change to one that is.") from None
-    home = paths.cache() / "home"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Session(
         name=f"assay-run-{os.getpid()}",
         image=choice.image.digest,
         command=tuple(command),
         folder=folder,
-        home=home,
+        home=None if given.brings(HOME) else kept_home(),
         user=f"{os.geteuid()}:{os.getegid()}",
         shm_bytes=min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2, MOST_SHM),
         gpu=on_gpu(choice, given.device, images.engine.gpu_access()),
@@ -212,6 +199,13 @@ def session(choice: Choice, command: Sequence[str], given: Given, images: Images
         volumes=given.volumes,
         ports=given.ports,
     )
+
+
+def kept_home() -> Path:
+    """The home of all sessions, where hubs and compilers keep their files."""
+    home = paths.cache() / "home"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
 
 
 def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool | Literal["optional"]) -> Recipe:

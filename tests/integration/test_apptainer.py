@@ -127,11 +127,18 @@ def test_exec_finds_the_environment_and_nothing_of_the_users_home_gets_in(box: C
 
 def test_the_line_that_assay_prints(box: Cluster) -> None:
     """But for where the image is: the user has unpacked it already."""
-    (box.home / "train.py").write_text("import os, autograd; open('out', 'w').write(os.getcwd())\n")
-    line = engine.printed("apptainer", engine.Recipe("IMAGE", ("python", "train.py"), environment=("ONE=1",)))
+    (box.home / "train.py").write_text(
+        "import os, autograd; open('out', 'w').write(os.getcwd())\n"
+        "open('/data/out', 'w').write(os.environ['ONE'] + ' ' + os.environ['QUOTED'])\n"
+    )
+    (box.home / "data, mine").mkdir(exist_ok=True)
+    os.chown(box.home / "data, mine", int(USER), int(USER))
+    given = {"environment": ("ONE=1,TWO=2", 'QUOTED="x"'), "volumes": ("./data, mine:/data",)}
+    line = engine.printed("apptainer", engine.Recipe("IMAGE", ("python", "train.py"), **given))
     done = box.run(line.replace("docker://IMAGE", "box"))
     assert done.returncode == 0, done.stderr
     assert (box.home / "out").read_text() == "/work"
+    assert (box.home / "data, mine/out").read_text() == '1,TWO=2 "x"'
     assert (box.home / "out").stat().st_uid == int(USER)
 
 

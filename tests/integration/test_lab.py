@@ -122,6 +122,30 @@ def test_what_was_certified_is_as_it_was(project: Path, running: engine.Engine) 
     assert re.search(r": E2(, everyday)?, derived: \+0 packages", done.stdout), done.stdout
 
 
+@pytest.mark.parametrize("moment", [0.5, 1.0, 2.0, 4.0])
+def test_ctrl_c_before_it_answers_says_so_and_leaves_nothing(
+    project: Path, running: engine.Engine, moment: float
+) -> None:
+    """Whether the engine, Python or JupyterLab hears it: no traceback, and one exit code."""
+    with lab(project):
+        pass  # all is built by now
+    argv = [ASSAY, "lab", "--no-browser", "newcomer"]
+    process = subprocess.Popen(argv, cwd=project, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(moment)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (0 if "JupyterLab: " in said else 130), said
+    assert "Traceback" not in said
+    assert not [name for name in running.running() if name.startswith("assay-run-")]
+
+
+def test_what_is_named_is_meant_as_an_image(project: Path) -> None:
+    done = assay(project, "lab", "--no-browser", "newcomr")
+    assert done.returncode == 2
+    assert "no image is called newcomr" in done.stderr
+    assert "Did you mean newcomer?" in done.stderr
+
+
 def test_a_port_that_is_taken_and_an_image_that_is_not_ours(
     project: Path, running: engine.Engine, tmp_path: Path
 ) -> None:

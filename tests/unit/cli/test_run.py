@@ -62,3 +62,15 @@ def test_a_devcontainer_takes_the_gpu_that_there_is(assay_: Callable[..., Ran], 
 def test_a_devcontainer_says_how_the_command_is_called(assay_: Callable[..., Ran]) -> None:
     ran = assay_("run", "--print", "devcontainer", REF, "python", "a b.py")
     assert ran.err.endswith("call it: devcontainer exec --workspace-folder . python 'a b.py'\n")
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("tool", ["docker", "compose", "devcontainer", "kubernetes", "slurm"])
+def test_nonsense_is_not_printed(assay_: Callable[..., Ran], tool: str) -> None:
+    for words in (["-e", "=x"], ["-v", ":/x"], ["-v", "/x:/work"], ["-p", "abc"], ["--network", ""]):
+        assay_("run", *words, "--print", tool, REF, "python").refused(2, words[0])
+
+
+def test_a_lab_needs_a_checkout_to_be_built_from(assay_: Callable[..., Ran]) -> None:
+    """The little repository has no images/lab."""
+    assay_("lab", "torchy").refused(2, "installed without one", "a clone of the repository")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import os
 import subprocess
@@ -64,6 +65,41 @@ def test_apptainer_alone_and_under_slurm(tool: str, program: str, tmp_path: Path
     assert "--nv" in got
     assert ("--gpus=1" in got) == (tool == "slurm")
     assert got[got.index("--bind") + 1] == f"{tmp_path}:/work"
+
+
+@pytest.mark.parametrize("tool", ["apptainer", "slurm"])
+def test_apptainer_is_told_variables_and_volumes_that_it_reads_as_they_are(tool: str, tmp_path: Path) -> None:
+    """Commas and quotes in them would be Apptainer's own."""
+    given = dataclasses.replace(
+        RECIPE, environment=("A=1,B=2", 'C="x"', "D="), volumes=("/a,b:/c", './d "e":/f:ro,z')
+    )
+    (tmp_path / "srun").write_text('#!/bin/sh\nshift; exec "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    (tmp_path / "apptainer").write_text('#!/bin/sh\nenv | grep ^APPTAINERENV_; printf "%s\\n" "$@"\n')
+    (tmp_path / "apptainer").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    line = printed(tool, given)
+    got = subprocess.run(["sh", "-ec", line], env={"PATH": path}, capture_output=True, text=True, check=True)
+    lines = got.stdout.splitlines()
+    assert {"APPTAINERENV_A=1,B=2", 'APPTAINERENV_C="x"', "APPTAINERENV_D="} <= set(lines)
+    mounts = [lines[number + 1] for number, word in enumerate(lines) if word == "--mount"]
+    assert list(csv.reader(mounts)) == [
+        ["type=bind", "source=/a,b", "destination=/c"],
+        ["type=bind", 'source=./d "e"', "destination=/f", "ro"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("volume", "said"), [("data:/x", "no volumes by name, such as data"), ("/a:/b:nocopy", "knows no nocopy")]
+)
+def test_volumes_that_apptainer_does_not_have(volume: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        printed("apptainer", dataclasses.replace(RECIPE, volumes=(volume,)))
+
+
+def test_a_job_says_what_takes_the_place_of_a_volume() -> None:
+    with pytest.raises(UsageError, match=r"-v cannot be said to kubernetes\n.*in place of the `emptyDir`"):
+        printed("kubernetes", dataclasses.replace(RECIPE, volumes=("/a:/b",)))
 
 
 @pytest.mark.parametrize("tool", ["apptainer", "slurm", "kubernetes"])

@@ -44,6 +44,12 @@ def test_the_folder_the_user_and_the_home() -> None:
     assert not {"--tty", "--network", "--gpus", "--device"} & set(argv)
 
 
+def test_a_home_that_a_volume_brings() -> None:
+    argv = Engine().session_argv(dataclasses.replace(WANTED, home=None, volumes=("/mine:/home/assay",)))
+    assert options(argv, "--mount") == ["type=bind,source=/src,target=/work"]
+    assert options(argv, "--volume") == ["/mine:/home/assay"]
+
+
 @pytest.mark.parametrize("name", ["a,b", 'say "hello"', "a:b", "two words", "ünï"])
 def test_a_folder_of_any_name(name: str) -> None:
     argv = Engine().session_argv(Session("run", "x", (), Path("/", name), Path("/h"), "0:0", 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -68,3 +69,23 @@ def test_a_link_to_a_folder_of_another_is_that_folder(tmp_path: Path) -> None:
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "link").symlink_to("open")
     refused(tmp_path / "link", "can be written by others")
+
+
+def test_a_relative_cache_would_be_another_one_in_each_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_CACHE", "mine")
+    with pytest.raises(UsageError, match="ASSAY_CACHE is mine, a relative path") as caught:
+        paths.cache()
+    assert str(Path.cwd() / "mine") in caught.value.todo
+    monkeypatch.delenv("ASSAY_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "mine")  # which by its specification counts for nothing
+    assert paths.cache() == Path.home() / ".cache/assay"
+
+
+@pytest.mark.parametrize("where", ["/a/cache", "/a", "/a/cache/home"])
+def test_a_cache_that_cannot_be_written_to(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_CACHE", "/a/cache")
+    told = paths.refused(PermissionError(errno.EACCES, "Permission denied", where))
+    assert told.todo == "Set ASSAY_CACHE to a folder that you may write to: the cache folder is /a/cache."
+    assert "ASSAY_CACHE" not in paths.refused(PermissionError(errno.EACCES, "Permission denied", "/b/x")).todo
+    assert "ASSAY_CACHE" not in paths.refused(FileNotFoundError(errno.ENOENT, "No such file", where)).todo
+    assert "ASSAY_CACHE" not in paths.refused(PermissionError(errno.EACCES, "Permission denied")).todo
