@@ -54,4 +54,7 @@ class Ahead:
 
     def _make(self, image: Image) -> Rootfs:
         how = rootfs.How(locked=self._options.locked, refresh=self._options.refresh, stop=self.stop)
-        return rootfs.rootfs(image, tell_rootfs(self._view, image, image.name), how)
+        try:
+            return rootfs.rootfs(image, tell_rootfs(self._view, image, image.name), how)
+        finally:
+            self._view.phase(image.name, "")  # what comes next of it may be long after

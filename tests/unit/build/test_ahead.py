@@ -48,6 +48,18 @@ def test_a_base_is_made_once_and_before_there_is_an_engine(place: Place, made: M
     assert place.engine.built == ["base/trixie", "plain"]
 
 
+def test_a_base_that_is_made_is_not_said_to_be_in_the_making(place: Place, made: Made) -> None:
+    """What needs it may be built much later."""
+    said: list[tuple[str, str]] = []
+    view = View()
+    view.phase = lambda name, text: said.append((name, text))  # type: ignore[method-assign]
+    with Ahead(place.catalog, ["plain"], view, Options()) as ahead:
+        ahead.begin()
+        while not made:
+            pass
+    assert said[-1] == ("base/trixie", "")
+
+
 def test_where_the_engine_is_there_already_nothing_is_made_ahead(place: Place, made: Made) -> None:
     with Ahead(place.catalog, ["plain"], View(), Options()) as ahead:
         built(place, ahead, View())
