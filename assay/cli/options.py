@@ -27,6 +27,7 @@ pack_option = click.option(
 name_option = click.option(
     "--name", metavar="IMAGE", help="The image that REF has to be, where its repository has another name."
 )
+platform_option = click.option("--platform", metavar="OS/ARCH", help="Of this platform alone, such as linux/arm64.")
 plain_option = click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS, beyond loopback too.")
 
 

@@ -41,7 +41,7 @@ def new_lock(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, 
     body = resolve(image, stacks, keep)
     pins = parse_answer(body)
     for name, text in stacks.items():
-        check_contains(image.name, pins, name, parse_answer(text))
+        check_contains(image, pins, name, parse_answer(text))
     return header_for(image, body) + body
 
 
@@ -65,7 +65,7 @@ def resolve(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, s
         (top / _SETTINGS).write_text(_settings(image), "utf-8")
         done = process.run(command(image, [source, *locks], output), env=environment(), cwd=top, timeout=_TIMEOUT)
         if done.returncode != 0:
-            raise failure(image.name, done)
+            raise failure(image.name, done, image.built_for.suffix)
         return (top / output).read_text("utf-8")
 
 
@@ -99,7 +99,7 @@ def _settings(image: Image) -> str:
     )
 
 
-def failure(image: str, done: process.Completed) -> AssayError:
+def failure(image: str, done: process.Completed, where: str = "") -> AssayError:
     """Return the error for uv's failure: the requirements are at fault (exit code 2), or the network is (4)."""
     printed = done.stderr.splitlines()
     causes = [line.partition(":")[2].strip() for line in printed if line.startswith("  cause:")]
@@ -109,12 +109,12 @@ def failure(image: str, done: process.Completed) -> AssayError:
     if done.returncode == 1 and not refused:
         reason = (causes or errors or [done.last_line()])[0]
         return UsageError(
-            f"{image}: no versions fit its requirements: {reason}",
+            f"{image}: no versions fit its requirements{where}: {reason}",
             f"Correct {IMAGES}/{image}/requirements.in. {' '.join(hints)}",
         )
     reason = (refused or causes[-1:] or errors or [done.last_line()])[0]
     return BuildFailed(
-        f"{image}: its requirements could not be resolved: {reason}",
+        f"{image}: its requirements could not be resolved{where}: {reason}",
         "See to the network, the proxy and the index that the configuration of uv or pip names; no lock was changed.",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from assay.catalog.inputs import sha256
 from assay.errors import UsageError, VerificationFailed
 from assay.host import process
 
@@ -95,7 +95,7 @@ def check_inputs(source: Source, tree: Path) -> None:
     for name, wanted in source.inputs.items():
         path = tree / name
         inside = path.resolve().is_relative_to(tree.resolve())
-        have = hashlib.sha256(path.read_bytes()).hexdigest() if inside and path.is_file() else "nothing"
+        have = sha256(path) if inside and path.is_file() else "nothing"
         if have != wanted:
             raise VerificationFailed(
                 f"{name[:200]} is {have[:12]} at {source.commit[:12]}, and the provenance says {wanted[:12]}",
