@@ -45,7 +45,8 @@ def load(root: Path, *, locked: bool = True, platform: str = AMD64.name) -> Cata
     chosen = platform_of(platform)
     order = _parents_first(files)
     check_platforms(root, files)
-    elsewhere = {name: file.image.platforms for name, file in files.items() if chosen.name not in file.image.platforms}
+    declared = {name: file.image.platforms for name, file in files.items()}
+    elsewhere = {name: platforms for name, platforms in declared.items() if chosen.name not in platforms}
     for name in order:
         if name not in elsewhere:
             everything[name] = _image(root, name, files[name], everything, chosen)

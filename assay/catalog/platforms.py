@@ -1,13 +1,13 @@
 """The platforms that images are built for: what each is called, and which an image declares.
 
-An image says them in one line of its image.toml (`platforms`); without it, it is built for the first one alone. A lock
-holds for one platform, so each has its own.
+An image says them in one line of its image.toml (`platforms`); without it, it is built for the first one alone. A
+lock holds for one platform, so each has its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def platform_of(name: str) -> Platform:
 
 
 def without_platforms(image_toml: bytes) -> bytes:
-    """Return an image.toml as it is hashed: without its line of platforms, so that another one voids no certificate."""
+    """Return an image.toml as it is hashed: without the line of platforms, so that a new one voids no certificate."""
     return _LINE.sub(b"", image_toml)
 
 
@@ -81,12 +81,12 @@ def check_platforms(root: Path, files: Mapping[str, File]) -> None:
         _check_locks(root / IMAGES / name, root, name, file.image.platforms)
 
 
-def _check_locks(folder: Path, root: Path, name: str, declared: Iterable[str]) -> None:
+def _check_locks(folder: Path, root: Path, name: str, declared: Collection[str]) -> None:
     known = {platform.architecture: platform.name for platform in PLATFORMS.values() if platform is not AMD64}
     for path in sorted(folder.glob("*.*.lock")):
         found = _LOCK.fullmatch(path.name)
-        if found and known.get(found[2]) not in declared:
-            platform = known.get(found[2], found[2])
+        platform = known.get(found[2], found[2]) if found else ""
+        if found and platform not in declared:
             raise UsageError(
                 f"{relative(path, root)} is of {platform}, which {toml_of(name)} does not declare",
                 f"Add {platform} to image.platforms there, or delete the lock.",

@@ -97,6 +97,9 @@ def show_published(done: Sequence[Published]) -> None:
 @click.option("--require", type=click.Choice(LEVELS), default="E2", show_default=True, help="The least level.")
 @click.option("--max-age", type=click.IntRange(0), default=365, show_default=True, help="Days; 0: however old.")
 @click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
+@click.option(
+    "--platform", metavar="OS/ARCH", default="", help="Of several, the one for this; else for this machine's."
+)
 @name_option
 @plain_option
 @json_option
@@ -118,6 +121,8 @@ def show_verdict(verdict: Verification) -> None:
     if verdict.unsigned and len(verdict.problems) == 1:
         return
     say((f"{verdict.reference}  {verdict.digest}", "bold"))
+    if verdict.platform:
+        say(f"  platform     {verdict.platform}")
     for certificate in verdict.certificates:
         level = certificate.shown or certificate.level
         say(f"  certificate  {certificate.device}: {level}, made {certificate.created}")

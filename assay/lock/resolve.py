@@ -28,7 +28,9 @@ class Result:
     platform: Platform = AMD64
 
 
-def catalogs(root: Path, names: Iterable[str], platform: str | None = None) -> list[tuple[Catalog, tuple[Image, ...]]]:
+def catalogs(
+    root: Path, names: Iterable[str], platform: str | None = None
+) -> list[tuple[Catalog, tuple[Image, ...]]]:
     """Return the catalog of each platform, or of one, with those of these images that have anything to lock there.
 
     An image that no catalog has is a `UsageError`, as is one that does not declare the one platform.
@@ -68,7 +70,7 @@ def lock(
     platform: str | None = None,
     on_step: Tell = lambda _: None,
 ) -> list[Result]:
-    """Resolve the locks of these images anew, on each platform that they declare; all that change are written, or none.
+    """Resolve the locks of these images anew, for each platform that they declare; all are written, or none.
 
     Without ``upgrade`` a wheel keeps its pin as long as the requirements allow it. A stack below that has no lock yet
     gets one, and an image above is resolved again when its stack has changed. A platform keeps to the versions of the
@@ -107,7 +109,7 @@ def _resolved(
         if image.suite:
             text = rootfs.lock(image, on_step).text(image.name)
         else:
-            kept = {**({} if upgrade else pins_in(old)), **_first_pins(cat, image, texts)}
+            kept = {**({} if upgrade else pins_in(old)), **_first_pins(image, texts)}
             text = fresh[image.name] = new_lock(image, stacks, kept.items())
         texts[image.lock_path] = text
         if text != old:
@@ -115,7 +117,7 @@ def _resolved(
         yield Result(image.name, image.lock_path, text != old, changes_between(old, text), cat.platform)
 
 
-def _first_pins(cat: Catalog, image: Image, texts: Mapping[Path, str]) -> Mapping[str, str]:
+def _first_pins(image: Image, texts: Mapping[Path, str]) -> Mapping[str, str]:
     """The pins of the image's lock for the first platform, as it is now; none for that platform itself."""
     first = image.folder / AMD64.lock("requirements")
     return {} if first == image.lock_path else pins_in(texts.get(first) or read_lock(first))

@@ -9,7 +9,7 @@ import pytest
 from assay import catalog
 from assay.errors import UsageError
 from tests.unit.catalog.refusals import edit, refused, write
-from tests.unit.repository import B, STACK_LOCK
+from tests.unit.repository import STACK_LOCK, B
 
 BOTH = 'platforms = ["linux/amd64", "linux/arm64"]\n'
 TORCHY = ("base/trixie", "cuda/1.0", "torchy")

@@ -95,6 +95,8 @@ def test_a_pin_that_one_platform_lacks(both: Path, uv: Resolver, monkeypatch: py
     monkeypatch.setattr(Resolver, "__call__", lacking)
     with pytest.raises(UsageError) as caught:
         write_locks(both)
-    assert str(caught.value).startswith("cuda/1.0: no versions fit its requirements on linux/arm64: Because torch==2.1")
+    assert str(caught.value).startswith(
+        "cuda/1.0: no versions fit its requirements on linux/arm64: Because torch==2.1"
+    )
     assert len(str(caught.value).splitlines()) == 2
     assert not list(both.rglob("requirements*.lock"))
