@@ -13,7 +13,9 @@ from assay.cli.console import Styled, finish, note, say, say_table, size
 from assay.cli.options import (
     checkout,
     engine_watched,
+    here_option,
     images_argument,
+    images_here,
     json_option,
     pack_option,
     platform_option,
@@ -32,15 +34,20 @@ COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian 
 @click.option("--locked", is_flag=True, help="Fail rather than build of other Debian packages than are locked.")
 @click.option("--refresh", is_flag=True, help="Ask the archives anew for what has drifted.")
 @pack_option
-def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh: bool, pack: bool) -> None:
-    """Build images (all, unless named) and what they stand on."""
-    from assay import build, catalog
+@here_option
+def build_command(images: tuple[str, ...], platform: str | None, **how: bool) -> None:
+    """Build images (all, unless named) and what they stand on.
+
+    For another processor than this machine's they are named assay-ARCH/IMAGE, and their programs are emulated.
+    """
+    from assay import build
     from assay.catalog import drifts
     from assay.cli.progress import BuildView
 
-    cat = catalog.load(checkout())
+    cat = images_here(platform)
     cat.order(images)
-    options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
+    build.require_runs(cat.platform)
+    options = build.Options(suffix=build.suffix_of(cat.platform), **how)
     with (
         BuildView() as view,
         build.Ahead(cat, images, view, options) as ahead,

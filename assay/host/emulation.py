@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REGISTERED = Path("/proc/sys/fs/binfmt_misc")
+TODO = "Install qemu-user-binfmt (Debian 13; before it qemu-user-static)"
 # The processor in an ELF header, at byte 18, little-endian. Source: elf.h.
 _ELF = {"x86_64": 62, "aarch64": 183}
 _AT = 18
 
 
-def runs(machine: str, own: str, registered: Path = REGISTERED) -> bool:
+def runs(machine: str, own: str, registered: Path | None = None) -> bool:
     """Return whether a machine with the processor ``own`` runs programs for ``machine``, in any root folder."""
     if machine == own:
         return True
-    return any(_runs(entry, _ELF[machine]) for entry in _entries(registered))
+    return any(_runs(entry, _ELF[machine]) for entry in _entries(registered or REGISTERED))
 
 
 def _entries(registered: Path) -> Iterator[str]:
