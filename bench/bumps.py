@@ -1,7 +1,7 @@
 """What is pulled after a bump. In a checkout with built images: .venv/bin/python bench/bumps.py [--build] [NAME]...
 
 A bump of a package makes new the layer of the image whose own lock has it, and those of the suite in each image
-above, which name all packages. Whoever has the image of before pulls these and no other. The table has for each package
+above, which name all packages. Whoever has the image of before pulls these and no other. The table has for a package
 the images in which that is least and most, computed from the sizes of the layers of today. With --build the least is
 measured too: the package is pinned to a version before, in a copy of the checkout, the image is built, and its layers
 are held against those of today; then the image of today is built again. The name of a base stands for Debian: a
