@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from assay.catalog.inputs import sha256
+from assay.catalog.platforms import AMD64
 from assay.errors import UsageError, VerificationFailed
 from assay.host import process
 
@@ -29,6 +30,7 @@ class Source:
     image: str
     commit: str
     inputs: dict[str, str]
+    platform: str = AMD64.name
 
 
 class _Material(msgspec.Struct, frozen=True):
@@ -38,6 +40,7 @@ class _Material(msgspec.Struct, frozen=True):
 
 class _External(msgspec.Struct, frozen=True):
     image: Annotated[str, msgspec.Meta(max_length=256)]
+    platform: Annotated[str, msgspec.Meta(max_length=64)] = AMD64.name
 
 
 class _Definition(msgspec.Struct, frozen=True, rename="camel"):
@@ -67,7 +70,7 @@ def source_of(statement: dict[str, Any]) -> Source:
         for one in made.resolved_dependencies
         if "sha256" in one.digest and one.name.startswith("images/")
     }
-    return Source(made.external_parameters.image, commit, inputs)
+    return Source(made.external_parameters.image, commit, inputs, made.external_parameters.platform)
 
 
 @contextlib.contextmanager
