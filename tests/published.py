@@ -115,9 +115,9 @@ class Image:
         ]
 
 
-def fresh(content: tuple[bytes, ...] = CONTENT) -> Image:
+def fresh(content: tuple[bytes, ...] = CONTENT, platform: str = "linux/amd64") -> Image:
     """An image that was certified now: for what asks the clock how old a certificate is."""
-    made = image(content=content)
+    made = image(content=content, platform=platform)
     made.certificate["predicate"]["timeCreated"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return made
 
@@ -127,12 +127,13 @@ def image(
     content: tuple[bytes, ...] = CONTENT,
     compress: Callable[[bytes], bytes] = zstandard.compress,
     media_type: str = LAYER,
+    platform: str = "linux/amd64",
 ) -> Image:
     """An image of a version, certified when the kept certificate was made."""
     layers = [compress(data) for data in content]
     config = msgspec.json.encode(
         {
-            "architecture": "amd64",
+            "architecture": platform.partition("/")[2],
             "os": "linux",
             "config": {"Labels": labels(version)},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(data) for data in content]},
@@ -148,6 +149,7 @@ def image(
     facts = data["predicate"]["image"]
     facts["configDigest"] = manifest.config.digest
     facts["diffIDs"] = [digest_of(one) for one in content]
+    facts["platform"] = platform
     return Image(made, {digest_of(one): one for one in (*layers, config)}, data)
 
 

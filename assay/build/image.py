@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-
-import uv
 
 from assay import catalog, rootfs
 from assay.build.ahead import Ahead
+from assay.build.contexts import base_context, context_of, uv_for
+from assay.build.foreign import is_foreign
 from assay.build.keys import environment_tag, input_key
 from assay.build.limits import check_built
 from assay.build.turns import engine_turn
@@ -30,7 +27,7 @@ from assay.catalog.labels import SUITE_LABEL
 from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
-from assay.host import cache, files, foreign, network, paths
+from assay.host import files, foreign, network, paths
 from assay.host.holders import Holder
 
 # Until BuildKit has read what the first step needs.
@@ -199,7 +196,7 @@ def _tools_context(run: Run, image: Image) -> Iterator[tuple[dict[str, str], dic
     made = _rootfs(run, image.build_tools, image.name)
     # It is as large as the tar, and so in the cache folder.
     with files.workspace(paths.cache() / "base", "layout") as folder:
-        digest = rootfs.layout(made.tar, folder / "layout")
+        digest = rootfs.layout(made.tar, folder / "layout", image.built_for.architecture)
         drift = {image.build_tools.name: made.drift} if made.drift else {}
         yield {"tools": f"oci-layout://{folder / 'layout'}@{digest}"}, drift
 
@@ -218,29 +215,23 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
     return BuildRequest(
         tag=name,
         dockerfile=image.dockerfile,
-        context=_base_context(made.tar, temporary / "context") if made else image.folder,
+        context=base_context(made.tar, temporary / "context") if made else context_of(image, temporary / "context"),
         args=args,
         contexts={
             "common": str(run.catalog.root / "images" / "common"),
             "smoke": str(run.catalog.root / "smoke"),
-            "uv": str(uv_folder(lambda text: run.view.phase(image.name, text))),
+            "uv": str(uv_for(image, lambda text: run.view.phase(image.name, text))),
         },
         secrets=network.secrets(temporary),
         labels={**catalog.labels(image), **({SUITE_LABEL: suite} if suite else {}), **drift_label(drift)},
         no_cache=run.options.no_cache,
+        platform=image.built_for.name if is_foreign(image.built_for) else None,
     )
 
 
 def _suite(run: Run, image: Image) -> str | None:
     """The digest of the suite that goes into an image; None where none does."""
     return suite_files.digest(run.catalog.root / "smoke", image.framework.name) if image.framework else None
-
-
-def _base_context(tar: Path, folder: Path) -> Path:
-    """A folder with a base's root file system in it."""
-    folder.mkdir()
-    _link(tar, folder / "rootfs.tar")
-    return folder
 
 
 def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
@@ -251,17 +242,6 @@ def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     fresh = options.no_cache and not options.keep_base
     how = rootfs.How(fresh, options.locked, options.refresh, run.stop)
     return rootfs.rootfs(image, tell_rootfs(run.view, image, shown), how)
-
-
-def uv_folder(tell: files.Tell = files.silent) -> Path:
-    """A folder that holds the uv program and nothing else, for the builds to mount."""
-
-    def make(partial: Path) -> None:
-        partial.mkdir()
-        shutil.copy(uv.find_uv_bin(), partial / "uv")
-
-    cache.use()
-    return files.once(paths.cache() / "tools" / f"uv-{version('uv')}", make, "uv to be copied", tell)
 
 
 def _facts(engine: Engine, name: str, key: str, suite: str | None, digest: str, seconds: float) -> Built:
@@ -288,11 +268,3 @@ def _seen(engine: Engine, name: str) -> ImageFacts:
     if facts is None:
         raise BuildFailed(f"{name} was built, and then it was gone", "Is something pruning the engine's images?")
     return facts
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the two are on different disks."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -23,6 +23,7 @@ from assay.registry import (
     Repository,
     View,
     decode,
+    image_of,
     is_tag,
     tag,
 )
@@ -84,7 +85,7 @@ def take(repository: Repository, file: Path, name: str | None, view: View) -> Ca
 
 def _content(repository: Repository, name: str) -> tuple[Content, list[str]]:
     """What there is to carry, and what is attached but cannot be had."""
-    image = _typed(repository.manifest())
+    image = _typed(image_of(repository)[0])  # of an index that of this machine's platform
     if image.image().subject:
         raise UsageError(f"{repository.reference} is attached to an image, and none itself", "Name the image.")
     listed = {each.digest: each for each in repository.referrers(image.digest)}
@@ -125,7 +126,8 @@ def _tags(repository: Repository, image: Manifest) -> tuple[str, ...]:
     """Of the tags that an image of ours has, and the one it was named by, those that it has."""
     config = decode(repository.blob(image.image().config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
     usual = {"latest", tag(config.config.labels), repository.reference.tag or "latest"}
-    return tuple(sorted(one for one in usual if is_tag(one) and repository.digest(one) == image.digest))
+    meant = {image.digest, repository.digest(repository.reference.wanted)}  # an index too, which led to the image
+    return tuple(sorted(one for one in usual if is_tag(one) and repository.digest(one) in meant))
 
 
 def _write(repository: Repository, content: Content, out: IO[bytes], view: View) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from assay.catalog.files import IMAGES, relative, toml_of
 from assay.catalog.image import Catalog, Image
 from assay.catalog.pins import Pin, read_pins, requirements
+from assay.catalog.platforms import PLATFORMS
 from assay.errors import UsageError
 
 # What builds an sdist that has no pyproject.toml. They come as wheels, from the same lock.
@@ -19,16 +20,17 @@ def agreed_pins(catalog: Catalog) -> dict[str, Mapping[str, Pin]]:
     for image in catalog.images.values():
         for below in catalog.ancestors(image):
             if image.lock and below.lock:
-                check_contains(image.name, pins[image.name], below.name, pins[below.name])
+                check_contains(image, pins[image.name], below.name, pins[below.name])
     return pins
 
 
 def _own_pins(catalog: Catalog, image: Image) -> Mapping[str, Pin]:
-    where = f"{IMAGES}/{image.name}"
-    if image.requirements and not image.lock:
-        raise UsageError(f"{where}/requirements.lock is missing", f"Run `assay lock {image.name}`.")
+    for platform in image.platforms if image.requirements else ():
+        lock = image.folder / PLATFORMS[platform].lock("requirements")
+        if not lock.exists():
+            raise UsageError(f"{relative(lock, catalog.root)} is missing", f"Run `assay lock {image.name}`.")
     if image.lock and not image.requirements:
-        raise UsageError(f"{where}/requirements.lock has no requirements.in beside it", "Say there what it is for.")
+        raise UsageError(f"{image.lock_shown} has no requirements.in beside it", "Say there what it is for.")
     if image.requirements:
         requirements(image.requirements, relative(image.requirements, catalog.root))
     pins = read_pins(image.lock, relative(image.lock, catalog.root)) if image.lock else {}
@@ -42,12 +44,12 @@ def _check_sources(image: Image, pins: Mapping[str, Pin]) -> None:
         for name in (source, *SDIST_BUILDERS):
             if name not in pins:
                 raise UsageError(
-                    f"{toml_of(image.name)}: sources.{source} takes {name}, which its requirements.lock lacks",
+                    f"{toml_of(image.name)}: sources.{source} takes {name}, which its {image.lock_path.name} lacks",
                     f"Name {name} in {IMAGES}/{image.name}/requirements.in and run `assay lock {image.name}`.",
                 )
 
 
-def check_contains(name: str, pins: Mapping[str, Pin], below: str, stack: Mapping[str, Pin]) -> None:
+def check_contains(image: Image, pins: Mapping[str, Pin], below: str, stack: Mapping[str, Pin]) -> None:
     """Hold a lock against that of a stack below it: it must have all of the stack's pins, with the same hashes."""
     for package, pin in stack.items():
         own = pins.get(package)
@@ -57,6 +59,6 @@ def check_contains(name: str, pins: Mapping[str, Pin], below: str, stack: Mappin
         if own is not None and own.version == pin.version:
             has = "has other hashes"
         raise UsageError(
-            f"{IMAGES}/{name}/requirements.lock: {package} is {pin.version} in {below}, and this lock {has}",
-            f"Run `assay lock {name}`.",
+            f"{image.lock_shown}: {package} is {pin.version} in {below}, and this lock {has}",
+            f"Run `assay lock {image.name}`.",
         )

@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from assay.catalog.files import IMAGES
 from assay.catalog.pins import Pin
+from assay.catalog.platforms import AMD64, Platform
 from assay.catalog.toml import Framework, Tools
 from assay.errors import UsageError
 
@@ -52,17 +54,34 @@ class Image:
     supported_until: str | None = None
     # Upper bound of its build from nothing, with all below it, on two cores; None: nobody says. CI chooses by it.
     minutes: float | None = None
+    built_for: Platform = AMD64  # what this Image says holds for: its locks, and what wheels are chosen for
+    platforms: tuple[str, ...] = (AMD64.name,)  # all that it declares
     # What its lock pins, by name. It is empty for an image without a lock, and None where no lock was read.
     pins: Mapping[str, Pin] | None = field(default=None, hash=False, repr=False)
+
+    @property
+    def lock_path(self) -> Path:
+        """Return where its lock belongs, there or not."""
+        return self.folder / self.built_for.lock("packages" if self.suite else "requirements")
+
+    @property
+    def lock_shown(self) -> str:
+        """Return the same as messages show it."""
+        return f"{IMAGES}/{self.name}/{self.lock_path.name}"
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All images of one repository, and the build tools of some, each sorted by name."""
+    """All images of one repository for one platform, and the build tools of some, each sorted by name.
+
+    ``elsewhere`` are those that do not declare the platform, with what they declare.
+    """
 
     root: Path
     images: Mapping[str, Image] = field(hash=False)
     tools: Mapping[str, Image] = field(default_factory=dict, hash=False)
+    platform: Platform = AMD64
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def get(self, name: str) -> Image:
         """Return the image of that name."""
@@ -72,6 +91,11 @@ class Catalog:
             if name in self.tools:
                 todo = f"They can be locked: `assay lock {name}`."
                 raise UsageError(f"{name} are build tools, and no image is made of them", todo) from None
+            if name in self.elsewhere:
+                declared = ", ".join(self.elsewhere[name])
+                todo = f"Add it to image.platforms in {IMAGES}/{name}/image.toml, and run `assay lock {name}`."
+                what = f"{name} is not built for {self.platform.name}: it declares {declared}"
+                raise UsageError(what, todo) from None
             raise UsageError(f"no image is named {name!r}", nearest(name, self.images)) from None
 
     def select(self, names: Iterable[str]) -> tuple[Image, ...]:

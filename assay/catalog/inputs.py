@@ -6,12 +6,14 @@ image stands in its labels and plan. The smoke suite is not in the list: the key
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from assay.catalog.files import IMAGES, relative
 from assay.catalog.image import Catalog, Image
+from assay.catalog.platforms import PLATFORMS, without_platforms
 from assay.errors import UsageError
 from assay.host import files
 
@@ -50,7 +52,8 @@ def environment_files(catalog: Catalog, image: Image) -> list[Path]:
     tools = image.build_tools.packages_lock if image.build_tools else None
     paths = [path for path in (image.dockerfile, image.lock, image.packages_lock, tools) if path]
     if image.suite is None:
-        paths += _tree(image.folder)
+        others = {platform.lock("requirements") for platform in PLATFORMS.values()} - {image.lock_path.name}
+        paths += [path for path in _tree(image.folder) if path.relative_to(image.folder).as_posix() not in others]
         installers = [*INSTALLERS, *((WHEEL_INSTALLER,) if image.built else ())]
         installers += SOURCE_INSTALLERS if image.sources else ()
         paths += [catalog.root / IMAGES / "common/install" / name for name in installers]
@@ -59,7 +62,14 @@ def environment_files(catalog: Catalog, image: Image) -> list[Path]:
 
 def hashes(root: Path, paths: Iterable[Path]) -> dict[str, str]:
     """Return the SHA-256 of each file by its path below ``root``, sorted."""
-    return {relative(path, root): files.sha256(path) for path in sorted(set(paths))}
+    return {relative(path, root): sha256(path) for path in sorted(set(paths))}
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of an input: of the file, of an image.toml without what it says of other platforms."""
+    if path.name == "image.toml":
+        return hashlib.sha256(without_platforms(path.read_bytes())).hexdigest()
+    return files.sha256(path)
 
 
 def has_environment(image: Image) -> bool:

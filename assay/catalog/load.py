@@ -21,6 +21,7 @@ from assay.catalog.agree import agreed_pins
 from assay.catalog.files import IMAGES, present, relative, toml_of
 from assay.catalog.image import Catalog, Image, nearest
 from assay.catalog.pins import parse_requirement
+from assay.catalog.platforms import AMD64, Platform, check_platforms, platform_of
 from assay.catalog.toml import File
 from assay.errors import UsageError
 
@@ -30,8 +31,8 @@ EVERYWHERE = {"assay-environment": "1"}
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 
-def load(root: Path, *, locked: bool = True) -> Catalog:
-    """Read every image of the repository at ``root``.
+def load(root: Path, *, locked: bool = True, platform: str = AMD64.name) -> Catalog:
+    """Read every image of the repository at ``root`` that declares this platform.
 
     ``locked=False`` is for whoever writes the locks: it leaves them unread, as they are yet to be written, and
     `Image.pins` is None.
@@ -41,11 +42,17 @@ def load(root: Path, *, locked: bool = True) -> Catalog:
     if not files:
         raise UsageError(f"{top} holds no image.toml", "Run this in a checkout of the repository.")
     everything: dict[str, Image] = {}
-    for name in _parents_first(files):
-        everything[name] = _image(root, name, files[name], everything)
+    chosen = platform_of(platform)
+    order = _parents_first(files)
+    check_platforms(root, files)
+    declared = {name: file.image.platforms for name, file in files.items()}
+    elsewhere = {name: platforms for name, platforms in declared.items() if chosen.name not in platforms}
+    for name in order:
+        if name not in elsewhere:
+            everything[name] = _image(root, name, files[name], everything, chosen)
     images = {name: image for name, image in sorted(everything.items()) if not image.tools}
     tools = {name: image for name, image in sorted(everything.items()) if image.tools}
-    catalog = Catalog(root, MappingProxyType(images), MappingProxyType(tools))
+    catalog = Catalog(root, MappingProxyType(images), MappingProxyType(tools), chosen, elsewhere)
     return _with_pins(catalog) if locked else catalog
 
 
@@ -107,7 +114,7 @@ def _parents_first(files: Mapping[str, File]) -> list[str]:
         ) from None
 
 
-def _image(root: Path, name: str, file: File, others: Mapping[str, Image]) -> Image:
+def _image(root: Path, name: str, file: File, others: Mapping[str, Image], platform: Platform) -> Image:
     """Return the image that a file describes; ``others`` has its parent and its build tools."""
     folder = root / IMAGES / name
     parent = others[file.image.parent] if file.image.parent is not None else None
@@ -125,12 +132,14 @@ def _image(root: Path, name: str, file: File, others: Mapping[str, Image]) -> Im
         labels=_labels(name, file.labels, parent),
         size_gb=file.limits.size_gb,
         minutes=file.limits.minutes,
+        built_for=platform,
+        platforms=file.image.platforms,
         requirements=present(folder / "requirements.in"),
-        lock=present(folder / "requirements.lock"),
-        packages_lock=present(folder / "packages.lock"),
+        lock=present(folder / platform.lock("requirements")),
+        packages_lock=present(folder / platform.lock("packages")),
         suite=bottom.suite if bottom else None,
         include=bottom.include if bottom else (),
-        platform=file.base.platform if file.base else parent.platform if parent else None,
+        platform=platform.wheels(file.base.platform) if file.base else parent.platform if parent else None,
         notes=file.image.notes,
         built=MappingProxyType({canonicalize_name(key): value for key, value in file.built.items()}),
         beside=_beside(file),

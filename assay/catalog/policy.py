@@ -20,7 +20,7 @@ def policy(catalog: Catalog, image: Image, built: Built, suites: Suites, device:
     return Policy(
         suites,
         digest=built.digest,
-        configuration=Configuration(built.config, built.diff_ids, "linux/amd64", promised),
+        configuration=Configuration(built.config, built.diff_ids, image.built_for.name, promised),
         plan=plan(image, device),
         inputs={**inputs(catalog, image), **drift_inputs(built.drift)},
         max_age_days=LONGEST_LIFE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -69,6 +69,7 @@ class ImageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     build_tools: str | None = None
     workloads: tuple[_Word, ...] = ()
     notes: tuple[_Line, ...] = ()
+    platforms: tuple[Literal["linux/amd64", "linux/arm64"], ...] = ("linux/amd64",)
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,8 +24,8 @@ PREDICATE_TYPE = "urn:assay:environment-certificate:v1"
 def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine: str) -> dict[str, Any]:
     """The in-toto Statement of one image on one device.
 
-    ``image`` holds name, digest, configDigest, diffIDs, the digests of the locked inputs and the parent's digest;
-    of a derived image, ``derived`` too: its base, and what was added.
+    ``image`` holds name, digest, configDigest, diffIDs, platform, the digests of the locked inputs and the parent's
+    digest; of a derived image, ``derived`` too: its base, and what was added.
     """
     report_data = msgspec.to_builtins(report)
     return in_toto(
@@ -38,7 +38,7 @@ def statement(report: Report, verdict: Verdict, image: Mapping[str, Any], engine
             "image": {
                 "configDigest": image["configDigest"],
                 "diffIDs": list(image["diffIDs"]),
-                "platform": "linux/amd64",
+                "platform": image["platform"],
                 "inputs": image["inputs"],
                 "parent": image.get("parent"),
             },

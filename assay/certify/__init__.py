@@ -1,6 +1,7 @@
 """Certify images: train in each, judge the report, and write its certificate; the table of what is certified."""
 
 from assay.certify.container import ENTRYPOINT, SUITE, Target, run_suite
+from assay.certify.emulated import emulated, failed, require_sound
 from assay.certify.images import certify, pack
 from assay.certify.junit import junit
 from assay.certify.outcome import Options, Outcome, require_passed, row
@@ -8,6 +9,6 @@ from assay.certify.standing import Standing, require_standing, standings
 
 # fmt: off
 __all__ = [
-    "ENTRYPOINT", "SUITE", "Options", "Outcome", "Standing", "Target", "certify", "junit", "pack", "require_passed",
-    "require_standing", "row", "run_suite", "standings",
+    "ENTRYPOINT", "SUITE", "Options", "Outcome", "Standing", "Target", "certify", "emulated", "failed", "junit",
+    "pack", "require_passed", "require_sound", "require_standing", "row", "run_suite", "standings",
 ]

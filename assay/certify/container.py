@@ -31,12 +31,14 @@ class Target:
     """What to run the suite in: what it is called, in words and below ``build/reports``, and in the engine.
 
     ``suite`` is a folder of this machine that takes the place of the image's /opt/assay; None: the image's own.
+    ``platform`` is that of an image whose programs are emulated here.
     """
 
     name: str
     folder: str
     reference: str
     suite: Path | None = None
+    platform: str | None = None
 
 
 def run_suite(
@@ -58,7 +60,7 @@ def run_suite(
     program = "smoke" if target.suite is None else f"{SUITE}/bin/smoke"
     request = RunRequest(
         image=target.reference,
-        command=(program, "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json"),
+        command=(program, "--plan", f"{MOUNT}/plan.json", "--report", f"{MOUNT}/report.json", *_only(options)),
         user=f"{UID}:{UID}",
         device=options.device,
         shm_bytes=SHM_BYTES,
@@ -67,6 +69,7 @@ def run_suite(
         given={target.suite: SUITE} if target.suite else {},
         entrypoint=(ENTRYPOINT,) if target.suite else None,
         folder=SUITE if target.suite else None,  # Python looks there first: for no file of the image's
+        platform=target.platform,
     )
     given = {"plan.json": json.dumps(dict(plan)).encode()}
     with replaced_or_void(kept):
@@ -79,6 +82,10 @@ def run_suite(
         files.replace(kept, left)
     _check_answer(report, plan)
     return report, ran.seconds
+
+
+def _only(options: Options) -> tuple[str, ...]:
+    return ("--only", *options.only) if options.only else ()
 
 
 @contextlib.contextmanager

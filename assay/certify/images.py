@@ -125,6 +125,7 @@ def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
         "digest": built.digest,
         "configDigest": built.config,
         "diffIDs": built.diff_ids,
+        "platform": image.built_for.name,
         "inputs": {**catalog.inputs(cat, image), **drift_inputs(built.drift)},
         "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
     }

@@ -14,13 +14,15 @@ from assay.errors import AssayError, CertificateFailed
 class Options:
     """What to run: the device, whether to certify again what has a certificate, and a memory bound in bytes.
 
-    With ``pack`` the embedded engine holds an image compressed only, once it has been run.
+    ``only`` are the beginnings of the ids of the checks that are run; empty: all. With ``pack`` the embedded engine
+    holds an image compressed only, once it has been run.
     """
 
     device: str = "cpu"
     again: bool = False
     memory_bytes: int | None = None
     pack: bool = False
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import Styled, finish, note, say, say_table, size
-from assay.cli.options import checkout, engine_watched, images_argument, json_option, pack_option
+from assay.cli.options import (
+    checkout,
+    engine_watched,
+    here_option,
+    images_argument,
+    images_here,
+    json_option,
+    pack_option,
+    platform_option,
+)
 
 if TYPE_CHECKING:
     from assay.catalog import Built, Catalog, Image
@@ -25,15 +34,20 @@ COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian 
 @click.option("--locked", is_flag=True, help="Fail rather than build of other Debian packages than are locked.")
 @click.option("--refresh", is_flag=True, help="Ask the archives anew for what has drifted.")
 @pack_option
-def build_command(images: tuple[str, ...], no_cache: bool, locked: bool, refresh: bool, pack: bool) -> None:
-    """Build images (all, unless named) and what they stand on."""
-    from assay import build, catalog
+@here_option
+def build_command(images: tuple[str, ...], platform: str | None, **how: bool) -> None:
+    """Build images (all, unless named) and what they stand on.
+
+    For another processor than this machine's they are named assay-ARCH/IMAGE, and their programs are emulated.
+    """
+    from assay import build
     from assay.catalog import drifts
     from assay.cli.progress import BuildView
 
-    cat = catalog.load(checkout())
+    cat = images_here(platform)
     cat.order(images)
-    options = build.Options(no_cache=no_cache, pack=pack, locked=locked, refresh=refresh)
+    build.require_runs(cat.platform)
+    options = build.Options(suffix=build.suffix_of(cat.platform), **how)
     with (
         BuildView() as view,
         build.Ahead(cat, images, view, options) as ahead,
@@ -123,17 +137,20 @@ def show_against(found: Sequence[Against]) -> None:
 @images_argument
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that the inputs allow.")
 @click.option("--check", is_flag=True, help="Prove that locks and inputs agree; change nothing.")
-def lock_command(images: tuple[str, ...], upgrade: bool, check: bool) -> None:
-    """Resolve requirements into hashed locks (all images, unless named)."""
-    from assay import catalog, lock
+@platform_option
+def lock_command(images: tuple[str, ...], upgrade: bool, check: bool, platform: str | None) -> None:
+    """Resolve requirements into hashed locks (all images on all platforms that they declare, unless named)."""
+    from assay import lock
 
-    cat = catalog.load(checkout(), locked=False)
-    chosen = lock.choose(cat, images)
-    results = lock.check(cat, chosen) if check else lock.lock(cat, chosen, upgrade=upgrade, on_step=note)
+    root = checkout()
+    if check:
+        results = lock.check(root, images, platform=platform)
+    else:
+        results = lock.lock(root, images, upgrade=upgrade, platform=platform, on_step=note)
     for result in results:
         unchanged = "agrees" if check else "unchanged"
         changes = ", ".join(result.changes) or "written"
-        say(f"{result.image}: {changes if result.written else unchanged}")
+        say(f"{result.image}{result.platform.suffix}: {changes if result.written else unchanged}")
 
 
 @click.command("images")

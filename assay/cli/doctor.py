@@ -68,7 +68,8 @@ def doctor_command(
         # What a registry has is judged by what this Assay came with, never by a folder that the command runs in.
         named = [Reference.parse(reference) for reference in references]
         suites = Suites.read(paths.release())
-        gathered = published(named, PublicKey.read(key), suites, **demanded)
+        platform = f"linux/{machine.architecture}" if machine else ""
+        gathered = published(named, PublicKey.read(key), suites, platform=platform, **demanded)
     else:
         root = certificates_root()
         gathered = doctor.gather(root, Suites.read(root))

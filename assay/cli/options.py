@@ -13,6 +13,7 @@ from assay.errors import UsageError
 from assay.host import secrets
 
 if TYPE_CHECKING:
+    from assay.catalog import Catalog
     from assay.cli.progress import BuildView
     from assay.engine import Engine
 
@@ -27,6 +28,8 @@ pack_option = click.option(
 name_option = click.option(
     "--name", metavar="IMAGE", help="The image that REF has to be, where its repository has another name."
 )
+platform_option = click.option("--platform", metavar="OS/ARCH", help="Of this platform alone, such as linux/arm64.")
+here_option = click.option("--platform", metavar="OS/ARCH", help="For this platform, in place of this machine's.")
 plain_option = click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS, beyond loopback too.")
 
 
@@ -37,6 +40,16 @@ def checkout() -> Path:
         if (folder / "images").is_dir() and (folder / "smoke").is_dir():
             return folder
     raise UsageError(f"{here} is in no checkout of Assay", "Run this in a clone of the repository.")
+
+
+def images_here(platform: str | None) -> Catalog:
+    """Return the images of the checkout for a platform, or for this machine's; for the first where it has none."""
+    from assay import catalog
+    from assay.catalog.platforms import AMD64, PLATFORMS
+    from assay.host import machine
+
+    own = machine.oci_platform()
+    return catalog.load(checkout(), platform=platform or (own if own in PLATFORMS else AMD64.name))
 
 
 def certificates_root() -> Path:

@@ -13,6 +13,7 @@ from assay.cli.options import (
     checkout,
     engine_watched,
     images_argument,
+    images_here,
     json_option,
     key_option,
     name_option,
@@ -51,14 +52,17 @@ def keygen_command(out: Path) -> None:
 @plain_option
 @json_option
 def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_http: bool, as_json: bool) -> None:
-    """Push certified images (all, unless named) with their signed certificates, SBOM and provenance."""
-    from assay import catalog, engine, publish
+    """Push certified images (all, unless named) with their signed certificates, SBOM and provenance.
+
+    The tags of an image that declares several platforms point to an index; each is published from a machine of it.
+    """
+    from assay import engine, publish
     from assay.attestation import PrivateKey
     from assay.certificate import Suites
     from assay.cli.publishing import PublishView
     from assay.errors import together
 
-    cat = catalog.load(checkout())
+    cat = images_here(None)
     good, refused = publish.candidates(cat, Suites.read(cat.root), images)
     for each in refused:
         note(f"{each.image}: refused: {each.why}")
@@ -97,6 +101,9 @@ def show_published(done: Sequence[Published]) -> None:
 @click.option("--require", type=click.Choice(LEVELS), default="E2", show_default=True, help="The least level.")
 @click.option("--max-age", type=click.IntRange(0), default=365, show_default=True, help="Days; 0: however old.")
 @click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
+@click.option(
+    "--platform", metavar="OS/ARCH", default="", help="Of several, the one for this; else for this machine's."
+)
 @name_option
 @plain_option
 @json_option
@@ -118,6 +125,8 @@ def show_verdict(verdict: Verification) -> None:
     if verdict.unsigned and len(verdict.problems) == 1:
         return
     say((f"{verdict.reference}  {verdict.digest}", "bold"))
+    if verdict.platform:
+        say(f"  platform     {verdict.platform}")
     for certificate in verdict.certificates:
         level = certificate.shown or certificate.level
         say(f"  certificate  {certificate.device}: {level}, made {certificate.created}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli.console import Styled, finish, say, say_table, standard_error, styled
-from assay.cli.options import checkout, images_argument, json_option, pack_option
+from assay.cli.options import checkout, here_option, images_argument, images_here, json_option, pack_option
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,16 +34,30 @@ COLOURS = {"pass": "green", "fail": "bold red", "error": "bold red", "not-run": 
 @click.option("--memory", metavar="SIZE", help="Bound each container's memory, for instance 8g.")
 @json_option
 @pack_option
+@here_option
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML for a CI system.")
 def smoke_command(
-    images: tuple[str, ...], memory: str | None, as_json: bool, junit: Path | None, **options: Any
+    images: tuple[str, ...],
+    memory: str | None,
+    as_json: bool,
+    junit: Path | None,
+    platform: str | None,
+    **options: Any,
 ) -> None:
-    """Train in the built images (all, unless named) and write their certificates."""
-    from assay import catalog, certify, engine
+    """Train in the built images (all, unless named) and write their certificates.
 
-    cat = catalog.load(checkout())
+    An image for another processor than this machine's is only looked at, and gets no certificate.
+    """
+    from assay import build, certify, engine
+
+    cat = images_here(platform)
     for name in images:
         cat.get(name)
+    if build.is_foreign(cat.platform):
+        if junit or options["device"] != "cpu":
+            raise UsageError("an image that is emulated gets no certificate", "Leave --device and --junit out.")
+        _look_at(cat, images, as_json)
+        return
     if junit and not junit.absolute().parent.is_dir():
         raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
     how = certify.Options(memory_bytes=None if memory is None else engine.parse_size(memory), **options)
@@ -59,6 +73,26 @@ def smoke_command(
     if junit:
         junit.write_bytes(certify.junit(outcomes))
     certify.require_passed(outcomes)
+
+
+def _look_at(cat: Catalog, images: tuple[str, ...], as_json: bool) -> None:
+    """Run what may be said of images whose programs are emulated."""
+    from assay import build, certify, engine
+
+    build.require_runs(cat.platform)
+    view = SmokeView(quiet=as_json)
+    with engine.find() as found, view:
+        outcomes = []
+        for outcome in certify.emulated(cat, found, images, build.suffix_of(cat.platform), view.start):
+            outcomes.append(outcome)
+            view.done(outcome, where=cat.platform.name)
+    finish(
+        outcomes,
+        as_json,
+        row=lambda outcomes: [certify.row(outcome) for outcome in outcomes],
+        show=lambda _: None,
+    )
+    certify.require_sound(outcomes)
 
 
 class SmokeView:
@@ -100,13 +134,13 @@ class SmokeView:
         if self._log:
             self._log.phase(self._name, text)
 
-    def done(self, outcome: Outcome) -> None:
-        """Its results are there."""
+    def done(self, outcome: Outcome, where: str = "") -> None:
+        """Its results are there; ``where`` is the platform that is emulated."""
         self._stop()
         if self._log:
             self._log.phase(outcome.image, "")
         if not self._quiet:
-            show_outcome(outcome)
+            show_emulated(outcome, where) if where else show_outcome(outcome)
 
     def _stop(self) -> None:
         if self._status is not None:
@@ -130,6 +164,20 @@ def show_outcome(outcome: Outcome) -> None:
         if remedy:
             say(f"    {remedy}")
     say((_summary(outcome, report, verdict), "bold green" if outcome.passed else "bold red"))
+
+
+def show_emulated(outcome: Outcome, platform: str) -> None:
+    """Print what was found in an image whose programs are emulated, a line per check, and that this is all."""
+    from assay import certify
+
+    if outcome.report is None or outcome.verdict is None:
+        show_outcome(outcome)
+        return
+    say_table((outcome.image, "state", "seconds", "measured"), _rows(outcome.report, outcome), right=("seconds",))
+    bad = certify.failed(outcome)
+    said = f"{len(bad)} failed" if bad else f"{outcome.verdict.level}"
+    text = f"{outcome.image} for {platform}, emulated: {said}, {outcome.seconds:.0f} s; no certificate is made of it"
+    say((text, "bold red" if bad else "bold green"))
 
 
 def _rows(report: Report, outcome: Outcome) -> Iterator[tuple[Styled, ...]]:

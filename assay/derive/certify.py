@@ -123,6 +123,7 @@ def _statement(
         "digest": image.digest,
         "configDigest": image.configuration.digest,
         "diffIDs": image.diff_ids,
+        "platform": image.configuration.platform,
         "inputs": {},
         "parent": {"name": base.image, "digest": base.digest},
         "derived": msgspec.to_builtins(derived),

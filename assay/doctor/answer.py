@@ -54,6 +54,8 @@ def diagnose(gathered: Gathered, machine: Machine | None = None, found: Iterable
 
 def _rows(gathered: Gathered, machine: Machine, tools: Tools) -> tuple[tuple[Row, ...], tuple[tuple[str, str], ...]]:
     images, unusable = gathered
+    fitting = {image.image for image in images if image.architecture == machine.architecture}
+    images = [one for one in images if one.architecture == machine.architecture or one.image not in fitting]
     answers = sorted(((image, judge(machine, image)) for image in images), key=lambda pair: order(*pair))
     return tuple(Row(image, answer, command(image, answer, tools)) for image, answer in answers), tuple(unusable)
 

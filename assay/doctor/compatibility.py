@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assay.certificate import RANK
-from assay.doctor.cuda import Capability, Library, Version, dotted, numbers
+from assay.doctor.cuda import EMBEDDED, Capability, Library, Version, dotted, numbers
 from assay.doctor.drivers import LINUX, WINDOWS, Drivers, driver, older
 
 Runs = Literal["gpu", "cpu", "no"]
@@ -52,7 +52,7 @@ class Certified:
     ``module`` is what Python imports for its framework; ``modules`` are that and all backends and companions that it
     is certified with. ``toolkit`` is the CUDA that the framework, and its PTX, was built with; ``levels`` follow from
     the evidence, by device; ``certified_on`` are the GPUs of its GPU certificates; ``reference`` is what a container
-    engine takes.
+    engine takes; ``declares`` are the platforms that its folder says, where that is here.
     """
 
     image: str
@@ -63,6 +63,7 @@ class Certified:
     modules: frozenset[str] = frozenset()
     python: str = ""
     architecture: str = "amd64"
+    declares: tuple[str, ...] = ()
     cuda: tuple[int, int] | None = None
     toolkit: tuple[int, int] | None = None
     least_driver: Version = ()
@@ -111,7 +112,7 @@ class _Meeting:
 def judge(machine: Machine, image: Certified) -> Answer:
     """Whether ``image`` runs on ``machine``."""
     if machine.architecture != image.architecture:
-        return Answer("no", f"it is built for {image.architecture}, and this machine is {machine.architecture}")
+        return Answer("no", _elsewhere(machine, image))
     best = max(image.levels.values(), key=RANK.__getitem__, default="E0")
     if RANK[best] < RANK["E2"]:
         shortcoming = f": {image.shortcoming}" if image.shortcoming else ""
@@ -123,12 +124,24 @@ def judge(machine: Machine, image: Certified) -> Answer:
     return Answer("cpu", obstacle) if obstacle else _on_gpus(met)
 
 
+def _elsewhere(machine: Machine, image: Certified) -> str:
+    """Why an image that is certified for another processor does not run, and whether it can be built for this one."""
+    why = f"it is built for {image.architecture}, and this machine is {machine.architecture}"
+    platform = f"linux/{machine.architecture}"
+    can = f"; there it can be built and certified: assay build --platform {platform} {image.image}"
+    return why + can if platform in image.declares else why
+
+
 def served(gpu: Capability, image: Certified) -> Served:
     """How far the framework's code serves a GPU: each part of it, some parts of each library, or not.
 
     The suite has asked this of the GPUs that it knows. For another, the libraries' code is asked, library by library:
-    that a part is served is then certain, that all is is not.
+    that a part is served is then certain, that all is is not. A GPU in an embedded processor, which the suite does
+    not know, is served by what was made for that very one, or by PTX.
     """
+    if gpu in EMBEDDED and image.architecture == "arm64":
+        exact = bool(image.own) and all(library.serves_exactly(gpu) for library in image.own)
+        return "partly" if exact else "not"
     if gpu in image.wholly:
         return "wholly"
     by_libraries = bool(image.own) and all(library.serves(gpu) != "not" for library in image.own)

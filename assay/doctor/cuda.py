@@ -26,6 +26,9 @@ def numbers(text: str) -> Version:
 
 # NVIDIA's own libraries choose among their kernels themselves; what an image serves is asked of the framework's.
 _NVIDIAS = re.compile(r"(?:.*/)?lib(?:cu(?:blas|dart|dnn|fft|file|pti|rand|solver|sparse|tensor)|nccl|npp|nv)")
+# Of these GPUs, in Jetson's processors, NVIDIA does not promise that they run code of an earlier minor. Source: CUDA
+# C++ Programming Guide, "Binary Compatibility".
+EMBEDDED = frozenset({(5, 3), (6, 2), (7, 2), (8, 7)})
 _CODE = re.compile(r"(\d{1,2})\.(\d)([af]?)", re.ASCII)
 
 
@@ -66,6 +69,10 @@ class Library:
         if any(code.serves(gpu, ptx=False) for code in self.cubin):
             return "cubin"
         return "ptx" if any(code.serves(gpu, ptx=True) for code in self.ptx) else "not"
+
+    def serves_exactly(self, gpu: Capability) -> bool:
+        """Whether it has machine code for this very GPU, or PTX."""
+        return any(code.capability == gpu for code in self.cubin) or self.serves(gpu) == "ptx"
 
     @property
     def stem(self) -> str:

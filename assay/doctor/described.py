@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from assay.doctor import drivers, names, nvidia, smi, spelled
 from assay.doctor.compatibility import Gpu, Machine
-from assay.doctor.cuda import Capability, Version, dotted, numbers
+from assay.doctor.cuda import EMBEDDED, Capability, Version, dotted, numbers
 from assay.doctor.finding import Finding
 from assay.errors import UsageError
 from assay.host.gpus import Listed, Nvidia
@@ -90,9 +90,20 @@ def _of_processor(machine: Machine) -> Iterable[Finding]:
         whose = ON_ARM.get(gpu.capability) or (gpu.name if names.on_arm(gpu.name) else "")
         if whose:
             yield Finding("processor", "ok", f"aarch64: {capability} is that of {whose}, beside an Arm processor")
+            yield from _of_jetson(gpu)
         elif gpu.name == _ANY and gpu.capability in MAYBE_ON_ARM:
             message = f"taken for x86-64: {MAYBE_ON_ARM[gpu.capability]} has {capability} too, and is aarch64"
             yield Finding("processor", "warn", message, "See `uname -m`: no image for x86-64 runs on aarch64.")
+
+
+def _of_jetson(gpu: Gpu) -> Iterable[Finding]:
+    """What these lack: NVIDIA makes their CUDA apart. That of servers serves Thor from 13.0 on, and none before."""
+    if gpu.capability in EMBEDDED:
+        message = (
+            f"{ON_ARM[gpu.capability]} has the CUDA of JetPack, and NVIDIA's wheels in the images that of servers"
+        )
+        remedy = "Take NVIDIA's own images for Jetson; images for aarch64 run there on the CPU."
+        yield Finding("cuda", "warn", message, remedy)
 
 
 def _of_one_machine(text: str) -> smi.Said:

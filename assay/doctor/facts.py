@@ -6,6 +6,7 @@ level is computed anew.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from assay import certificate
-from assay.catalog import read_images
+from assay.catalog import load, read_images
 from assay.catalog.built import PREFIX
 from assay.certificate import LARGEST_REPORT, RANK, Certificate, Policy, Suites
 from assay.doctor.compatibility import Certified
@@ -163,14 +164,16 @@ def gather(root: Path, suites: Suites) -> Gathered:
     """
     certificates, unusable = _opened(root, suites)
     built = {name: made.digest for name, made in read_images(root).images.items()}
+    declared = _declared(root)
     images = []
-    for image in sorted({opened.image for opened in certificates}):
-        of_it = [opened for opened in certificates if opened.image == image]
+    for image, platform in sorted({(opened.image, opened.platform) for opened in certificates}):
+        of_it = [opened for opened in certificates if (opened.image, opened.platform) == (image, platform)]
         newest = max(of_it, key=lambda opened: opened.age_key).digest
         same = [opened for opened in of_it if opened.digest == newest]
         local = built.get(image) == newest
         try:
-            images.append(certified(same, f"{PREFIX}/{image}" if local else f"{ELSEWHERE}/{image}@{newest}"))
+            found = certified(same, f"{PREFIX}/{image}" if local else f"{ELSEWHERE}/{image}@{newest}")
+            images.append(dataclasses.replace(found, declares=declared.get(image, ())))
         except VerificationFailed as error:
             unusable.append((image, error.what))
     if not images and not unusable:
@@ -178,9 +181,17 @@ def gather(root: Path, suites: Suites) -> Gathered:
     return images, unusable
 
 
+def _declared(root: Path) -> Mapping[str, tuple[str, ...]]:
+    """The platforms that each image of a checkout declares; of none where there is no checkout, or it is damaged."""
+    try:
+        return {image.name: image.platforms for image in load(root, locked=False).images.values()}
+    except UsageError:
+        return {}
+
+
 def _opened(root: Path, suites: Suites) -> tuple[list[Certificate], list[tuple[str, str]]]:
     """The certificate that counts of each image and device, and what is of no use and why."""
-    found: dict[tuple[str, str], Certificate] = {}
+    found: dict[tuple[str, str, str], Certificate] = {}
     unusable = []
     for folder in (root / "certificates", root / "build" / "certificates"):
         for path in sorted(folder.rglob("*.json")):
@@ -189,5 +200,5 @@ def _opened(root: Path, suites: Suites) -> tuple[list[Certificate], list[tuple[s
             except VerificationFailed as error:
                 unusable.append((path.relative_to(root).as_posix(), error.what))
             else:
-                found[opened.image, opened.device] = opened
+                found[opened.image, opened.platform, opened.device] = opened
     return list(found.values()), unusable

@@ -20,14 +20,15 @@ def published(
     *,
     plain_http: bool = False,
     name: str | None = None,
+    platform: str = "",
 ) -> Gathered:
     """What is certified of images in a registry, by the certificates attached there and signed with this key.
 
     They are held to what `assay verify` holds them to; one that does not hold is of no use. ``name`` is the image
-    that they have to be, where their repositories have other names. Raises `RegistryFailed` where a registry does not
-    answer.
+    that they have to be, where their repositories have other names; ``platform`` is which of several is meant, else
+    that of this machine. Raises `RegistryFailed` where a registry does not answer.
     """
-    demands = verify.Demands(plain_http=plain_http, name=name)
+    demands = verify.Demands(plain_http=plain_http, name=name, platform=platform)
     images, unusable = [], []
     for reference in references:
         try:

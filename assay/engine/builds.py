@@ -34,6 +34,7 @@ class BuildRequest:
     no_cache: bool = False
     compression: int = 3
     target: str | None = None
+    platform: str | None = None  # another than the engine's own
 
 
 class Builds(Connection):
@@ -100,6 +101,7 @@ def build_argv(request: BuildRequest, metadata: Path) -> list[str]:
     argv += [word for name, path in sorted(request.secrets.items()) for word in ("--secret", f"id={name},src={path}")]
     argv += ["--no-cache"] if request.no_cache else []
     argv += ["--target", request.target] if request.target else []
+    argv += ["--platform", request.platform] if request.platform else []
     return [*argv, str(request.context)]
 
 

@@ -49,6 +49,7 @@ class RunRequest:
     seconds: float = 900
     entrypoint: tuple[str, ...] | None = None
     folder: str | None = None  # in which it is started; None: the image says
+    platform: str | None = None  # another than the engine's own
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class Containers(Connection):
             options["entrypoint"] = list(request.entrypoint)
         if request.folder is not None:
             options["working_dir"] = request.folder
+        if request.platform is not None:
+            options["platform"] = request.platform
         if request.memory_bytes is not None:
             options |= {"mem_limit": request.memory_bytes, "memswap_limit": request.memory_bytes}
         if request.device == "gpu":

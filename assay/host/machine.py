@@ -29,6 +29,12 @@ def architecture() -> str:
     return platform.machine()
 
 
+def oci_platform() -> str:
+    """Return this machine's platform as OCI names it, whose containers run on Linux: linux/arm64."""
+    names = {"x86_64": "amd64", "aarch64": "arm64"}
+    return f"linux/{names.get(architecture().lower(), architecture().lower())}"
+
+
 def in_wsl(proc: Path = Path("/proc")) -> bool:
     """Tell whether this is Windows' Subsystem for Linux: its kernels are Microsoft's and say so."""
     return "microsoft" in read_text(proc / "sys/kernel/osrelease").lower()

@@ -16,6 +16,20 @@ from pathlib import Path
 SYSTEM = Path("/etc")
 CA_BUNDLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+# All that uv learns from the environment besides the index: none of it can change a pin.
+_UV_VARIABLES = {
+    "UV_CACHE_DIR",
+    "UV_CONCURRENT_DOWNLOADS",
+    "UV_HTTP_CONNECT_TIMEOUT",
+    "UV_HTTP_RETRIES",
+    "UV_HTTP_TIMEOUT",
+    "UV_INSECURE_HOST",
+    "UV_KEYRING_PROVIDER",
+    "UV_NATIVE_TLS",
+    "UV_NO_CACHE",
+    "UV_OFFLINE",
+    "UV_SYSTEM_CERTS",
+}
 
 
 def secrets(folder: Path) -> Mapping[str, Path]:
@@ -109,3 +123,17 @@ def _config_home() -> Path:
 
 def _either_case(name: str) -> str | None:
     return os.environ.get(name) or os.environ.get(name.lower())
+
+
+def uv_environment() -> dict[str, str]:
+    """Return the environment for uv: the user's network settings, CA bundle and index, and no other preference."""
+    result = {
+        key: value for key, value in os.environ.items() if not key.startswith(("UV_", "PIP_")) or key in _UV_VARIABLES
+    }
+    chosen = index()
+    if chosen is not None:
+        result["UV_DEFAULT_INDEX"] = chosen
+    bundle = ca_bundle()
+    if bundle:
+        result["SSL_CERT_FILE"] = str(bundle)
+    return result

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from assay import rootfs
 from assay.catalog import Catalog, Image, Pin, check_contains
-from assay.catalog.files import IMAGES
 from assay.catalog.pins import read_pins
 from assay.errors import UsageError
-from assay.lock.resolve import Result, lockable
+from assay.lock.resolve import Result, catalogs, lockable
 from assay.lock.text import (
     all_pins,
     changes_between,
@@ -27,34 +27,43 @@ from assay.lock.text import (
 from assay.lock.uv import resolve
 
 
-def check(catalog: Catalog, images: Iterable[Image]) -> list[Result]:
-    """Prove that these locks, and those of their bases and build tools, agree with their inputs; change nothing.
+def check(root: Path, names: Iterable[str] = (), *, platform: str | None = None) -> list[Result]:
+    """Prove that the locks of these images agree with their inputs, on each platform that they declare.
 
-    Raises a ``UsageError`` that names every image whose lock is not what its inputs give.
+    With them those of their bases and build tools; nothing is changed. Raises a ``UsageError`` that names every image
+    whose lock is not what its inputs give.
     """
-    wanted = set(images)
-    wanted |= {below for image in wanted for below in catalog.ancestors(image) if below.suite}
-    wanted |= {image.build_tools for image in wanted if image.build_tools}
     results: list[Result] = []
-    problems: dict[str, str] = {}
-    for image in lockable(catalog, wanted):
-        path = image.folder / ("packages.lock" if image.suite else "requirements.lock")
-        try:
-            if image.suite:
-                _check_base(catalog, image)
-            else:
-                _check_wheels(catalog, image)
-        except UsageError as error:
-            problems[image.name] = error.what
-        results.append(Result(image.name, path, written=False, changes=()))
+    problems: list[tuple[str, str]] = []
+    for catalog, images in catalogs(root, names, platform):
+        results += _checked(catalog, images, problems)
     if problems:
-        raise UsageError("; ".join(problems.values()), f"Run `assay lock {' '.join(problems)}`.")
+        raise UsageError(
+            "; ".join(what for _, what in problems),
+            f"Run `assay lock {' '.join(dict.fromkeys(name for name, _ in problems))}`.",
+        )
     return results
 
 
-def _check_base(catalog: Catalog, image: Image) -> None:
+def _checked(catalog: Catalog, images: Iterable[Image], problems: list[tuple[str, str]]) -> Iterable[Result]:
+    """The locks of one platform; what is wrong goes into ``problems``."""
+    wanted = set(images)
+    wanted |= {below for image in wanted for below in catalog.ancestors(image) if below.suite}
+    wanted |= {image.build_tools for image in wanted if image.build_tools}
+    for image in lockable(catalog, wanted):
+        try:
+            if image.suite:
+                _check_base(image)
+            else:
+                _check_wheels(catalog, image)
+        except UsageError as error:
+            problems.append((image.name, error.what))
+        yield Result(image.name, image.lock_path, written=False, changes=(), platform=catalog.platform)
+
+
+def _check_base(image: Image) -> None:
     """Check that the lock has what a base includes; every build proves that its packages give the locked tar."""
-    where = (image.folder / "packages.lock").relative_to(catalog.root).as_posix()
+    where = image.lock_shown
     if image.packages_lock is None:
         raise UsageError(f"{where} is missing", "")
     locked = {package.name for package in rootfs.PackagesLock.read(image.packages_lock).packages}
@@ -68,15 +77,14 @@ def _check_base(catalog: Catalog, image: Image) -> None:
 
 def _check_wheels(catalog: Catalog, image: Image) -> None:
     """Ask the cheap questions first, and the index last."""
-    where = f"{IMAGES}/{image.name}/requirements.lock"
-    path = image.folder / "requirements.lock"
+    where, path = image.lock_shown, image.lock_path
     if not path.exists():
         raise UsageError(f"{where} is missing", "")
     pins = read_pins(path, shown=where)
     _check_asked(image, pins, where)
     stacks = stacks_below(catalog, image, {})
     for name, text in stacks.items():
-        check_contains(image.name, pins, name, parse_answer(text))
+        check_contains(image, pins, name, parse_answer(text))
     text = read_lock(path)
     header, body = split_header(text)
     if header != header_for(image, body):

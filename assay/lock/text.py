@@ -58,7 +58,7 @@ def stacks_below(catalog: Catalog, image: Image, fresh: Mapping[str, str]) -> di
         if below.name in fresh:
             texts[below.name] = fresh[below.name]
         elif below.lock is not None:
-            read_pins(below.lock, shown=f"{IMAGES}/{below.name}/requirements.lock")
+            read_pins(below.lock, shown=below.lock_shown)
             texts[below.name] = below.lock.read_text("utf-8")
     return texts
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import tempfile
@@ -20,20 +19,6 @@ from assay.lock.text import all_pins, header_for, parse_answer, pin_lines, requi
 
 _TIMEOUT = 600.0
 _SETTINGS = "uv.toml"
-# All that uv learns from the environment besides the index: none of it can change a pin.
-_UV_VARIABLES = {
-    "UV_CACHE_DIR",
-    "UV_CONCURRENT_DOWNLOADS",
-    "UV_HTTP_CONNECT_TIMEOUT",
-    "UV_HTTP_RETRIES",
-    "UV_HTTP_TIMEOUT",
-    "UV_INSECURE_HOST",
-    "UV_KEYRING_PROVIDER",
-    "UV_NATIVE_TLS",
-    "UV_NO_CACHE",
-    "UV_OFFLINE",
-    "UV_SYSTEM_CERTS",
-}
 
 
 def new_lock(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, str]]) -> str:
@@ -41,7 +26,7 @@ def new_lock(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, 
     body = resolve(image, stacks, keep)
     pins = parse_answer(body)
     for name, text in stacks.items():
-        check_contains(image.name, pins, name, parse_answer(text))
+        check_contains(image, pins, name, parse_answer(text))
     return header_for(image, body) + body
 
 
@@ -63,9 +48,11 @@ def resolve(image: Image, stacks: Mapping[str, str], keep: Iterable[tuple[str, s
         kept = "".join(f"{name}=={version}\n" for name, version in keep if name not in below)
         output = _copy(top, image.name, "requirements.lock", pin_lines(below) + kept)
         (top / _SETTINGS).write_text(_settings(image), "utf-8")
-        done = process.run(command(image, [source, *locks], output), env=environment(), cwd=top, timeout=_TIMEOUT)
+        done = process.run(
+            command(image, [source, *locks], output), env=network.uv_environment(), cwd=top, timeout=_TIMEOUT
+        )
         if done.returncode != 0:
-            raise failure(image.name, done)
+            raise failure(image.name, done, image.built_for.suffix)
         return (top / output).read_text("utf-8")
 
 
@@ -99,7 +86,7 @@ def _settings(image: Image) -> str:
     )
 
 
-def failure(image: str, done: process.Completed) -> AssayError:
+def failure(image: str, done: process.Completed, where: str = "") -> AssayError:
     """Return the error for uv's failure: the requirements are at fault (exit code 2), or the network is (4)."""
     printed = done.stderr.splitlines()
     causes = [line.partition(":")[2].strip() for line in printed if line.startswith("  cause:")]
@@ -109,12 +96,12 @@ def failure(image: str, done: process.Completed) -> AssayError:
     if done.returncode == 1 and not refused:
         reason = (causes or errors or [done.last_line()])[0]
         return UsageError(
-            f"{image}: no versions fit its requirements: {reason}",
+            f"{image}: no versions fit its requirements{where}: {reason}",
             f"Correct {IMAGES}/{image}/requirements.in. {' '.join(hints)}",
         )
     reason = (refused or causes[-1:] or errors or [done.last_line()])[0]
     return BuildFailed(
-        f"{image}: its requirements could not be resolved: {reason}",
+        f"{image}: its requirements could not be resolved{where}: {reason}",
         "See to the network, the proxy and the index that the configuration of uv or pip names; no lock was changed.",
     )
 
@@ -124,17 +111,3 @@ def _copy(top: Path, image: str, name: str, text: str) -> Path:
     (top / path).parent.mkdir(parents=True, exist_ok=True)
     (top / path).write_text(text, "utf-8")
     return path
-
-
-def environment() -> dict[str, str]:
-    """Return the environment for uv: the user's network settings, CA bundle and index, and no other preference."""
-    result = {
-        key: value for key, value in os.environ.items() if not key.startswith(("UV_", "PIP_")) or key in _UV_VARIABLES
-    }
-    chosen = network.index()
-    if chosen is not None:
-        result["UV_DEFAULT_INDEX"] = chosen
-    bundle = network.ca_bundle()
-    if bundle:
-        result["SSL_CERT_FILE"] = str(bundle)
-    return result

@@ -22,7 +22,17 @@ from assay.host import process
 from assay.publish.candidates import Candidate, Proof
 from assay.publish.inventory import inventory_of
 from assay.publish.push import attach, homes_of_layers, push
-from assay.registry import Reference, Repository, View
+from assay.registry import (
+    LARGEST_CONFIG,
+    ImageConfig,
+    Manifest,
+    NotThere,
+    Reference,
+    Repository,
+    View,
+    decode,
+    with_image,
+)
 
 
 @dataclass(frozen=True)
@@ -120,9 +130,10 @@ class _Publisher:
             statements = self._statements(candidate)
             attached = sum(attach(repository, manifest, statement, self.key) for statement in statements)
             self.view.phase(name, "tags")
+            named = _named(repository, candidate, manifest)
             for tag in candidate.tags:
-                if repository.digest(tag) != manifest.digest:
-                    repository.put_manifest(manifest.data, manifest.media_type, tag)
+                if repository.digest(tag) != named.digest:
+                    repository.put_manifest(named.data, named.media_type, tag)
             seconds = time.monotonic() - started
             return Published(
                 name, str(reference.at(manifest.digest)), candidate.tags, attached, repository.sent, seconds
@@ -141,6 +152,23 @@ class _Publisher:
             attestation.provenance(proofs[0].statement, built.built, parents, self.commit),
             sbom(image.name, built.digest, built.built, suite, inventory),
         ]
+
+
+def _named(repository: Repository, candidate: Candidate, manifest: Manifest) -> Manifest:
+    """What the tags point to: the image, or the index that lists it beside those for other platforms."""
+    image = candidate.image
+    if len(image.platforms) == 1:
+        return manifest
+    try:
+        before = repository.manifest(candidate.tags[0])
+    except NotThere:
+        return with_image(None, manifest, image.built_for.name)
+    if not before.is_index:
+        config = decode(
+            repository.blob(before.image().config, LARGEST_CONFIG), ImageConfig, "the image's configuration"
+        )
+        before = with_image(None, before, f"{config.os}/{config.architecture}")
+    return with_image(before, manifest, image.built_for.name)
 
 
 def _test_result(proof: Proof) -> dict[str, Any]:

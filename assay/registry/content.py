@@ -25,6 +25,14 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 T = TypeVar("T")
 
 
+class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an image in an index runs on."""
+
+    architecture: str = ""
+    os: str = ""
+    variant: str = ""
+
+
 class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What points to content: its type, digest and size in bytes."""
 
@@ -33,6 +41,7 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     size: Annotated[int, msgspec.Meta(ge=0, le=2**50)]
     artifact_type: str | None = None
     annotations: dict[str, str] | None = None
+    platform: Platform | None = None
 
 
 class ImageManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -49,7 +58,7 @@ class ImageManifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
 
 
 class Index(msgspec.Struct, frozen=True, rename="camel"):
-    """A list of manifests: what the referrers API answers with, and what a fallback tag holds."""
+    """A list of manifests: images by platform, what the referrers API answers with, or what a fallback tag holds."""
 
     manifests: tuple[Descriptor, ...]
     schema_version: int = 2
@@ -90,24 +99,33 @@ class Manifest:
         """The digest that these bytes have."""
         return digest_of(self.data)
 
+    @property
+    def is_index(self) -> bool:
+        """Whether the registry calls it a list of several images."""
+        return "index" in self.media_type or "list" in self.media_type
+
     def image(self) -> ImageManifest:
         """Its content; `VerificationFailed` unless it is one image's manifest."""
-        if "index" in self.media_type or "list" in self.media_type:
+        if self.is_index:
             raise VerificationFailed(
                 f"{self.digest[:19]} is an index of several images, and not one of ours", "Name one image's digest."
             )
         found = decode(self.data, ImageManifest, "the manifest")
-        self._check_one_reading()
+        self.check_one_reading("manifests", "an image and an index at once")
         return found
 
-    def _check_one_reading(self) -> None:
-        """Another reader must not take it for something else: an index, or other layers under a name in capitals."""
+    def check_one_reading(self, never: str, both: str) -> None:
+        """Hold that no reader takes it for something else: by the field ``never``, or by a name in capitals.
+
+        Raises `VerificationFailed`, with ``both`` for what it is then.
+        """
         todo = "Do not use it: two tools would take it for two different images."
         data = strict.parsed(self.data)
-        known = {name.lower(): name for name in ("config", "layers", "schemaVersion", "mediaType", "subject")}
+        fields = ("config", "layers", "manifests", "schemaVersion", "mediaType", "subject")
+        known = {name.lower(): name for name in fields}
         for name in data:
-            if name.lower() == "manifests":
-                raise VerificationFailed(f"{self.digest[:19]} is an image and an index at once", todo)
+            if name.lower() == never:
+                raise VerificationFailed(f"{self.digest[:19]} is {both}", todo)
             if known.get(name.lower(), name) != name:
                 raise VerificationFailed(f"{self.digest[:19]} writes {known[name.lower()]} as {name[:20]!r}", todo)
         if data.get("schemaVersion", 2) != 2:

@@ -60,7 +60,8 @@ def rebuild(
     source = source_of(statements[0])
     with exported(root, source.commit) as tree:
         check_inputs(source, tree)
-        cat = catalog.load(tree)
+        cat = catalog.load(tree, platform=source.platform)
+        build.require_runs(cat.platform)
         order = cat.order([source.image])
         name = tag(source.image, "latest", SUFFIX)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from assay.catalog.inputs import sha256
+from assay.catalog.platforms import AMD64
 from assay.errors import UsageError, VerificationFailed
 from assay.host import process
 
@@ -29,6 +30,7 @@ class Source:
     image: str
     commit: str
     inputs: dict[str, str]
+    platform: str = AMD64.name
 
 
 class _Material(msgspec.Struct, frozen=True):
@@ -38,6 +40,7 @@ class _Material(msgspec.Struct, frozen=True):
 
 class _External(msgspec.Struct, frozen=True):
     image: Annotated[str, msgspec.Meta(max_length=256)]
+    platform: Annotated[str, msgspec.Meta(max_length=64)] = AMD64.name
 
 
 class _Definition(msgspec.Struct, frozen=True, rename="camel"):
@@ -67,7 +70,7 @@ def source_of(statement: dict[str, Any]) -> Source:
         for one in made.resolved_dependencies
         if "sha256" in one.digest and one.name.startswith("images/")
     }
-    return Source(made.external_parameters.image, commit, inputs)
+    return Source(made.external_parameters.image, commit, inputs, made.external_parameters.platform)
 
 
 @contextlib.contextmanager
@@ -95,7 +98,7 @@ def check_inputs(source: Source, tree: Path) -> None:
     for name, wanted in source.inputs.items():
         path = tree / name
         inside = path.resolve().is_relative_to(tree.resolve())
-        have = hashlib.sha256(path.read_bytes()).hexdigest() if inside and path.is_file() else "nothing"
+        have = sha256(path) if inside and path.is_file() else "nothing"
         if have != wanted:
             raise VerificationFailed(
                 f"{name[:200]} is {have[:12]} at {source.commit[:12]}, and the provenance says {wanted[:12]}",

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from assay.catalog import Image, Tools
+from assay.catalog.platforms import Platform
 from assay.engine import apt
 from assay.errors import BuildFailed, EngineMissing
-from assay.host import files, paths, process
+from assay.host import emulation, files, machine, paths, process
 from assay.rootfs.packages_lock import SOURCE, Package
 from assay.rootfs.sources import Archive
 
@@ -37,6 +38,12 @@ def require_possible(image: Image) -> None:
         raise BuildFailed(
             f"{image.name} cannot be bootstrapped: that takes Linux, root and apt",
             "Build on a Debian or Ubuntu host as root, or put a kept copy of the base into the cache folder.",
+        )
+    wanted = image.built_for
+    if not emulation.runs(wanted.machine, machine.architecture()):
+        raise BuildFailed(
+            f"{image.name} cannot be bootstrapped{wanted.suffix}: nothing here runs programs for {wanted.machine}",
+            f"{emulation.TODO}, or do it on such a machine.",
         )
 
 
@@ -74,6 +81,7 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], archive: Archive, work: P
         "--mode=root",
         "--variant=minbase",
         "--format=tar",
+        *_foreign(image.built_for),
         f"--keyring={keys(tools)}",
         # The cache may be a folder that apt's own user cannot read, root's home for one.
         '--aptopt=APT::Sandbox::User "root"',
@@ -96,6 +104,13 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], archive: Archive, work: P
         str(work / "rootfs.tar"),
         *archive.lines,
     ]
+
+
+def _foreign(platform: Platform) -> list[str]:
+    """What mmdebstrap is told of another processor than this machine's, whose programs are emulated here."""
+    if platform.machine == machine.architecture():
+        return []
+    return [f"--architectures={platform.architecture}", "--skip=check/qemu"]  # `require_possible` has looked
 
 
 def _extras(tools: Tools, pins: Mapping[str, str], work: Path) -> list[str]:

@@ -16,7 +16,7 @@ _TYPE = "application/vnd.oci.image.{}.v1+json"
 _READ = 1 << 22
 
 
-def layout(tar: Path, folder: Path) -> str:
+def layout(tar: Path, folder: Path, architecture: str = "amd64") -> str:
     """Make ``folder`` the layout of an image of one layer, which is ``tar``; returns the manifest's digest.
 
     The layer begins with a file that makes it another one each time: what an interrupted build had copied of it stays
@@ -29,7 +29,7 @@ def layout(tar: Path, folder: Path) -> str:
         "digest": digest,
         "size": _blob(folder, digest).stat().st_size,
     }
-    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
+    config = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
     manifest = {
         "schemaVersion": 2,
         "mediaType": _TYPE.format("manifest"),

@@ -13,6 +13,7 @@ import msgspec
 from assay.catalog import Image
 from assay.engine import apt
 from assay.errors import UsageError
+from assay.host import machine
 
 SOURCES = "ASSAY_DEBIAN_SOURCES"
 ARCHIVES = "ASSAY_DEBIAN_ARCHIVES"
@@ -47,7 +48,7 @@ def mirror(image: Image) -> Archive:
     """
     chosen = os.environ.get(SOURCES)
     if chosen:
-        return Archive(f"the archive of {SOURCES}", _chosen(Path(chosen), image))
+        return Archive(f"the archive of {SOURCES}", tuple(_for(image, _chosen(Path(chosen), image))))
     lines = _of_host(image)
     if not lines:
         raise UsageError(
@@ -148,9 +149,23 @@ def _filled(lines: Iterable[str], image: Image, resolved: datetime | None = None
 
 def _with_sources(lines: Iterable[str], image: Image) -> tuple[str, ...]:
     """The lines, and again for source packages where the image asks for some."""
-    lines = tuple(lines)
+    lines = tuple(_for(image, lines))
     wanted = image.tools is not None and bool(image.tools.sources)
     return (*lines, *(line.replace("deb ", "deb-src ", 1) for line in lines)) if wanted else lines
+
+
+def _for(image: Image, lines: Iterable[str]) -> Iterable[str]:
+    """The lines; for another processor than this machine's they ask for its packages."""
+    wanted = image.built_for
+    for line in lines:
+        found = apt.LINE.fullmatch(line)
+        options = (found["options"] or "").split() if found else []
+        if found is None or wanted.machine == machine.architecture():
+            yield line
+        else:
+            options = [each for each in options if not each.startswith("arch")] + [f"arch={wanted.architecture}"]
+            rest = line[found.start("address") :]
+            yield f"deb{found[1] or ''} [{' '.join(options)}] {rest}"
 
 
 def _components(image: Image) -> str:

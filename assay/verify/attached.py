@@ -17,7 +17,17 @@ from assay.attestation import PublicKey
 from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
 from assay.certificate.statement import STATEMENT_TYPE
 from assay.errors import VerificationFailed
-from assay.registry import LARGEST_MANIFEST, OCI_EMPTY, Descriptor, NotThere, Reference, Repository, Source, decode
+from assay.registry import (
+    LARGEST_MANIFEST,
+    OCI_EMPTY,
+    Descriptor,
+    NotThere,
+    Reference,
+    Repository,
+    Source,
+    decode,
+    image_of,
+)
 
 MOST_ATTACHED = 128
 
@@ -58,7 +68,7 @@ def evidence(
     """
     ignored: list[str] = []
     with Repository(reference, plain_http=plain_http) as repository:
-        digest = repository.manifest().digest
+        digest = image_of(repository)[0].digest
         statements = [
             statement.data
             for statement in signed(repository, digest, key, ignored)

@@ -23,6 +23,7 @@ from assay.registry import (
     Source,
     decode,
     diff_id,
+    image_of,
     tag,
 )
 from assay.verify.attached import signed, why_nothing
@@ -78,7 +79,7 @@ def certificates(
     found = Verification(str(reference))
     policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
     with Repository(reference, plain_http=demands.plain_http) as repository:
-        content, config = _image(repository, found)
+        content, config = _image(repository, found, demands.platform)
         statements = list(signed(repository, found.digest, key, found.ignored))
         result = judged(statements, found, policy_for(policy, found.digest, content, config))
     if not result:
@@ -105,6 +106,7 @@ def row(found: Verification) -> dict[str, object]:
         "reference": found.reference,
         "digest": found.digest,
         "image": found.image,
+        "platform": found.platform,
         "passed": found.passed,
         "level": found.level or None,
         "certificates": [vars(assessment) for assessment in found.certificates],
@@ -123,7 +125,7 @@ def policy_for(policy: Policy, digest: str, content: ImageManifest, config: Imag
 
 
 def _verify(source: Source, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
-    content, config = _image(source, found)
+    content, config = _image(source, found, demands.platform)
     statements = list(signed(source, found.digest, key, found.ignored))
     hear(statements, found)
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
@@ -140,11 +142,16 @@ def _verify(source: Source, found: Verification, key: PublicKey, policy: Policy,
         _check_sizes(source, found, content.layers)
 
 
-def _image(source: Source, found: Verification) -> tuple[ImageManifest, ImageConfig]:
-    manifest = source.manifest()
+def _image(source: Source, found: Verification, platform: str) -> tuple[ImageManifest, ImageConfig]:
+    """The image that is meant; it is of the platform that was asked for, whatever an index calls it."""
+    manifest, wanted = image_of(source, platform)
     found.digest = manifest.digest
     content = manifest.image()
-    return content, decode(source.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
+    config = decode(source.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
+    found.platform = f"{config.os}/{config.architecture}"
+    if wanted and found.platform != wanted:
+        found.problems.append(f"{wanted} was asked for, and the image is of {found.platform}")
+    return content, config
 
 
 def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -> None:

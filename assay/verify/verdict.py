@@ -24,7 +24,8 @@ NEEDED = tuple(_PARTS)
 class Demands:
     """What is asked for: the least level, the greatest age in days (None: any), and every layer's content too.
 
-    ``name`` is the image that it has to be; without one the repository's name says it.
+    ``name`` is the image that it has to be; without one the repository's name says it. ``platform`` is which one of
+    an index is meant, and what it has to be of; without one that of this machine, and whatever is no index.
     """
 
     require: str = "E2"
@@ -32,6 +33,7 @@ class Demands:
     layers: bool = False
     plain_http: bool = False
     name: str | None = None
+    platform: str = ""
 
 
 USUAL = Demands()
@@ -58,6 +60,7 @@ class Verification:
     reference: str
     digest: str = ""
     image: str = ""
+    platform: str = ""
     level: str = ""
     certificates: list[Assessment] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)

@@ -36,13 +36,11 @@ def root(tmp_path: Path) -> Path:
 
 
 def resolve(root: Path) -> list[lock.Result]:
-    images = catalog.load(root, locked=False)
-    return lock.lock(images, lock.choose(images, ()), upgrade=False)
+    return lock.lock(root)
 
 
 def check(root: Path) -> list[lock.Result]:
-    images = catalog.load(root, locked=False)
-    return lock.check(images, lock.choose(images, ()))
+    return lock.check(root)
 
 
 def test_a_lock_from_the_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

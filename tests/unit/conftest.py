@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     (tmp_path / "tar").write_bytes(b"tar")
     monkeypatch.setattr(rootfs, "rootfs", lambda image, on_step, how: rootfs.Rootfs(tmp_path / "tar"))
-    monkeypatch.setattr(image, "uv_folder", lambda tell: tmp_path / "uv")
+    monkeypatch.setattr(image, "uv_for", lambda image, tell: tmp_path / "uv")
     monkeypatch.setattr(network, "secrets", lambda folder: {})
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     return Place(tmp_path / "repo")

@@ -113,7 +113,7 @@ def as_written(base: Base, device: str, known: Suites | None = None) -> Base:
     """The certificate that a plan would have by the current suite, on a device."""
     plan, several = {**base.plan, "device": device}, known or suites()
     image = {"name": plan["image"], "digest": "sha256:" + "d" * 64, "configDigest": "sha256:" + "c" * 64}
-    facts = {"diffIDs": ["sha256:" + "a" * 64], "inputs": {"images/x": "e" * 64}}
+    facts = {"diffIDs": ["sha256:" + "a" * 64], "platform": "linux/amd64", "inputs": {"images/x": "e" * 64}}
     whole = reports.stated(reports.written(plan, several.current), several.current, **image, **facts)
     return Base(f"{base.name.partition('/')[0]}/{device}, written", whole, several)
 

@@ -18,7 +18,14 @@ RECORDING = Path(__file__).parent.parent / "data/report"
 REAL: dict[str, Any] = json.loads((RECORDING / "report.json").read_text())
 SUITE = msgspec.json.decode((RECORDING / "suite.json").read_bytes(), type=Suite)
 SUITES = Suites(SUITE)
-IMAGE = {"name": "newcomer", "digest": "sha256:" + "d" * 64, "configDigest": "c", "diffIDs": ("a",), "inputs": {}}
+IMAGE = {
+    "name": "newcomer",
+    "digest": "sha256:" + "d" * 64,
+    "configDigest": "c",
+    "diffIDs": ("a",),
+    "platform": "linux/amd64",
+    "inputs": {},
+}
 GPU = "NVIDIA H100 80GB HBM3, 9.0, 81559 MiB, GPU-1, 580.65.06"
 
 

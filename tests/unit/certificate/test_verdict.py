@@ -278,9 +278,8 @@ def test_an_edit_that_once_kept_the_level(name: str) -> None:
 def test_statements_say_what_was_not_run() -> None:
     data = written(a_plan(device="gpu"))
     verdict = judged(data)
-    made = certificate.statement(
-        report(data), verdict, {"name": "x", "digest": "d", "configDigest": "", "diffIDs": (), "inputs": {}}, "e"
-    )
+    image = {"name": "x", "digest": "d", "configDigest": "", "diffIDs": (), "platform": "linux/amd64", "inputs": {}}
+    made = certificate.statement(report(data), verdict, image, "e")
     levels = [row["level"] for row in made["predicate"]["notRun"]]
     assert "E3" not in levels
     assert {"E5", "E6", "P2.train.bf16"} <= set(levels)

@@ -31,7 +31,8 @@ def test_an_image_that_holds(verify: Callable[..., Ran], options: tuple[str, ...
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert lines[0].endswith(json.loads(verify(*options, "--json").out)["digest"])
-    assert lines[1].startswith("  certificate  cpu: E2, everyday, made ")
+    assert lines[1] == "  platform     linux/amd64"
+    assert lines[2].startswith("  certificate  cpu: E2, everyday, made ")
     assert lines[-1] == f"  holds: {published.name()}, E2"
 
 

@@ -74,13 +74,11 @@ def read(root: Path) -> Catalog:
 
 
 def write_locks(root: Path, *names: str, upgrade: bool = False) -> list[lock.Result]:
-    images = read(root)
-    return lock.lock(images, lock.choose(images, names), upgrade=upgrade)
+    return lock.lock(root, names, upgrade=upgrade)
 
 
 def checked(root: Path, *names: str) -> list[lock.Result]:
-    images = read(root)
-    return lock.check(images, lock.choose(images, names))
+    return lock.check(root, names)
 
 
 def edit(root: Path, name: str, old: str, new: str) -> None:

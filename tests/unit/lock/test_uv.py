@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import BuildFailed, UsageError
-from assay.host import process
+from assay.host import network, process
 from assay.host.process import Completed
 from assay.lock import uv as uv_room
 from tests.unit.lock.resolver import UNREACHABLE, Resolver, write_locks
@@ -108,11 +108,11 @@ def test_whatever_uv_says_is_two_lines(said: str, status: int) -> None:
 
 
 def test_uv_gets_the_index_and_the_ca_bundle(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not [name for name in uv_room.environment() if name.startswith(("UV_", "PIP_", "SSL_CERT_FILE"))]
+    assert not [name for name in network.uv_environment() if name.startswith(("UV_", "PIP_", "SSL_CERT_FILE"))]
     monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple")
     (home / "ca.pem").touch()
     monkeypatch.setenv("PIP_CERT", str(home / "ca.pem"))
-    environment = uv_room.environment()
+    environment = network.uv_environment()
     assert environment["UV_DEFAULT_INDEX"] == "https://index.example/simple"
     assert environment["SSL_CERT_FILE"] == str(home / "ca.pem")
     assert "PIP_INDEX_URL" not in environment
@@ -135,7 +135,7 @@ def test_nothing_else_reaches_uv(home: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("UV_HTTP_TIMEOUT", "300")
-    environment = uv_room.environment()
+    environment = network.uv_environment()
     assert not told.keys() & environment.keys()
     assert environment["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert environment["UV_HTTP_TIMEOUT"] == "300"

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from assay import catalog
+from assay.catalog.platforms import ARM64
+from assay.engine import apt
 from assay.errors import BuildFailed
-from assay.host import process
+from assay.host import emulation, machine, process
 from assay.rootfs import Package, PackagesLock, bootstrap
 from tests.unit.rootfs.known import MIRROR, A, B, C
 
@@ -174,3 +176,24 @@ def test_sources_are_locked_by_the_hash_of_their_dsc(
     lock = PackagesLock((source,), "c" * 64)
     (tmp_path / "packages.lock").write_text(lock.text("tools/hello"))
     assert PackagesLock.read(tmp_path / "packages.lock") == lock
+
+
+def test_the_command_line_for_another_processor(
+    image: catalog.Image, program: Mmdebstrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "architecture", lambda: "x86_64")
+    program.run(image)
+    assert not [word for word in program.argv if word.startswith(("--architectures", "--skip"))]
+    program.run(dataclasses.replace(image, built_for=ARM64))
+    assert {"--architectures=arm64", "--skip=check/qemu"} <= set(program.argv)
+
+
+def test_another_processor_needs_an_emulator(
+    image: catalog.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(apt, "available", lambda: True)
+    monkeypatch.setattr(machine, "architecture", lambda: "x86_64")
+    monkeypatch.setattr(emulation, "REGISTERED", tmp_path)
+    bootstrap.require_possible(image)
+    with pytest.raises(BuildFailed, match=r"base/trixie cannot be bootstrapped on linux/arm64: nothing here runs"):
+        bootstrap.require_possible(dataclasses.replace(image, built_for=ARM64))

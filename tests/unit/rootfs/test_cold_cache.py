@@ -52,7 +52,7 @@ def engine():
     return made
 
 def uv():
-    from assay.build.image import uv_folder
+    from assay.build.contexts import uv_folder
     return lambda: uv_folder(tell) / "uv"
 
 make = globals()[sys.argv[1]]()

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from assay import catalog
+from assay.catalog.platforms import ARM64
 from assay.engine import apt
 from assay.errors import UsageError
+from assay.host import machine
 from assay.rootfs import sources
 from tests.unit.rootfs.known import RESOLVED
 
@@ -169,3 +171,16 @@ def test_options_with_which_signatures_count_are_taken(
     path.write_text(f"{line}\n")
     monkeypatch.setenv("ASSAY_DEBIAN_SOURCES", str(path))
     assert sources.mirror(image).lines == (line,)
+
+
+def test_lines_for_another_processor(
+    image: catalog.Image, bookworm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "architecture", lambda: "x86_64")
+    other = dataclasses.replace(image, built_for=ARM64)
+    assert all(" [arch=arm64] http" in line for line in sources.mirror(other).lines)
+    assert not any("[" in line for line in sources.mirror(image).lines)
+    chosen = tmp_path / "sources.list"
+    chosen.write_text("deb [signed-by=/k.gpg arch=amd64] http://b.example/ trixie main\n")
+    monkeypatch.setenv(sources.SOURCES, str(chosen))
+    assert sources.mirror(other).lines == ("deb [signed-by=/k.gpg arch=arm64] http://b.example/ trixie main",)
