@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from assay.errors import UsageError, VerificationFailed
 
 BEGIN = "<!-- certificates: made by `assay table --write` -->"
 END = "<!-- end of certificates -->"
+CITED = ("# images: made by `assay table --write`", "# end of images")  # the same in CITATION.cff
 COLUMNS = (
     "image",
     "framework",
@@ -66,6 +68,7 @@ class Row:
     driver: str
     served: str
     levels: str
+    digest: str
 
     def cells(self) -> tuple[str, ...]:
         """The row's texts, in the order of COLUMNS."""
@@ -130,13 +133,35 @@ def _cell(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
-def inserted(readme: str, table: str) -> str:
-    """The README with the table between its two marks; `UsageError` where it has none."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def citation(table: list[Row]) -> str:
+    """The images as identifiers of the Citation File Format: each by its digest, which stands for exactly its bits."""
+    return "".join(
+        f"  - type: other\n    value: {json.dumps(row.digest)}\n    description: {json.dumps(_described(row))}\n"
+        for row in table
+    )
+
+
+def _described(row: Row) -> str:
+    return f"the image {row.image.strip('`')} with {row.framework}, certified {row.levels}"
+
+
+def inserted(text: str, made: str, marks: tuple[str, str] = (BEGIN, END), name: str = "README.md") -> str:
+    """A text with what was made between two marks; `UsageError`, with the name of its file, where it has none."""
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise UsageError("README.md has no marks for the table", f"Put {BEGIN} and {END} around its place.")
-    return f"{before}{BEGIN}\n{table}{END}{after}"
+        raise UsageError(f"{name} has no marks for the table", f"Put {' and '.join(marks)} around its place.")
+    return f"{before}{begin}\n{made}{end}{after}"
+
+
+def write(root: Path, table: list[Row]) -> None:
+    """Put the table into README.md, and the digests into CITATION.cff."""
+    for name, made, marks in (
+        ("README.md", markdown(table), (BEGIN, END)),
+        ("CITATION.cff", citation(table), CITED),
+    ):
+        path = root / name
+        path.write_text(inserted(path.read_text(encoding="utf-8"), made, marks, name), encoding="utf-8")
 
 
 def _row(image: str, several: list[Certificate], until: str) -> Row:
@@ -157,6 +182,7 @@ def _row(image: str, several: list[Certificate], until: str) -> Row:
         driver=stack.least_driver,
         served=_served(stack.served) or "CPU only",
         levels=", ".join(map(_level, several)),
+        digest=newest,
     )
 
 

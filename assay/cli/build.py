@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import Styled, finish, note, say, say_table, size
-from assay.cli.options import checkout, engine_watched, images_argument, json_option, pack_option
+from assay.cli.options import checkout, engine_watched, image_names, images_argument, json_option, pack_option
 
 if TYPE_CHECKING:
     from assay.catalog import Built, Catalog, Image
@@ -214,7 +214,7 @@ def _image_row(image: Image, built: Built | None) -> dict[str, object]:
 
 
 @click.command("plan")
-@click.argument("image")
+@click.argument("image", shell_complete=image_names)
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 def plan_command(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""

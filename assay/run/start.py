@@ -15,6 +15,7 @@ from typing import Literal
 
 from assay import doctor
 from assay.catalog.built import tag
+from assay.catalog.files import described
 from assay.certificate import Suites
 from assay.doctor import Answer, Certified, Machine
 from assay.engine import Engine, Recipe, Session
@@ -140,14 +141,6 @@ class Images:
             )
             raise UsageError(f"{absent} is not in {folder}", todo)
         return choose(wanted, self.there(), self.certified, self.machine)
-
-
-def described(root: Path) -> list[str]:
-    """The framework images of a checkout, built or not, and their variants; none where there is no checkout."""
-    top = root / "images"
-    frameworks = [path.parent for path in top.glob("*/image.toml")]
-    variants = [path.parent for folder in frameworks for path in folder.glob("*/image.toml")]
-    return [folder.relative_to(top).as_posix() for folder in (*frameworks, *variants)]
 
 
 def close_to(name: str, names: Sequence[str]) -> list[str]:

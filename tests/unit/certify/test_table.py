@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import os
 import re
 from pathlib import Path
@@ -184,3 +186,16 @@ def test_the_readme_has_the_table_of_the_kept_certificates() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert made, "no certificate is kept in certificates/"
     assert table.inserted(readme, table.markdown(made)) == readme
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert table.inserted(cited, table.citation(made), table.CITED) == cited
+
+
+def test_the_citation_is_one_by_its_format() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.citation-file-format", "CITATION.cff"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

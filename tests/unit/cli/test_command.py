@@ -20,7 +20,7 @@ from tests.unit.cli.ran import Ran
 
 
 def test_help_and_version(assay_: Callable[..., Ran]) -> None:
-    assert assay_("--version").out == f"assay {assay.__version__}\n"
+    assert assay_("--version").out == f"assay {assay.version()}\n"
     ran = assay_("--help")
     assert ran.code == 0
     for name in cli.cli.commands:
