@@ -35,7 +35,7 @@ def toml_of(name: str) -> str:
 
 
 def described(root: Path) -> list[str]:
-    """Return the framework images of a checkout, built or not, and their variants; none where there is no checkout."""
+    """Return the framework images of a checkout, built or not, with their variants; none without one."""
     top = root / IMAGES
     frameworks = [path.parent for path in top.glob("*/image.toml")]
     variants = [path.parent for folder in frameworks for path in folder.glob("*/image.toml")]

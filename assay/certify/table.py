@@ -134,7 +134,7 @@ def _cell(text: str) -> str:
 
 
 def citation(table: list[Row]) -> str:
-    """The images as identifiers of the Citation File Format: each by its digest, which stands for exactly its bits."""
+    """The images as identifiers of the Citation File Format: each by its digest, which stands for its bits."""
     return "".join(
         f"  - type: other\n    value: {json.dumps(row.digest)}\n    description: {json.dumps(_described(row))}\n"
         for row in table

@@ -14,7 +14,7 @@ SHELLS = ("bash", "zsh", "fish")
 def completion_command(shell: str) -> None:
     """Print what a shell needs to complete this command: eval "$(assay completion bash)"
 
-    Bash 4.4 or later. Put that line into ~/.bashrc; for zsh the same with zsh into ~/.zshrc, after compinit. For fish:
+    Bash 4.4 or later: put that line into ~/.bashrc. For zsh the same into ~/.zshrc, after compinit. For fish:
     assay completion fish > ~/.config/fish/completions/assay.fish
     """
     made = get_completion_class(shell)

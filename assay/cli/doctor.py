@@ -57,7 +57,7 @@ def doctor_command(
     if references and key is None:
         raise UsageError("a certificate in a registry counts if it is signed", "Name the publisher's key with --key.")
     from assay import doctor
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.doctor.published import published
     from assay.host import paths
@@ -68,7 +68,7 @@ def doctor_command(
         # What a registry has is judged by what this Assay came with, never by a folder that the command runs in.
         named = [Reference.parse(reference) for reference in references]
         suites = Suites.read(paths.release())
-        gathered = published(named, PublicKey.read(key), suites, **demanded)
+        gathered = published(named, read_keys(key), suites, **demanded)
     else:
         root = certificates_root()
         gathered = doctor.gather(root, Suites.read(root))

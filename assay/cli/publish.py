@@ -103,13 +103,13 @@ def show_published(done: Sequence[Published]) -> None:
 def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **demanded: Any) -> None:
     """Verify a published image from the registry alone; needs no engine and no checkout."""
     from assay import verify
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.host import paths
     from assay.registry import Reference
 
     demands = verify.Demands(max_age_days=max_age or None, **demanded)
-    verdict = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), demands)
+    verdict = verify.verify(Reference.parse(reference), read_keys(key), Suites.read(paths.release()), demands)
     finish(verdict, as_json, row=verify.row, show=show_verdict, require=verify.require_passed)
 
 
@@ -123,6 +123,8 @@ def show_verdict(verdict: Verification) -> None:
         say(f"  certificate  {certificate.device}: {level}, made {certificate.created}")
     for name in verdict.statements:
         say(f"  signed       {name}")
+    for name in verdict.keys:
+        say(f"  with the key {name}")
     for text in verdict.ignored:
         say((f"  ignored      {text}", "yellow"))
     for text in verdict.problems:
@@ -139,11 +141,11 @@ def show_verdict(verdict: Verification) -> None:
 def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) -> None:
     """Build a published image again from its provenance, and compare; in a clone that has its commit."""
     from assay import reproduce
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.cli.progress import BuildView
     from assay.registry import Reference
 
-    named, public, root = Reference.parse(reference), PublicKey.read(key), checkout()
+    named, public, root = Reference.parse(reference), read_keys(key), checkout()
     with BuildView() as view, engine_watched(view) as engine:
         rebuilt = reproduce.rebuild(root, named, public, engine, view, plain_http=plain_http)
     finish(rebuilt, as_json, row=reproduce.as_json, show=show_rebuilt, require=reproduce.require_rebuilt)

@@ -203,14 +203,14 @@ def choice_of(
 
 
 def _verified(reference: str, key: Path, plain_http: bool) -> Certified:
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.doctor.published import verified
     from assay.host import paths
     from assay.registry import Reference
 
     suites = Suites.read(paths.release())
-    return verified(Reference.parse(reference), PublicKey.read(key), suites, plain_http=plain_http)
+    return verified(Reference.parse(reference), read_keys(key), suites, plain_http=plain_http)
 
 
 def _asked(what: str, choices: Sequence[Choice]) -> Choice:

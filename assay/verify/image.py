@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 
-from assay.attestation import PublicKey
+from assay.attestation import Keys
 from assay.certificate import LONGEST_LIFE, Certificate, Configuration, Policy, Suites
 from assay.errors import VerificationFailed
 from assay.registry import (
@@ -31,7 +31,7 @@ from assay.verify.verdict import USUAL, Demands, Verification, assess, hear, jud
 
 def verify(
     reference: Reference,
-    key: PublicKey,
+    key: Keys,
     suites: Suites,
     demands: Demands = USUAL,
     now: datetime.datetime | None = None,
@@ -46,7 +46,7 @@ def verify(
 
 def verify_in(
     source: Source,
-    key: PublicKey,
+    key: Keys,
     suites: Suites,
     demands: Demands = USUAL,
     now: datetime.datetime | None = None,
@@ -63,7 +63,7 @@ def verify_in(
 
 def certificates(
     reference: Reference,
-    key: PublicKey,
+    key: Keys,
     suites: Suites,
     *,
     demands: Demands = USUAL,
@@ -79,7 +79,7 @@ def certificates(
     policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
     with Repository(reference, plain_http=demands.plain_http) as repository:
         content, config = _image(repository, found)
-        statements = list(signed(repository, found.digest, key, found.ignored))
+        statements = list(signed(repository, found.digest, key, found.ignored, now))
         result = judged(statements, found, policy_for(policy, found.digest, content, config))
     if not result:
         nothing = f"no certificate of it is signed with this key{why_nothing(reference, found.ignored)}"
@@ -107,6 +107,8 @@ def row(found: Verification) -> dict[str, object]:
         "image": found.image,
         "passed": found.passed,
         "level": found.level or None,
+        "keys": found.keys,
+        "release": found.release or None,
         "certificates": [vars(assessment) for assessment in found.certificates],
         "statements": found.statements,
         "problems": found.problems,
@@ -122,9 +124,9 @@ def policy_for(policy: Policy, digest: str, content: ImageManifest, config: Imag
     return dataclasses.replace(policy, digest=digest, configuration=about)
 
 
-def _verify(source: Source, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
+def _verify(source: Source, found: Verification, key: Keys, policy: Policy, demands: Demands) -> None:
     content, config = _image(source, found)
-    statements = list(signed(source, found.digest, key, found.ignored))
+    statements = list(signed(source, found.digest, key, found.ignored, policy.now))
     hear(statements, found)
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
     if len(config.rootfs.diff_ids) != len(content.layers):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
