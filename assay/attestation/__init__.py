@@ -4,11 +4,12 @@ from assay.attestation.keyring import Keyring
 from assay.attestation.keyring import read as read_keys
 from assay.attestation.keys import Keys, PrivateKey, PublicKey, WrongKey, generate
 from assay.attestation.provenance import provenance, test_result
-from assay.attestation.statement import PROVENANCE, SBOM, TEST_RESULT
+from assay.attestation.statement import PROVENANCE, SBOM, SUPPORT, TEST_RESULT
 
 __all__ = [
     "PROVENANCE",
     "SBOM",
+    "SUPPORT",
     "TEST_RESULT",
     "Keyring",
     "Keys",

@@ -6,12 +6,14 @@ image stands in its labels and plan. The smoke suite is not in the list: the key
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from assay.catalog.files import IMAGES, relative
 from assay.catalog.image import Catalog, Image
+from assay.catalog.support import without_support
 from assay.errors import UsageError
 from assay.host import files
 
@@ -28,13 +30,23 @@ _NO_INPUTS = ("image.toml", "requirements.in", "README.md")
 def inputs(catalog: Catalog, image: Image) -> dict[str, str]:
     """Return the inputs of a certificate: SHA-256 by path in the repository.
 
-    These are the files of a framework's image and of all that it stands on, and the image.toml of each.
+    These are the files of a framework's image and of all that it stands on, and the image.toml of each, without what
+    that says of upstream's support.
     """
     members = (image, *catalog.ancestors(image))
     tools = [member.build_tools for member in members if member.build_tools]
     paths = [path for member in members for path in image_files(catalog, member)]
-    paths += [member.folder / "image.toml" for member in (*members, *tools)]
-    return hashes(catalog.root, paths)
+    return dict(sorted({**hashes(catalog.root, paths), **described(catalog, (*members, *tools))}.items()))
+
+
+def described(catalog: Catalog, images: Iterable[Image]) -> dict[str, str]:
+    """Return the SHA-256 of each image.toml without its table `[support]`, which says nothing of the image's bits."""
+    found = {}
+    for image in images:
+        path = image.folder / "image.toml"
+        data = without_support(path.read_bytes(), image.name)
+        found[relative(path, catalog.root)] = hashlib.sha256(data).hexdigest()
+    return found
 
 
 def image_files(catalog: Catalog, image: Image) -> list[Path]:

@@ -209,6 +209,7 @@ def _image_row(image: Image, built: Built | None) -> dict[str, object]:
         "compressed_bytes": built.compressed_bytes if built else None,
         "uncompressed_bytes": built.uncompressed_bytes if built else None,
         "supported_until": image.supported_until,
+        "support": msgspec.to_builtins(image.support),
         "drift": msgspec.to_builtins(built.drift) if built else None,
     }
 

@@ -127,5 +127,5 @@ def _image_rows(row: Row) -> Iterator[tuple[Styled, ...]]:
     levels = ", ".join(f"{level} ({device})" for device, level in sorted(image.levels.items()))
     cuda = ".".join(map(str, image.cuda)) if image.cuda else "none"
     yield (image.image, "bold"), RUNS[answer.runs], image.framework, cuda, levels, answer.why
-    for each in answer.notes:
+    for each in filter(None, (*answer.notes, image.ended)):
         yield "", "", "", "", "", (each, "dim")

@@ -125,6 +125,8 @@ def show_verdict(verdict: Verification) -> None:
         say(f"  signed       {name}")
     for name in verdict.keys:
         say(f"  with the key {name}")
+    if verdict.ended:
+        say((f"  ended        {verdict.ended}", "yellow"))
     for text in verdict.ignored:
         say((f"  ignored      {text}", "yellow"))
     for text in verdict.problems:

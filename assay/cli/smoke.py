@@ -196,8 +196,7 @@ def table_command(write: bool, check: bool, fewer: bool) -> None:
         show_standings(found)
         certify.require_standing(found)
         return
-    until = {image.name: image.supported_until for image in cat.images.values()}
-    rows = table.rows(cat.root / "certificates", Suites.read(cat.root), until)
+    rows = table.rows(cat.root / "certificates", Suites.read(cat.root), cat.images)
     if write:
         table.write(cat.root, rows)
     say_table(table.COLUMNS, (row.cells() for row in rows))

@@ -17,6 +17,7 @@ import msgspec
 from assay import certificate
 from assay.catalog import read_images
 from assay.catalog.built import PREFIX
+from assay.catalog.support import ended_in
 from assay.certificate import LARGEST_REPORT, RANK, Certificate, Policy, Suites
 from assay.doctor.compatibility import Certified
 from assay.doctor.cuda import Code, Library, numbers
@@ -87,8 +88,8 @@ def read(path: Path) -> dict[str, Any]:
     return statement
 
 
-def certified(certificates: Sequence[Certificate], reference: str) -> Certified:
-    """What the certificates of one image digest say of it, one per device."""
+def certified(certificates: Sequence[Certificate], reference: str, ended: str = "") -> Certified:
+    """What the certificates of one image digest say of it, one per device; ``ended``: what else is said of it."""
     first = certificates[0]
     try:
         stack = msgspec.convert(first.report.stack, type=_Stack)
@@ -122,6 +123,7 @@ def certified(certificates: Sequence[Certificate], reference: str) -> Certified:
             name for opened in certificates if RANK[opened.verdict.level] >= RANK["E3"] for name in _gpu_names(opened)
         ),
         created=max(certificates, key=lambda opened: opened.age_key).created,
+        ended=ended,
     )
 
 
@@ -163,6 +165,7 @@ def gather(root: Path, suites: Suites) -> Gathered:
     """
     certificates, unusable = _opened(root, suites)
     built = {name: made.digest for name, made in read_images(root).images.items()}
+    ended = ended_in(root)
     images = []
     for image in sorted({opened.image for opened in certificates}):
         of_it = [opened for opened in certificates if opened.image == image]
@@ -170,7 +173,8 @@ def gather(root: Path, suites: Suites) -> Gathered:
         same = [opened for opened in of_it if opened.digest == newest]
         local = built.get(image) == newest
         try:
-            images.append(certified(same, f"{PREFIX}/{image}" if local else f"{ELSEWHERE}/{image}@{newest}"))
+            reference = f"{PREFIX}/{image}" if local else f"{ELSEWHERE}/{image}@{newest}"
+            images.append(certified(same, reference, ended.get(image, "")))
         except VerificationFailed as error:
             unusable.append((image, error.what))
     if not images and not unusable:

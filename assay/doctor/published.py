@@ -48,5 +48,6 @@ def verified(reference: Reference, key: Keys, suites: Suites, *, plain_http: boo
 
 
 def _verified(reference: Reference, key: Keys, suites: Suites, demands: verify.Demands) -> Certified:
-    certificates = verify.certificates(reference, key, suites, demands=demands)
-    return certified(certificates, str(reference.at(certificates[0].digest)))
+    found = verify.Verification(str(reference))
+    certificates = verify.certificates(reference, key, suites, demands=demands, found=found)
+    return certified(certificates, str(reference.at(certificates[0].digest)), found.ended)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from assay import attestation
 from assay.attestation import PrivateKey
 from assay.attestation.sbom import sbom
+from assay.attestation.support import support
 from assay.catalog import Catalog, read_images
 from assay.catalog.built import tag as local_name
 from assay.engine import Engine
@@ -140,6 +143,7 @@ class _Publisher:
             *(_test_result(proof) for proof in proofs),
             attestation.provenance(proofs[0].statement, built.built, parents, self.commit),
             sbom(image.name, built.digest, built.built, suite, inventory),
+            *([support(image.name, built.digest, msgspec.to_builtins(image.support))] if image.support else []),
         ]
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from assay.catalog.support import without_support
 from assay.errors import UsageError, VerificationFailed
 from assay.host import process
 
@@ -95,9 +96,16 @@ def check_inputs(source: Source, tree: Path) -> None:
     for name, wanted in source.inputs.items():
         path = tree / name
         inside = path.resolve().is_relative_to(tree.resolve())
-        have = hashlib.sha256(path.read_bytes()).hexdigest() if inside and path.is_file() else "nothing"
+        have = _hash(path) if inside and path.is_file() else "nothing"
         if have != wanted:
             raise VerificationFailed(
                 f"{name[:200]} is {have[:12]} at {source.commit[:12]}, and the provenance says {wanted[:12]}",
                 "The provenance and the commit do not belong together.",
             )
+
+
+def _hash(path: Path) -> str:
+    data = path.read_bytes()
+    if path.name == "image.toml":
+        data = without_support(data, path.parent.name)
+    return hashlib.sha256(data).hexdigest()

@@ -250,4 +250,4 @@ def told(choice: Choice, session: Session) -> str:
         on = "on the CPU, though there is a GPU"
     else:
         on = f"on the CPU: {choice.answer.why}"
-    return f"{image.image} ({choice.why}), {on}"
+    return f"{image.image} ({choice.why}), {on}" + (f"; {image.ended}" if image.ended else "")

@@ -67,19 +67,22 @@ def certificates(
     suites: Suites,
     *,
     demands: Demands = USUAL,
+    found: Verification | None = None,
     now: datetime.datetime | None = None,
 ) -> list[Certificate]:
     """The certificates of a published image, of each device the one that counts, judged as `verify` judges them.
 
-    Of the demands the name counts, and the way to the registry.
+    Of the demands the name counts, and the way to the registry. ``found`` gets what else is said of it.
 
     Raises `VerificationFailed` where there is none that is signed with this key, or one is malformed.
     """
-    found = Verification(str(reference))
+    found = found or Verification(str(reference))
     policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
     with Repository(reference, plain_http=demands.plain_http) as repository:
         content, config = _image(repository, found)
         statements = list(signed(repository, found.digest, key, found.ignored, now))
+        hear(statements, found, now)
+        found.problems.clear()  # what is wrong with other statements is no matter of the certificates
         result = judged(statements, found, policy_for(policy, found.digest, content, config))
     if not result:
         nothing = f"no certificate of it is signed with this key{why_nothing(reference, found.ignored)}"
@@ -109,6 +112,7 @@ def row(found: Verification) -> dict[str, object]:
         "level": found.level or None,
         "keys": found.keys,
         "release": found.release or None,
+        "ended": found.ended or None,
         "certificates": [vars(assessment) for assessment in found.certificates],
         "statements": found.statements,
         "problems": found.problems,
@@ -127,7 +131,7 @@ def policy_for(policy: Policy, digest: str, content: ImageManifest, config: Imag
 def _verify(source: Source, found: Verification, key: Keys, policy: Policy, demands: Demands) -> None:
     content, config = _image(source, found)
     statements = list(signed(source, found.digest, key, found.ignored, policy.now))
-    hear(statements, found)
+    hear(statements, found, policy.now)
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
     if len(config.rootfs.diff_ids) != len(content.layers):
         found.problems.append("the manifest has more or fewer layers than the image's configuration")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from assay import attestation, certificate, version
+from assay.attestation.support import ended
 from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Certificate, Policy
 from assay.errors import VerificationFailed
 from assay.registry import Reference
@@ -70,7 +72,8 @@ class Assessment:
 class Verification:
     """What was found. ``problems`` empty: all held. ``ignored``: attached, but no evidence, and why.
 
-    ``keys`` are the names of those that signed what counts; ``release`` is the Assay that published the image.
+    ``keys`` are the names of those that signed what counts; ``release`` is the Assay that published the image;
+    ``ended`` says that upstream's support of it has ended, which is no problem.
     """
 
     reference: str
@@ -81,6 +84,7 @@ class Verification:
     statements: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     release: str = ""
+    ended: str = ""
     problems: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
@@ -120,13 +124,18 @@ def assess(certificates: Iterable[Certificate], found: Verification) -> None:
         found.certificates.append(Assessment(opened.device, level, opened.created, problems, shown))
 
 
-def hear(statements: Iterable[Attached], found: Verification) -> None:
-    """Write down which kinds of statements say something, and what is wrong with the others; who signed them, and by
-    which Assay they were published.
+def hear(statements: Iterable[Attached], found: Verification, now: datetime.datetime | None = None) -> None:
+    """Write down which kinds of statements say something, and what is wrong with the others; also who signed them, by
+    which Assay they were published, and whether upstream's support has ended.
     """
     statements, heard = list(statements), set()
     found.keys = sorted({statement.key for statement in statements})
     found.release = next(filter(None, map(_release, statements)), "")
+    told = (statement.predicate for statement in statements if statement.predicate_type == attestation.SUPPORT)
+    try:
+        found.ended = ended(told, now or datetime.datetime.now(datetime.UTC))
+    except VerificationFailed as error:
+        found.problems.append(error.what)
     for statement in statements:
         problem = _says_nothing(statement)
         if problem:

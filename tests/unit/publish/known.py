@@ -14,15 +14,19 @@ import pytest
 
 from assay import catalog, publish, scripts
 from assay.catalog import Built, Catalog, write_images
+from assay.catalog.support import supports
 from assay.certificate import Suite, Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import VerificationFailed
 from assay.publish import Candidate, Destination
+from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, key, name, suites
 from tests.published import suite as suite_then
 
 HOME = f"team/{name()}"
+# What is attached to it: its certificate, the test result, the provenance, the SBOM, and what is said of its support.
+ATTACHED = 4 + (name() in supports(ROOT))
 
 
 @cache

@@ -26,10 +26,10 @@ MADE = datetime.date.fromisoformat(published.evidence()["predicate"]["timeCreate
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
     """An image that was signed with the second key."""
-    fake = FakeRegistry()
+    fake, second = FakeRegistry(), published.key(2)
     with serving(fake):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(published, "key", lambda second=published.key(2): second)
+            patch.setattr(published, "key", lambda: second)
             published.put(fake.host, published.image())
         yield fake.host
 
