@@ -6,6 +6,7 @@ resolved only where it is named, since that takes root and apt, and locking whee
 """
 
 from assay.lock.check import check
+from assay.lock.newer import Newer, Yanked, newer
 from assay.lock.resolve import Result, choose, lock
 
-__all__ = ["Result", "check", "choose", "lock"]
+__all__ = ["Newer", "Result", "Yanked", "check", "choose", "lock", "newer"]

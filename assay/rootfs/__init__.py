@@ -7,6 +7,7 @@ from assay.rootfs.bootstrap import SOURCE_DATE_EPOCH, programs_folder
 from assay.rootfs.kept import How, Rootfs, kept_copy, lock, rootfs
 from assay.rootfs.layout import layout
 from assay.rootfs.packages_lock import SOURCE, Package, PackagesLock
+from assay.rootfs.updates import Update, updates
 
 __all__ = [
     "SOURCE",
@@ -15,9 +16,11 @@ __all__ = [
     "Package",
     "PackagesLock",
     "Rootfs",
+    "Update",
     "kept_copy",
     "layout",
     "lock",
     "programs_folder",
     "rootfs",
+    "updates",
 ]
