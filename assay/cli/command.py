@@ -11,7 +11,21 @@ from types import FrameType
 
 import click
 
-from assay.cli import build, carry, certify, clean, completion, doctor, engine, lab, outdated, publish, run, smoke
+from assay.cli import (
+    build,
+    carry,
+    certify,
+    clean,
+    completion,
+    doctor,
+    engine,
+    lab,
+    outdated,
+    publish,
+    run,
+    scan,
+    smoke,
+)
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError, of_the_system
 from assay.host import secrets
@@ -31,6 +45,7 @@ cli.add_command(build.reproduce_command)
 cli.add_command(run.run_command)
 cli.add_command(run.shell_command)
 cli.add_command(lab.lab_command)
+cli.add_command(scan.scan_command)
 cli.add_command(smoke.smoke_command)
 cli.add_command(smoke.table_command)
 cli.add_command(certify.certify_command)
