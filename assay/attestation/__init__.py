@@ -6,18 +6,8 @@ from assay.attestation.keys import Keys, PrivateKey, PublicKey, WrongKey, genera
 from assay.attestation.provenance import provenance, test_result
 from assay.attestation.statement import PROVENANCE, SBOM, SUPPORT, TEST_RESULT
 
+# fmt: off
 __all__ = [
-    "PROVENANCE",
-    "SBOM",
-    "SUPPORT",
-    "TEST_RESULT",
-    "Keyring",
-    "Keys",
-    "PrivateKey",
-    "PublicKey",
-    "WrongKey",
-    "generate",
-    "provenance",
-    "read_keys",
-    "test_result",
+    "PROVENANCE", "SBOM", "SUPPORT", "TEST_RESULT", "Keyring", "Keys", "PrivateKey", "PublicKey", "WrongKey",
+    "generate", "provenance", "read_keys", "test_result",
 ]

@@ -9,18 +9,8 @@ from assay.rootfs.layout import layout
 from assay.rootfs.packages_lock import SOURCE, Package, PackagesLock
 from assay.rootfs.updates import Update, updates
 
+# fmt: off
 __all__ = [
-    "SOURCE",
-    "SOURCE_DATE_EPOCH",
-    "How",
-    "Package",
-    "PackagesLock",
-    "Rootfs",
-    "Update",
-    "kept_copy",
-    "layout",
-    "lock",
-    "programs_folder",
-    "rootfs",
-    "updates",
+    "SOURCE", "SOURCE_DATE_EPOCH", "How", "Package", "PackagesLock", "Rootfs", "Update", "kept_copy", "layout",
+    "lock", "programs_folder", "rootfs", "updates",
 ]

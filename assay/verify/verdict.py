@@ -9,10 +9,11 @@ from typing import Annotated
 
 import msgspec
 
-from assay import attestation, certificate, version
+from assay import attestation, certificate
 from assay.attestation.support import ended
 from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Certificate, Policy
 from assay.errors import VerificationFailed
+from assay.host.release import version
 from assay.registry import Reference
 from assay.verify.attached import Attached, why_nothing
 
