@@ -47,10 +47,11 @@ def keygen_command(out: Path) -> None:
 @click.command("publish")
 @images_argument
 @click.option("--registry", required=True, metavar="HOST/PATH", help="Where to: IMAGE goes to HOST/PATH/IMAGE.")
+@click.option("--dated", is_flag=True, help="By a tag with the day of its certificate too, which never moves.")
 @key_option
 @plain_option
 @json_option
-def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_http: bool, as_json: bool) -> None:
+def publish_command(images: tuple[str, ...], key: Path, as_json: bool, **where: Any) -> None:
     """Push certified images (all, unless named) with their signed certificates, SBOM and provenance."""
     from assay import catalog, engine, publish
     from assay.attestation import PrivateKey
@@ -66,7 +67,7 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     failed: dict[str, AssayError] = {}
     if good:
         private = PrivateKey.read(key, password(confirm=False))
-        destination = publish.Destination(registry, plain_http)
+        destination = publish.Destination(**where)
         with PublishView() as view, engine.find(lambda text: view.phase("engine", text)) as found:
             done, failed = publish.publish(cat, found, private, good, destination, view)
     finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)

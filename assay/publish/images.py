@@ -30,10 +30,11 @@ from assay.registry import Reference, Repository, View
 
 @dataclass(frozen=True)
 class Destination:
-    """Where images go: IMAGE to ``registry``/IMAGE, a host with or without a path."""
+    """Where images go: IMAGE to ``registry``/IMAGE, a host with or without a path; ``dated``: by a dated tag too."""
 
     registry: str
     plain_http: bool = False
+    dated: bool = False
 
     def reference(self, name: str) -> Reference:
         """An image's name there; `UsageError` where that is no reference to a registry."""
@@ -118,18 +119,20 @@ class _Publisher:
         started = time.monotonic()
         with Repository(reference, plain_http=self.destination.plain_http) as repository:
             self.view.phase(name, "asking what is there")
+            dated = (candidate.dated,) if self.destination.dated else ()
+            for tag in dated:
+                _require_unmoved(reference, tag, repository.digest(tag), digest)
             manifest = push(self.engine, candidate, repository, self.homes, self.view)
             self.view.phase(name, "certificates")
             statements = self._statements(candidate)
             attached = sum(attach(repository, manifest, statement, self.key) for statement in statements)
             self.view.phase(name, "tags")
-            for tag in candidate.tags:
+            tags = (*dated, *candidate.tags)
+            for tag in tags:
                 if repository.digest(tag) != manifest.digest:
                     repository.put_manifest(manifest.data, manifest.media_type, tag)
             seconds = time.monotonic() - started
-            return Published(
-                name, str(reference.at(manifest.digest)), candidate.tags, attached, repository.sent, seconds
-            )
+            return Published(name, str(reference.at(manifest.digest)), tags, attached, repository.sent, seconds)
 
     def _statements(self, candidate: Candidate) -> list[dict[str, Any]]:
         image, built, proofs = candidate.image, candidate.built, candidate.proofs
@@ -145,6 +148,15 @@ class _Publisher:
             sbom(image.name, built.digest, built.built, suite, inventory),
             *([support(image.name, built.digest, msgspec.to_builtins(image.support))] if image.support else []),
         ]
+
+
+def _require_unmoved(reference: Reference, tag: str, there: str | None, digest: str) -> None:
+    """Raise `UsageError` where a dated tag is another image's: whoever names it means that one for ever."""
+    if there not in {None, digest}:
+        raise UsageError(
+            f"{reference.path}:{tag} is {str(there)[:19]} already, and a dated tag never moves to {digest[:19]}",
+            "Publish without --dated, or certify the image anew on another day.",
+        )
 
 
 def _test_result(proof: Proof) -> dict[str, Any]:

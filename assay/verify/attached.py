@@ -7,7 +7,7 @@ ignored beside one that holds.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,13 @@ def signed(
             yield _about(digest, key.opened(_bundle(source, listed, digest), now))
         except (VerificationFailed, NotThere) as error:
             ignored.append(f"{listed.digest[7:19]}: {error.what}")
+
+
+def days_of(statements: Iterable[Attached]) -> set[datetime.date]:
+    """The days on which an image was certified, by what its certificates say."""
+    times = (statement.predicate.get("timeCreated") for statement in statements)
+    moments = (moment_of(str(time)) for time in times if time)
+    return {moment.astimezone(datetime.UTC).date() for moment in moments if moment}
 
 
 def why_nothing(reference: Reference, ignored: list[str]) -> str:

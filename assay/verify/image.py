@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Iterable
 
 from assay.attestation import Keys
 from assay.certificate import LONGEST_LIFE, Certificate, Configuration, Policy, Suites
@@ -21,11 +22,12 @@ from assay.registry import (
     Reference,
     Repository,
     Source,
+    dated_tag,
     decode,
     diff_id,
     tag,
 )
-from assay.verify.attached import signed, why_nothing
+from assay.verify.attached import days_of, signed, why_nothing
 from assay.verify.verdict import USUAL, Demands, Verification, assess, hear, judged, sum_up
 
 
@@ -137,7 +139,7 @@ def _verify(source: Source, found: Verification, key: Keys, policy: Policy, dema
         found.problems.append("the manifest has more or fewer layers than the image's configuration")
     sum_up(source.reference, found, demands.require)
     _check_name(source.reference, found, demands.name)
-    _check_tag(source.reference, found, config)
+    _check_tag(source.reference, found, config, days_of(statements))
     if not found.certificates or len(config.rootfs.diff_ids) != len(content.layers):
         return  # nothing that could hold: its layers are not asked for
     if demands.layers:
@@ -153,12 +155,14 @@ def _image(source: Source, found: Verification) -> tuple[ImageManifest, ImageCon
     return content, decode(source.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
 
 
-def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -> None:
-    """A tag says which version it is; one that was moved to another image, certified as that may be, is named."""
+def _check_tag(reference: Reference, found: Verification, config: ImageConfig, days: Iterable[datetime.date]) -> None:
+    """A tag says which version it is, and on which day it was certified; one that was moved to another image,
+    certified as that may be, is named.
+    """
     if reference.digest or reference.wanted == "latest":
         return
     wanted = tag(config.config.labels)
-    if reference.tag != wanted:
+    if reference.tag not in {wanted, *(dated_tag(wanted, day) for day in days)}:
         found.problems.append(
             f"the tag {reference.tag} points to {found.image or 'an image'} {wanted}: it was moved, or is not ours; "
             f"name the digest if that is what you want"

@@ -147,6 +147,8 @@ def go(
     made: Image,
     engine: LocalEngine | None = None,
     view: publish.View | None = None,
+    *,
+    dated: bool = False,
 ) -> publish.Published:
     good, _ = chosen(checkout)
     done, failed = publish.publish(
@@ -154,7 +156,7 @@ def go(
         cast(Engine, engine or LocalEngine(made)),
         key(),
         good,
-        Destination(f"{fake.host}/team"),
+        Destination(f"{fake.host}/team", dated=dated),
         view or Watched(),
     )
     for error in failed.values():
