@@ -8,7 +8,7 @@ LOCKED ?=
 KEY ?= assay.key
 
 .DEFAULT_GOAL := help
-.PHONY: help build-all smoke publish test lint lock doctor clean
+.PHONY: help build-all smoke publish test lint lock doctor wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ lock: $(READY) ## Resolve the locks anew
 
 doctor: $(READY) ## Say what this machine has, and which images run on it
 	@$(VENV)/bin/assay doctor
+
+wheel: $(READY) ## Build the wheel that a researcher installs, with the release's suites and certificates: build/dist/
+	@$(VENV)/bin/python -m hatchling build --target wheel --directory build/dist
 
 clean: ## Stop the embedded engine and drop what was made here (the cache stays: `assay clean`)
 	@test ! -x $(VENV)/bin/assay || $(VENV)/bin/assay engine down

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -33,6 +34,22 @@ class WrongKey(VerificationFailed):
 
 
 @dataclass(frozen=True)
+class Opened:
+    """A payload whose signature holds: the name of the key that signed it, and that key's last day, if it has one."""
+
+    payload: bytes
+    key: str
+    until: datetime.date | None = None
+
+
+class Keys(Protocol):
+    """What signatures are checked with: one public key, or the several of a `Keyring`."""
+
+    def opened(self, bundle: bytes, now: datetime.datetime) -> Opened:
+        """Return what is signed. Raises `WrongKey` if it was with another key, else `VerificationFailed`."""
+
+
+@dataclass(frozen=True)
 class PublicKey:
     """What a signature is checked with."""
 
@@ -41,13 +58,18 @@ class PublicKey:
     @classmethod
     def read(cls, path: Path) -> PublicKey:
         """Read a PEM file; `UsageError` unless it is a public key on P-256."""
+        return cls.parse(_read(path), str(path))
+
+    @classmethod
+    def parse(cls, pem: bytes, shown: str) -> PublicKey:
+        """Read a PEM text, which errors name as ``shown``; raises as `read` does."""
         todo = "Name the .pub file that `assay keygen` wrote, or that the publisher gave out."
         try:
-            key = serialization.load_pem_public_key(_read(path))
+            key = serialization.load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm):
-            raise UsageError(f"{path} is no public key in PEM", todo) from None
+            raise UsageError(f"{shown} is no public key in PEM", todo) from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise UsageError(f"{path} is no key of ECDSA on P-256", todo)
+            raise UsageError(f"{shown} is no key of ECDSA on P-256", todo)
         return cls(key)
 
     def pem(self) -> bytes:
@@ -77,6 +99,10 @@ class PublicKey:
         if opened.hint != self.hint:
             raise WrongKey("it was signed with another key", todo)
         raise VerificationFailed("the payload or its signature was edited: they do not fit", todo)
+
+    def opened(self, bundle: bytes, now: datetime.datetime) -> Opened:  # noqa: ARG002 - of this key nothing is dated
+        """As `open`, with the name of the key, which is the beginning of its hint."""
+        return Opened(self.open(bundle), self.hint[:12])
 
     def _fits(self, signature: bytes, payload: bytes) -> bool:
         with contextlib.suppress(InvalidSignature):

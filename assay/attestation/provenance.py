@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assay import __version__
 from assay.attestation.statement import PROVENANCE, TEST_RESULT
 from assay.certificate import Report, Verdict
 from assay.certificate.statement import in_toto
+from assay.host.release import version
 
 BUILD_TYPE = "urn:assay:build:v1"
 
@@ -44,7 +44,7 @@ def provenance(
                 "resolvedDependencies": materials,
             },
             "runDetails": {
-                "builder": {"id": "urn:assay:builder", "version": {"assay": __version__}},
+                "builder": {"id": "urn:assay:builder", "version": {"assay": version()}},
                 "metadata": {"finishedOn": built},
                 "byproducts": [{"name": "diffIDs", "annotations": {"diffIDs": predicate["image"]["diffIDs"]}}],
             },

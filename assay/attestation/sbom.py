@@ -23,12 +23,13 @@ from assay.certificate.statement import in_toto
 
 
 class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A package in an image, with the licences that it states itself."""
+    """A package in an image, with the licences that it states itself; ``source``: Debian's, as name@version."""
 
     name: str
     version: str
     licences: tuple[str, ...]
     architecture: str | None = None
+    source: str | None = None
 
 
 class Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +47,11 @@ def sbom(name: str, digest: str, built: str, suite: str | None, inventory: Inven
         _component(
             package,
             PackageURL(
-                "deb", "debian", package.name, package.version, {"arch": package.architecture or "", **arguments}
+                "deb",
+                "debian",
+                package.name,
+                package.version,
+                {"arch": package.architecture or "", **_built_of(package), **arguments},
             ),
         )
         for package in inventory.debian
@@ -67,6 +72,11 @@ def sbom(name: str, digest: str, built: str, suite: str | None, inventory: Inven
     bom.register_dependency(image, components)
     text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
     return in_toto(name, digest, SBOM, json.loads(text))
+
+
+def _built_of(package: Package) -> dict[str, str]:
+    """The source that a package was built of, where its name or version is another: as other tools write it."""
+    return {"upstream": package.source} if package.source not in {None, f"{package.name}@{package.version}"} else {}
 
 
 def _component(package: Package, purl: PackageURL) -> Component:

@@ -32,3 +32,11 @@ def relative(path: Path, root: Path) -> str:
 def toml_of(name: str) -> str:
     """Return the path of an image's image.toml, as messages show it."""
     return f"{IMAGES}/{name}/image.toml"
+
+
+def described(root: Path) -> list[str]:
+    """Return the framework images of a checkout, built or not, with their variants; none without one."""
+    top = root / IMAGES
+    frameworks = [path.parent for path in top.glob("*/image.toml")]
+    variants = [path.parent for folder in frameworks for path in folder.glob("*/image.toml")]
+    return [folder.relative_to(top).as_posix() for folder in (*frameworks, *variants)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from assay.catalog.files import IMAGES
 from assay.catalog.pins import Pin
 from assay.catalog.platforms import AMD64, Platform
-from assay.catalog.toml import Framework, Tools
+from assay.catalog.toml import Framework, Support, Tools
 from assay.errors import UsageError
 
 
@@ -50,6 +50,7 @@ class Image:
     tools: Tools | None = None  # of build tools only
     # Packages that are built from source in the image, and what each of them requires.
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    support: Support | None = None  # upstream's, of what the image is for
     # The last month in which Debian supports the suite, such as 2028-06: the base's, in every image above it.
     supported_until: str | None = None
     # Upper bound of its build from nothing, with all below it, on two cores; None: nobody says. CI chooses by it.

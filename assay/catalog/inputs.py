@@ -14,6 +14,7 @@ from pathlib import Path
 from assay.catalog.files import IMAGES, relative
 from assay.catalog.image import Catalog, Image
 from assay.catalog.platforms import PLATFORMS, without_platforms
+from assay.catalog.support import without_support
 from assay.errors import UsageError
 from assay.host import files
 
@@ -30,13 +31,18 @@ _NO_INPUTS = ("image.toml", "requirements.in", "README.md")
 def inputs(catalog: Catalog, image: Image) -> dict[str, str]:
     """Return the inputs of a certificate: SHA-256 by path in the repository.
 
-    These are the files of a framework's image and of all that it stands on, and the image.toml of each.
+    These are the files of a framework's image and of all that it stands on, and the image.toml of each, without what
+    that says of upstream's support.
     """
     members = (image, *catalog.ancestors(image))
     tools = [member.build_tools for member in members if member.build_tools]
     paths = [path for member in members for path in image_files(catalog, member)]
-    paths += [member.folder / "image.toml" for member in (*members, *tools)]
-    return hashes(catalog.root, paths)
+    return dict(sorted({**hashes(catalog.root, paths), **described(catalog, (*members, *tools))}.items()))
+
+
+def described(catalog: Catalog, images: Iterable[Image]) -> dict[str, str]:
+    """Return the SHA-256 of each image.toml."""
+    return hashes(catalog.root, (image.folder / "image.toml" for image in images))
 
 
 def image_files(catalog: Catalog, image: Image) -> list[Path]:
@@ -66,9 +72,13 @@ def hashes(root: Path, paths: Iterable[Path]) -> dict[str, str]:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of an input: of the file, of an image.toml without what it says of other platforms."""
+    """Return the SHA-256 of an input: of the file, of an image.toml without what decides none of the image's bits.
+
+    That is what it says of other platforms and of upstream's support.
+    """
     if path.name == "image.toml":
-        return hashlib.sha256(without_platforms(path.read_bytes())).hexdigest()
+        data = without_support(path.read_bytes(), path.parent.name)
+        return hashlib.sha256(without_platforms(data)).hexdigest()
     return files.sha256(path)
 
 

@@ -22,7 +22,7 @@ from assay.catalog.files import IMAGES, present, relative, toml_of
 from assay.catalog.image import Catalog, Image, nearest
 from assay.catalog.pins import parse_requirement
 from assay.catalog.platforms import AMD64, Platform, check_platforms, platform_of
-from assay.catalog.toml import File
+from assay.catalog.toml import File, Support
 from assay.errors import UsageError
 
 # Packages of ours (images/common/beside) that every framework's image has, and their versions.
@@ -150,6 +150,7 @@ def _image(root: Path, name: str, file: File, others: Mapping[str, Image], platf
         build_tools=others[file.image.build_tools] if file.image.build_tools else None,
         tools=file.tools,
         sources=_sources(name, file.sources),
+        support=_support(name, file),
         supported_until=bottom.supported_until if bottom else parent.supported_until if parent else None,
     )
 
@@ -214,6 +215,15 @@ def _sources(name: str, own: Mapping[str, tuple[str, ...]]) -> Mapping[str, tupl
             where = f"{toml_of(name)}: sources.{source}"
             parse_requirement(text, where, "Write what it needs, such as NAME>=VERSION.")
     return MappingProxyType({canonicalize_name(source): needs for source, needs in own.items()})
+
+
+def _support(name: str, file: File) -> Support | None:
+    """What upstream's support was. Raises `UsageError` where it ends before it begins."""
+    if file.support and file.support.since and file.support.since > file.support.until:
+        raise UsageError(
+            f"{toml_of(name)}: support.until {file.support.until} comes before support.since", "Correct one of them."
+        )
+    return file.support
 
 
 def _labels(name: str, own: Mapping[str, str], parent: Image | None) -> Mapping[str, str]:

@@ -81,6 +81,17 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
+class Support(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Upstream's support of what the image is for: its first month, its last one, and why it ends then.
+
+    `since` is the month in which the release appeared that is in the image.
+    """
+
+    until: _Month
+    why: _Line
+    since: _Month | None = None
+
+
 class AsFound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a framework says at its first import, each a pattern of a whole line."""
 
@@ -103,6 +114,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     programs: dict[_Word, _Line] = {}
     left_out: dict[_Word, _Line] = {}
     sources: dict[_Word, tuple[_Line, ...]] = {}
+    support: Support | None = None
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
@@ -113,6 +125,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "base": Base,
     "tools": Tools,
     "as_found": AsFound,
+    "support": Support,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ from typing import Annotated, Any
 import msgspec
 
 from assay import certificate
+from assay.catalog import Image
 from assay.catalog.drift import DRIFT_INPUT
+from assay.catalog.support import ended
 from assay.certificate import Certificate, Policy, Suite, Suites
 from assay.certificate.origin import REMEDY, about_of
 from assay.errors import UsageError, VerificationFailed
 
 BEGIN = "<!-- certificates: made by `assay table --write` -->"
 END = "<!-- end of certificates -->"
+CITED = ("# images: made by `assay table --write`", "# end of images")  # the same in CITATION.cff
 COLUMNS = (
     "image",
     "framework",
@@ -66,23 +70,26 @@ class Row:
     driver: str
     served: str
     levels: str
+    digest: str
+    ended: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """The row's texts, in the order of COLUMNS."""
-        return (self.image, self.framework, self.python, self.until, self.cuda, self.driver, self.served, self.levels)
+        image = self.image + self.ended
+        return (image, self.framework, self.python, self.until, self.cuda, self.driver, self.served, self.levels)
 
 
-def rows(folder: Path, suites: Suites, until: Mapping[str, str | None] | None = None) -> list[Row]:
+def rows(folder: Path, suites: Suites, images: Mapping[str, Image] | None = None) -> list[Row]:
     """A row per image of the certificates in ``folder``/<image>/<device>.json; levels are computed, not read.
 
-    ``until`` is the last month of support of each image's suite.
+    ``images`` are those of the catalog, which say how long Debian supports them, and upstream.
     Raises `VerificationFailed` for a certificate that is malformed.
     """
     certificates: dict[str, list[Certificate]] = {}
     for path in sorted(folder.rglob("*.json")):
         opened = certificate.read(_exact(path), Policy(suites))
         certificates.setdefault(opened.image, []).append(opened)
-    return [_row(image, of_it, (until or {}).get(image) or "-") for image, of_it in sorted(certificates.items())]
+    return [_row(image, of_it, (images or {}).get(image)) for image, of_it in sorted(certificates.items())]
 
 
 def keep(root: Path) -> None:
@@ -130,16 +137,38 @@ def _cell(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
-def inserted(readme: str, table: str) -> str:
-    """The README with the table between its two marks; `UsageError` where it has none."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def citation(table: list[Row]) -> str:
+    """The images as identifiers of the Citation File Format: each by its digest, which stands for its bits."""
+    return "".join(
+        f"  - type: other\n    value: {json.dumps(row.digest)}\n    description: {json.dumps(_described(row))}\n"
+        for row in table
+    )
+
+
+def _described(row: Row) -> str:
+    return f"the image {row.image.strip('`')} with {row.framework}, certified {row.levels}"
+
+
+def inserted(text: str, made: str, marks: tuple[str, str] = (BEGIN, END), name: str = "README.md") -> str:
+    """A text with what was made between two marks; `UsageError`, with the name of its file, where it has none."""
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise UsageError("README.md has no marks for the table", f"Put {BEGIN} and {END} around its place.")
-    return f"{before}{BEGIN}\n{table}{END}{after}"
+        raise UsageError(f"{name} has no marks for the table", f"Put {' and '.join(marks)} around its place.")
+    return f"{before}{begin}\n{made}{end}{after}"
 
 
-def _row(image: str, several: list[Certificate], until: str) -> Row:
+def write(root: Path, table: list[Row]) -> None:
+    """Put the table into README.md, and the digests into CITATION.cff."""
+    for name, made, marks in (
+        ("README.md", markdown(table), (BEGIN, END)),
+        ("CITATION.cff", citation(table), CITED),
+    ):
+        path = root / name
+        path.write_text(inserted(path.read_text(encoding="utf-8"), made, marks, name), encoding="utf-8")
+
+
+def _row(image: str, several: list[Certificate], described: Image | None) -> Row:
     # A certificate of an earlier build says nothing of the image that the others are of.
     newest = max(several, key=lambda one: one.age_key).digest
     several = certificate.worst_of_newest([one for one in several if one.digest == newest])
@@ -152,12 +181,19 @@ def _row(image: str, several: list[Certificate], until: str) -> Row:
         image=f"`{image}`",
         framework=stack.framework,
         python=labels.get("python", "?"),
-        until=until,
+        until=(described.supported_until if described else None) or "-",
         cuda=labels.get("cuda", "none"),
         driver=stack.least_driver,
         served=_served(stack.served) or "CPU only",
         levels=", ".join(map(_level, several)),
+        digest=newest,
+        ended=_ended(described),
     )
+
+
+def _ended(image: Image | None) -> str:
+    """Since when upstream's support is over."""
+    return f" (ended {image.support.until})" if image and image.support and ended(image.support) else ""
 
 
 def _level(one: Certificate) -> str:

@@ -14,6 +14,7 @@ from assay.cli.options import (
     checkout,
     engine_watched,
     here_option,
+    image_names,
     images_argument,
     images_here,
     json_option,
@@ -226,12 +227,13 @@ def _image_row(image: Image, built: Built | None) -> dict[str, object]:
         "compressed_bytes": built.compressed_bytes if built else None,
         "uncompressed_bytes": built.uncompressed_bytes if built else None,
         "supported_until": image.supported_until,
+        "support": msgspec.to_builtins(image.support),
         "drift": msgspec.to_builtins(built.drift) if built else None,
     }
 
 
 @click.command("plan")
-@click.argument("image")
+@click.argument("image", shell_complete=image_names)
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 def plan_command(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""

@@ -102,11 +102,11 @@ def _verifying(key: Path | None, name: str | None) -> Callable[[Source], None]:
     if key is None:
         return lambda _source: None
     from assay import verify
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.host import paths
 
-    public, suites = PublicKey.read(key), Suites.read(paths.release())
+    public, suites = read_keys(key), Suites.read(paths.release())
 
     def check(source: Source) -> None:
         verify.require_passed(verify.verify_in(source, public, suites, verify.Demands(name=name)))

@@ -70,7 +70,7 @@ def _certificates(
 ) -> list[Certificate]:
     """The certificates that the base may have."""
     from assay import derive
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.registry import Reference
 
     if base is None:
@@ -80,7 +80,7 @@ def _certificates(
     reference = Reference.parse(base)
     if key is None:
         raise UsageError(f"{base} is verified with its publisher's key, and none is given", "Name it: --key FILE.")
-    return derive.of_registry(reference, PublicKey.read(key), suites, plain_http=plain_http)
+    return derive.of_registry(reference, read_keys(key), suites, plain_http=plain_http)
 
 
 def _kept_in() -> Path:

@@ -11,15 +11,28 @@ from types import FrameType
 
 import click
 
-from assay import __version__
-from assay.cli import build, carry, certify, clean, doctor, engine, lab, publish, run, smoke
+from assay.cli import (
+    build,
+    carry,
+    certify,
+    clean,
+    completion,
+    doctor,
+    engine,
+    lab,
+    outdated,
+    publish,
+    run,
+    scan,
+    smoke,
+)
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError
 from assay.host import paths, secrets
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, message="assay %(version)s")
+@click.version_option(package_name="assay", message="assay %(version)s")
 def cli() -> None:
     """Build GPU environment images, one per deep-learning framework, and certify each by training in it."""
 
@@ -32,14 +45,17 @@ cli.add_command(build.reproduce_command)
 cli.add_command(run.run_command)
 cli.add_command(run.shell_command)
 cli.add_command(lab.lab_command)
+cli.add_command(scan.scan_command)
 cli.add_command(smoke.smoke_command)
 cli.add_command(smoke.table_command)
 cli.add_command(certify.certify_command)
 cli.add_command(clean.clean_command)
+cli.add_command(completion.completion_command)
 cli.add_command(doctor.doctor_command)
 cli.add_command(engine.engine_group)
 cli.add_command(carry.export_command)
 cli.add_command(carry.import_command)
+cli.add_command(outdated.outdated_command)
 cli.add_command(publish.keygen_command)
 cli.add_command(publish.publish_command)
 cli.add_command(publish.rebuild_command)
@@ -55,7 +71,7 @@ def main() -> None:
     secrets.take()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="assay", standalone_mode=False)
     except AssayError as error:
         show_error(error)
         sys.exit(error.exit_code)

@@ -57,7 +57,7 @@ def doctor_command(
     if references and key is None:
         raise UsageError("a certificate in a registry counts if it is signed", "Name the publisher's key with --key.")
     from assay import doctor
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.doctor.published import published
     from assay.host import paths
@@ -69,7 +69,7 @@ def doctor_command(
         named = [Reference.parse(reference) for reference in references]
         suites = Suites.read(paths.release())
         platform = f"linux/{machine.architecture}" if machine else ""
-        gathered = published(named, PublicKey.read(key), suites, platform=platform, **demanded)
+        gathered = published(named, read_keys(key), suites, platform=platform, **demanded)
     else:
         root = certificates_root()
         gathered = doctor.gather(root, Suites.read(root))
@@ -128,5 +128,5 @@ def _image_rows(row: Row) -> Iterator[tuple[Styled, ...]]:
     levels = ", ".join(f"{level} ({device})" for device, level in sorted(image.levels.items()))
     cuda = ".".join(map(str, image.cuda)) if image.cuda else "none"
     yield (image.image, "bold"), RUNS[answer.runs], image.framework, cuda, levels, answer.why
-    for each in answer.notes:
+    for each in filter(None, (*answer.notes, image.ended)):
         yield "", "", "", "", "", (each, "dim")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli.console import note
-from assay.cli.options import certificates_root
+from assay.cli.options import certificates_root, image_names
 from assay.cli.run import choice_of, session_options
 from assay.errors import UsageError
 
@@ -28,7 +28,7 @@ INTERRUPTED = 130
 @session_options("ports", "network")
 @click.option("--port", type=click.IntRange(1, 65535), help="On this machine; else the first free one from 8888 on.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-@click.argument("image", required=False, metavar="[IMAGE|REF]")
+@click.argument("image", required=False, metavar="[IMAGE|REF]", shell_complete=image_names)
 def lab_command(image: str | None, port: int | None, no_browser: bool, **options: Any) -> None:
     """Open JupyterLab on an image: its notebooks run in the image's own Python.
 

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from assay.cli.progress import BuildView
     from assay.engine import Engine
 
-images_argument = click.argument("images", nargs=-1, metavar="[IMAGE]...")
+
+def image_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The framework images of the checkout, or of this Assay, that begin with what was typed: for a shell."""
+    from assay.catalog.files import described
+
+    return [name for name in sorted(described(certificates_root())) if name.startswith(begun)]
+
+
+images_argument = click.argument("images", nargs=-1, metavar="[IMAGE]...", shell_complete=image_names)
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 key_option = click.option(
     "--key", required=True, envvar="ASSAY_KEY", type=click.Path(path_type=Path), help="The key file (ASSAY_KEY)."

@@ -48,10 +48,11 @@ def keygen_command(out: Path) -> None:
 @click.command("publish")
 @images_argument
 @click.option("--registry", required=True, metavar="HOST/PATH", help="Where to: IMAGE goes to HOST/PATH/IMAGE.")
+@click.option("--dated", is_flag=True, help="By a tag with the day of its certificate too, which never moves.")
 @key_option
 @plain_option
 @json_option
-def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_http: bool, as_json: bool) -> None:
+def publish_command(images: tuple[str, ...], key: Path, as_json: bool, **where: Any) -> None:
     """Push certified images (all, unless named) with their signed certificates, SBOM and provenance.
 
     The tags of an image that declares several platforms point to an index; each is published from a machine of it.
@@ -70,7 +71,7 @@ def publish_command(images: tuple[str, ...], registry: str, key: Path, plain_htt
     failed: dict[str, AssayError] = {}
     if good:
         private = PrivateKey.read(key, password(confirm=False))
-        destination = publish.Destination(registry, plain_http)
+        destination = publish.Destination(**where)
         with PublishView() as view, engine.find(lambda text: view.phase("engine", text)) as found:
             done, failed = publish.publish(cat, found, private, good, destination, view)
     finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)
@@ -110,13 +111,13 @@ def show_published(done: Sequence[Published]) -> None:
 def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **demanded: Any) -> None:
     """Verify a published image from the registry alone; needs no engine and no checkout."""
     from assay import verify
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.host import paths
     from assay.registry import Reference
 
     demands = verify.Demands(max_age_days=max_age or None, **demanded)
-    verdict = verify.verify(Reference.parse(reference), PublicKey.read(key), Suites.read(paths.release()), demands)
+    verdict = verify.verify(Reference.parse(reference), read_keys(key), Suites.read(paths.release()), demands)
     finish(verdict, as_json, row=verify.row, show=show_verdict, require=verify.require_passed)
 
 
@@ -132,6 +133,10 @@ def show_verdict(verdict: Verification) -> None:
         say(f"  certificate  {certificate.device}: {level}, made {certificate.created}")
     for name in verdict.statements:
         say(f"  signed       {name}")
+    for name in verdict.keys:
+        say(f"  with the key {name}")
+    if verdict.ended:
+        say((f"  ended        {verdict.ended}", "yellow"))
     for text in verdict.ignored:
         say((f"  ignored      {text}", "yellow"))
     for text in verdict.problems:
@@ -148,11 +153,11 @@ def show_verdict(verdict: Verification) -> None:
 def rebuild_command(reference: str, key: Path, plain_http: bool, as_json: bool) -> None:
     """Build a published image again from its provenance, and compare; in a clone that has its commit."""
     from assay import reproduce
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.cli.progress import BuildView
     from assay.registry import Reference
 
-    named, public, root = Reference.parse(reference), PublicKey.read(key), checkout()
+    named, public, root = Reference.parse(reference), read_keys(key), checkout()
     with BuildView() as view, engine_watched(view) as engine:
         rebuilt = reproduce.rebuild(root, named, public, engine, view, plain_http=plain_http)
     finish(rebuilt, as_json, row=reproduce.as_json, show=show_rebuilt, require=reproduce.require_rebuilt)

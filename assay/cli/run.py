@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from assay.cli.console import note, show_error
-from assay.cli.options import certificates_root, plain_option
+from assay.cli.options import certificates_root, image_names, plain_option
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,12 +56,24 @@ def session_options(*without: str) -> Callable[[Callable[..., None]], Callable[.
     return decorate
 
 
+def first_image(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """An image that a shell completes to as the first word; after it a command follows, which the shell knows."""
+    return [] if context.params.get("words") else image_names(context, parameter, begun)
+
+
 @click.command("run", context_settings=SETTINGS)
 @session_options()
 @click.option(
     "--print", "tool", type=click.Choice(TOOLS), help="Print what that tool is told to do the same, and run nothing."
 )
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[IMAGE|REF] COMMAND...")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="[IMAGE|REF] COMMAND...",
+    shell_complete=first_image,
+)
 def run_command(words: tuple[str, ...], tool: str | None, **options: Any) -> None:
     """Run a command in an image: assay run python train.py
 
@@ -77,7 +89,7 @@ def run_command(words: tuple[str, ...], tool: str | None, **options: Any) -> Non
 
 @click.command("shell", context_settings=SETTINGS)
 @session_options()
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[IMAGE|REF]")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[IMAGE|REF]", shell_complete=first_image)
 def shell_command(words: tuple[str, ...], **options: Any) -> None:
     """Open a shell in an image."""
     _run(words, options, ("bash",))
@@ -191,14 +203,14 @@ def choice_of(
 
 
 def _verified(reference: str, key: Path, plain_http: bool) -> Certified:
-    from assay.attestation import PublicKey
+    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.doctor.published import verified
     from assay.host import paths
     from assay.registry import Reference
 
     suites = Suites.read(paths.release())
-    return verified(Reference.parse(reference), PublicKey.read(key), suites, plain_http=plain_http)
+    return verified(Reference.parse(reference), read_keys(key), suites, plain_http=plain_http)
 
 
 def _asked(what: str, choices: Sequence[Choice]) -> Choice:

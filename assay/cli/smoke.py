@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli.console import Styled, finish, say, say_table, standard_error, styled
-from assay.cli.options import checkout, here_option, images_argument, images_here, json_option, pack_option
+from assay.cli.options import (
+    certificates_root,
+    checkout,
+    here_option,
+    images_argument,
+    images_here,
+    json_option,
+    pack_option,
+)
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -220,14 +228,14 @@ def _short(value: str) -> str:
 @click.option(
     "--write",
     is_flag=True,
-    help="Keep the certificates of build/ in certificates/, and put the table into README.md.",
+    help="Keep the certificates of build/ in certificates/; put the table into README.md and CITATION.cff.",
 )
 @click.option(
     "--check", is_flag=True, help="Hold the certificates that are kept against this checkout; nothing is built."
 )
 @click.option("--fewer", is_flag=True, help="With --write: keep also what shows less of everyday work than before.")
 def table_command(write: bool, check: bool, fewer: bool) -> None:
-    """Print the support table of the certificates that are kept in certificates/.
+    """Print the support table of the certificates of this checkout, or that this Assay came with.
 
     With --check: which images can rest on their certificate, and which tests of the image it stands for.
     """
@@ -235,7 +243,7 @@ def table_command(write: bool, check: bool, fewer: bool) -> None:
     from assay.certificate import Suites
     from assay.certify import records, table
 
-    cat = catalog.load(checkout())
+    cat = catalog.load(checkout() if write or check else certificates_root())
     if write:
         table.keep(cat.root)
         records.keep(cat, _current(cat), fewer)
@@ -244,11 +252,9 @@ def table_command(write: bool, check: bool, fewer: bool) -> None:
         show_standings(found)
         certify.require_standing(found)
         return
-    until = {image.name: image.supported_until for image in cat.images.values()}
-    rows = table.rows(cat.root / "certificates", Suites.read(cat.root), until)
+    rows = table.rows(cat.root / "certificates", Suites.read(cat.root), cat.images)
     if write:
-        readme = cat.root / "README.md"
-        readme.write_text(table.inserted(readme.read_text(encoding="utf-8"), table.markdown(rows)), encoding="utf-8")
+        table.write(cat.root, rows)
     say_table(table.COLUMNS, (row.cells() for row in rows))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from assay import certificate, verify
-from assay.attestation import PublicKey
+from assay.attestation import Keys
 from assay.certificate import LONGEST_LIFE, Certificate, Policy, Suites
 from assay.derive.image import DerivedImage
 from assay.errors import CertificateFailed, UsageError, VerificationFailed
@@ -31,7 +31,7 @@ def of_file(path: Path, suites: Suites) -> list[Certificate]:
     return [opened]
 
 
-def of_registry(reference: Reference, key: PublicKey, suites: Suites, *, plain_http: bool) -> list[Certificate]:
+def of_registry(reference: Reference, key: Keys, suites: Suites, *, plain_http: bool) -> list[Certificate]:
     """Those of a published image. Raises `VerificationFailed` where `assay verify` finds something wrong."""
     demands = Demands(plain_http=plain_http)
     found = verify.verify(reference, key, suites, demands)

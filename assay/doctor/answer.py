@@ -114,6 +114,7 @@ def _row(row: Row) -> dict[str, Any]:
         "framework": image.framework,
         "python": image.python,
         "cuda": dotted(image.cuda) if image.cuda else None,
+        "ended": image.ended or None,
         "levels": dict(image.levels),
         "served": {
             "wholly": [dotted(gpu) for gpu in sorted(image.wholly)],

@@ -74,6 +74,7 @@ class Certified:
     shortcoming: str = ""
     certified_on: tuple[str, ...] = ()
     created: str = ""
+    ended: str = ""
 
     @property
     def own(self) -> list[Library]:

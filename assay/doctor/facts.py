@@ -18,6 +18,7 @@ import msgspec
 from assay import certificate
 from assay.catalog import load, read_images
 from assay.catalog.built import PREFIX
+from assay.catalog.support import ended_in
 from assay.certificate import LARGEST_REPORT, RANK, Certificate, Policy, Suites
 from assay.doctor.compatibility import Certified
 from assay.doctor.cuda import Code, Library, numbers
@@ -88,8 +89,8 @@ def read(path: Path) -> dict[str, Any]:
     return statement
 
 
-def certified(certificates: Sequence[Certificate], reference: str) -> Certified:
-    """What the certificates of one image digest say of it, one per device."""
+def certified(certificates: Sequence[Certificate], reference: str, ended: str = "") -> Certified:
+    """What the certificates of one image digest say of it, one per device; ``ended``: what else is said of it."""
     first = certificates[0]
     try:
         stack = msgspec.convert(first.report.stack, type=_Stack)
@@ -123,6 +124,7 @@ def certified(certificates: Sequence[Certificate], reference: str) -> Certified:
             name for opened in certificates if RANK[opened.verdict.level] >= RANK["E3"] for name in _gpu_names(opened)
         ),
         created=max(certificates, key=lambda opened: opened.age_key).created,
+        ended=ended,
     )
 
 
@@ -164,7 +166,7 @@ def gather(root: Path, suites: Suites) -> Gathered:
     """
     certificates, unusable = _opened(root, suites)
     built = {name: made.digest for name, made in read_images(root).images.items()}
-    declared = _declared(root)
+    declared, ended = _declared(root), ended_in(root)
     images = []
     for image, platform in sorted({(opened.image, opened.platform) for opened in certificates}):
         of_it = [opened for opened in certificates if (opened.image, opened.platform) == (image, platform)]
@@ -172,7 +174,8 @@ def gather(root: Path, suites: Suites) -> Gathered:
         same = [opened for opened in of_it if opened.digest == newest]
         local = built.get(image) == newest
         try:
-            found = certified(same, f"{PREFIX}/{image}" if local else f"{ELSEWHERE}/{image}@{newest}")
+            reference = f"{PREFIX}/{image}" if local else f"{ELSEWHERE}/{image}@{newest}"
+            found = certified(same, reference, ended.get(image, ""))
             images.append(dataclasses.replace(found, declares=declared.get(image, ())))
         except VerificationFailed as error:
             unusable.append((image, error.what))

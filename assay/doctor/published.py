@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from assay import verify
-from assay.attestation import PublicKey
+from assay.attestation import Keys
 from assay.certificate import Suites
 from assay.doctor.compatibility import Certified
 from assay.doctor.facts import Gathered, certified
@@ -15,7 +15,7 @@ from assay.registry import Reference
 
 def published(
     references: Iterable[Reference],
-    key: PublicKey,
+    key: Keys,
     suites: Suites,
     *,
     plain_http: bool = False,
@@ -38,7 +38,7 @@ def published(
     return images, unusable
 
 
-def verified(reference: Reference, key: PublicKey, suites: Suites, *, plain_http: bool = False) -> Certified:
+def verified(reference: Reference, key: Keys, suites: Suites, *, plain_http: bool = False) -> Certified:
     """What is certified of an image in a registry, whatever its repository is called.
 
     Raises `VerificationFailed` where it does not hold, `RegistryFailed` where the registry does not answer.
@@ -48,6 +48,7 @@ def verified(reference: Reference, key: PublicKey, suites: Suites, *, plain_http
     return _verified(reference.at(found.digest), key, suites, verify.Demands(plain_http=plain_http))
 
 
-def _verified(reference: Reference, key: PublicKey, suites: Suites, demands: verify.Demands) -> Certified:
-    certificates = verify.certificates(reference, key, suites, demands=demands)
-    return certified(certificates, str(reference.at(certificates[0].digest)))
+def _verified(reference: Reference, key: Keys, suites: Suites, demands: verify.Demands) -> Certified:
+    found = verify.Verification(str(reference))
+    certificates = verify.certificates(reference, key, suites, demands=demands, found=found)
+    return certified(certificates, str(reference.at(certificates[0].digest)), found.ended)

@@ -7,6 +7,7 @@ locking wheels does not.
 """
 
 from assay.lock.check import check
-from assay.lock.resolve import Result, lock
+from assay.lock.newer import Newer, Yanked, newer
+from assay.lock.resolve import Result, choose, lock
 
-__all__ = ["Result", "check", "lock"]
+__all__ = ["Newer", "Result", "Yanked", "check", "choose", "lock", "newer"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from assay.catalog.built import select_built
 from assay.catalog.drift import require_exact
 from assay.certificate import Certificate, Suites
 from assay.errors import BuildFailed, UsageError, VerificationFailed
-from assay.registry import tag
+from assay.registry import dated_tag, tag
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Candidate:
     def tags(self) -> tuple[str, ...]:
         """The tags: that of the version first, and the one that moves (``latest``) last."""
         return (tag(catalog.labels(self.image)), "latest")
+
+    @property
+    def dated(self) -> str:
+        """The tag of the version and of the day on which the image was first certified; it never moves."""
+        day = min(proof.certificate.age_key for proof in self.proofs).astimezone(datetime.UTC).date()
+        return dated_tag(tag(catalog.labels(self.image)), day)
 
 
 @dataclass(frozen=True)

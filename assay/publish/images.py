@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from assay import attestation
 from assay.attestation import PrivateKey
 from assay.attestation.sbom import sbom
+from assay.attestation.support import support
 from assay.catalog import Catalog, read_images
 from assay.catalog.built import tag as local_name
 from assay.engine import Engine
@@ -37,10 +40,11 @@ from assay.registry import (
 
 @dataclass(frozen=True)
 class Destination:
-    """Where images go: IMAGE to ``registry``/IMAGE, a host with or without a path."""
+    """Where images go: IMAGE to ``registry``/IMAGE, a host with or without a path; ``dated``: by a dated tag too."""
 
     registry: str
     plain_http: bool = False
+    dated: bool = False
 
     def reference(self, name: str) -> Reference:
         """An image's name there; `UsageError` where that is no reference to a registry."""
@@ -125,18 +129,23 @@ class _Publisher:
         started = time.monotonic()
         with Repository(reference, plain_http=self.destination.plain_http) as repository:
             self.view.phase(name, "asking what is there")
+            dated = (candidate.dated,) if self.destination.dated else ()
+            for tag in dated:
+                _require_unmoved(reference, tag, repository.digest(tag), digest)
             manifest = push(self.engine, candidate, repository, self.homes, self.view)
             self.view.phase(name, "certificates")
             statements = self._statements(candidate)
             attached = sum(attach(repository, manifest, statement, self.key) for statement in statements)
             self.view.phase(name, "tags")
             named = _named(repository, candidate, manifest)
-            for tag in candidate.tags:
-                if repository.digest(tag) != named.digest:
-                    repository.put_manifest(named.data, named.media_type, tag)
+            # An index gets more platforms later, so what never moves is the image itself.
+            wanted = {**dict.fromkeys(dated, manifest), **dict.fromkeys(candidate.tags, named)}
+            for tag, content in wanted.items():
+                if repository.digest(tag) != content.digest:
+                    repository.put_manifest(content.data, content.media_type, tag)
             seconds = time.monotonic() - started
             return Published(
-                name, str(reference.at(manifest.digest)), candidate.tags, attached, repository.sent, seconds
+                name, str(reference.at(manifest.digest)), tuple(wanted), attached, repository.sent, seconds
             )
 
     def _statements(self, candidate: Candidate) -> list[dict[str, Any]]:
@@ -151,6 +160,7 @@ class _Publisher:
             *(_test_result(proof) for proof in proofs),
             attestation.provenance(proofs[0].statement, built.built, parents, self.commit),
             sbom(image.name, built.digest, built.built, suite, inventory),
+            *([support(image.name, built.digest, msgspec.to_builtins(image.support))] if image.support else []),
         ]
 
 
@@ -169,6 +179,15 @@ def _named(repository: Repository, candidate: Candidate, manifest: Manifest) -> 
         )
         before = with_image(None, before, f"{config.os}/{config.architecture}")
     return with_image(before, manifest, image.built_for.name)
+
+
+def _require_unmoved(reference: Reference, tag: str, there: str | None, digest: str) -> None:
+    """Raise `UsageError` where a dated tag is another image's: whoever names it means that one for ever."""
+    if there not in {None, digest}:
+        raise UsageError(
+            f"{reference.path}:{tag} is {str(there)[:19]} already, and a dated tag never moves to {digest[:19]}",
+            "Publish without --dated, or certify the image anew on another day.",
+        )
 
 
 def _test_result(proof: Proof) -> dict[str, Any]:

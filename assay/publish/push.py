@@ -15,6 +15,7 @@ from typing import Any
 
 from assay.attestation import PrivateKey
 from assay.attestation.bundle import BUNDLE_TYPE
+from assay.attestation.support import annotated
 from assay.catalog import Catalog, read_images
 from assay.catalog.built import tag as local_name
 from assay.engine import Engine
@@ -75,6 +76,7 @@ def attach(repository: Repository, image: Manifest, statement: dict[str, Any], k
             annotations={  # what cosign looks for
                 "dev.sigstore.bundle.content": "dsse-envelope",
                 "dev.sigstore.bundle.predicateType": str(statement["predicateType"]),
+                **annotated(statement),
             },
         )
     )

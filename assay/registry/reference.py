@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,6 +75,11 @@ def tag(labels: Mapping[str, str]) -> str:
     version = labels.get(VERSION_LABEL, "0").partition("+")[0]
     cuda = labels.get(CUDA_LABEL)
     return f"{version}-cuda{cuda}" if cuda else f"{version}-cpu"
+
+
+def dated_tag(version: str, day: datetime.date) -> str:
+    """Return the tag of a version that was certified on a day: it never moves, as that of the version does."""
+    return f"{version}-{day:%Y%m%d}"
 
 
 def fallback_tag(digest: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import build, catalog, verify
-from assay.attestation import PROVENANCE, PublicKey
+from assay.attestation import PROVENANCE, Keys
 from assay.build import Options, View
 from assay.catalog.built import repository, tag
 from assay.engine import Engine
@@ -53,7 +53,7 @@ class Rebuilt:
 
 
 def rebuild(
-    root: Path, reference: Reference, key: PublicKey, engine: Engine, view: View, *, plain_http: bool = False
+    root: Path, reference: Reference, key: Keys, engine: Engine, view: View, *, plain_http: bool = False
 ) -> Rebuilt:
     """Build again, without any cache, what a reference names; ``root`` is a checkout whose history has the commit."""
     digest, statements = verify.evidence(reference, key, PROVENANCE, plain_http=plain_http)

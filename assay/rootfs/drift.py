@@ -34,8 +34,9 @@ def _changes(locked: Iterable[Package], made: Iterable[Package]) -> Iterator[Cha
 
 def older(changes: Iterable[Change]) -> list[Change]:
     """Return the changes to an older version: no archive goes back, but a mirror is behind or lacks a part."""
-    return [change for change in changes if change.was and change.now and _is_older(change.now, change.was)]
+    return [change for change in changes if change.was and change.now and is_older(change.now, change.was)]
 
 
-def _is_older(one: str, other: str) -> bool:
+def is_older(one: str, other: str) -> bool:
+    """Return whether a Debian version comes before another, as dpkg says."""
     return process.run(["dpkg", "--compare-versions", one, "lt", other]).returncode == 0

@@ -50,7 +50,7 @@ def ask(archive: Archive, keys: Path, names: Iterable[str], tell: Tell) -> Index
         packages: dict[str, dict[str, str]] = {}
         for path in (private.folder / "lists").iterdir():
             if path.name.endswith(("_Packages", "_Sources")):
-                for name, version, sha256 in _entries(path):
+                for name, version, sha256 in entries(path):
                     if name in wanted:
                         packages.setdefault(name, {})[version] = sha256
         return Index(packages)
@@ -64,8 +64,8 @@ def other_hash(locked: Package, sha256: str) -> BuildFailed:
     )
 
 
-def _entries(path: Path) -> Iterator[tuple[str, str, str]]:
-    """The packages of one index, read line by line: it has a million of them."""
+def entries(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Return name, version and SHA-256 of the packages of one index, read line by line: it has a million of them."""
     source = path.name.endswith("_Sources")
     fields: dict[str, str] = {}
     dscs: list[str] = []

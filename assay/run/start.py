@@ -15,6 +15,7 @@ from typing import Literal
 
 from assay import doctor
 from assay.catalog.built import tag
+from assay.catalog.files import described
 from assay.certificate import Suites
 from assay.doctor import Answer, Certified, Machine
 from assay.engine import HOME, Engine, Recipe, Session
@@ -131,14 +132,6 @@ class Images:
         return choose(wanted, self.there(), self.certified, self.machine)
 
 
-def described(root: Path) -> list[str]:
-    """The framework images of a checkout, built or not, and their variants; none where there is no checkout."""
-    top = root / "images"
-    frameworks = [path.parent for path in top.glob("*/image.toml")]
-    variants = [path.parent for folder in frameworks for path in folder.glob("*/image.toml")]
-    return [folder.relative_to(top).as_posix() for folder in (*frameworks, *variants)]
-
-
 def close_to(name: str, names: Sequence[str]) -> list[str]:
     """The name that one which is mistyped is near to, if any; `python` is near to none."""
     return difflib.get_close_matches(name.partition(":")[0], names, n=1, cutoff=0.75)
@@ -251,4 +244,4 @@ def told(choice: Choice, session: Session) -> str:
         on = "on the CPU, though there is a GPU"
     else:
         on = f"on the CPU: {choice.answer.why}"
-    return f"{image.image} ({choice.why}), {on}"
+    return f"{image.image} ({choice.why}), {on}" + (f"; {image.ended}" if image.ended else "")

@@ -28,10 +28,17 @@ def debian(status: Path, documents: Path) -> list[dict[str, object]]:
                     "name": fields["Package"],
                     "version": fields["Version"],
                     "architecture": fields["Architecture"],
+                    "source": source(fields),
                     "licences": licences(documents / fields["Package"] / "copyright"),
                 }
             )
     return sorted(found, key=lambda one: str(one["name"]))
+
+
+def source(fields: dict[str, str]) -> str:
+    """The source package that a package was built of, as name@version: advisories know it by that."""
+    name, _, version = fields.get("Source", fields["Package"]).partition(" (")
+    return "{}@{}".format(name, version.rstrip(")") or fields["Version"])
 
 
 def licences(path: Path) -> list[str]:

@@ -1,6 +1,6 @@
-"""Verify a published image from its registry alone, with the publisher's public key: no engine, no checkout.
+"""Verify a published image from its registry alone, with the publisher's public keys: no engine, no checkout.
 
-`verify(Reference.parse(...), PublicKey.read(...), Suites.read(...))` gives a `Verification`.
+`verify(Reference.parse(...), read_keys(...), Suites.read(...))` gives a `Verification`.
 """
 
 from assay.verify.attached import evidence

@@ -6,15 +6,18 @@ ignored beside one that holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from assay import certificate
-from assay.attestation import PublicKey
+from assay.attestation import Keys
 from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
+from assay.attestation.keys import Opened
+from assay.certificate.origin import moment_of
 from assay.certificate.statement import STATEMENT_TYPE
 from assay.errors import VerificationFailed
 from assay.registry import (
@@ -46,10 +49,11 @@ class _Statement(msgspec.Struct, frozen=True, rename={"type": "_type", "predicat
 
 @dataclass(frozen=True)
 class Attached:
-    """A signed statement about an image: its type, and all that it says."""
+    """A signed statement about an image: its type, all that it says, and the name of the key that signed it."""
 
     predicate_type: str
     data: dict[str, Any]
+    key: str
 
     @property
     def predicate(self) -> dict[str, Any]:
@@ -60,7 +64,7 @@ class Attached:
 
 
 def evidence(
-    reference: Reference, key: PublicKey, predicate_type: str, *, plain_http: bool = False
+    reference: Reference, key: Keys, predicate_type: str, *, plain_http: bool = False
 ) -> tuple[str, list[dict[str, Any]]]:
     """The digest that a reference names, and the Statements of one type about it that are signed with this key.
 
@@ -83,8 +87,10 @@ def evidence(
     return digest, statements[::-1]
 
 
-def signed(source: Source, digest: str, key: PublicKey, ignored: list[str]) -> Iterator[Attached]:
-    """The statements about an image's digest that are signed with this key.
+def signed(
+    source: Source, digest: str, key: Keys, ignored: list[str], now: datetime.datetime | None = None
+) -> Iterator[Attached]:
+    """The statements about an image's digest that are signed with this key, or one of these, and when it may sign.
 
     What else is attached is added to ``ignored``. Raises `VerificationFailed` where more is attached than is read.
     """
@@ -93,11 +99,19 @@ def signed(source: Source, digest: str, key: PublicKey, ignored: list[str]) -> I
         raise VerificationFailed(
             f"{len(attached)} bundles are attached, and at most {MOST_ATTACHED} are read", "Ask whoever runs it."
         )
+    now = now or datetime.datetime.now(datetime.UTC)
     for listed in attached:
         try:
-            yield _opened(source, listed, digest, key)
+            yield _about(digest, key.opened(_bundle(source, listed, digest), now))
         except (VerificationFailed, NotThere) as error:
             ignored.append(f"{listed.digest[7:19]}: {error.what}")
+
+
+def days_of(statements: Iterable[Attached]) -> set[datetime.date]:
+    """The days on which an image was certified, by what its certificates say."""
+    times = (statement.predicate.get("timeCreated") for statement in statements)
+    moments = (moment_of(str(time)) for time in times if time)
+    return {moment.astimezone(datetime.UTC).date() for moment in moments if moment}
 
 
 def why_nothing(reference: Reference, ignored: list[str]) -> str:
@@ -115,7 +129,7 @@ def _may_be_bundle(listed: Descriptor) -> bool:
     return listed.artifact_type in {None, "", OCI_EMPTY} or bool(BUNDLE_TYPES.fullmatch(listed.artifact_type or ""))
 
 
-def _opened(source: Source, listed: Descriptor, digest: str, key: PublicKey) -> Attached:
+def _bundle(source: Source, listed: Descriptor, digest: str) -> bytes:
     artifact = source.manifest(listed.digest, LARGEST_MANIFEST).image()
     if artifact.subject is None or artifact.subject.digest != digest:
         raise VerificationFailed("it is attached to another image", "Do not use it.")
@@ -124,12 +138,12 @@ def _opened(source: Source, listed: Descriptor, digest: str, key: PublicKey) -> 
         raise VerificationFailed(f"it is no bundle of a signature but {kind[:60]!r}", "Do not use it.")
     if len(artifact.layers) != 1:
         raise VerificationFailed(f"it has {len(artifact.layers)} layers in place of one bundle", "Do not use it.")
-    return _about(digest, key.open(source.blob(artifact.layers[0], LARGEST_BUNDLE)))
+    return source.blob(artifact.layers[0], LARGEST_BUNDLE)
 
 
-def _about(digest: str, payload: bytes) -> Attached:
-    """A signed payload, if it is a Statement about this image and no other."""
-    statement = decode(payload, _Statement, "the signed statement")
+def _about(digest: str, opened: Opened) -> Attached:
+    """A signed payload, if it is a Statement about this image alone, and not dated after its key's last day."""
+    statement = decode(opened.payload, _Statement, "the signed statement")
     if statement.type != STATEMENT_TYPE:
         raise VerificationFailed(f"it is no in-toto Statement v1 but {statement.type[:60]!r}", "Do not use it.")
     subjects = [subject.digest for subject in statement.subject]
@@ -140,4 +154,10 @@ def _about(digest: str, payload: bytes) -> Attached:
             f"it is signed, and about {more}another image (sha256:{other[:12]}): a certificate put here from there",
             "Do not use it.",
         )
-    return Attached(statement.predicate_type, certificate.parse_statement(payload))
+    made = moment_of(str(statement.predicate.get("timeCreated", "")))
+    if opened.until and made and made.date() > opened.until:
+        raise VerificationFailed(
+            f"it is dated {made.date()}, and the key {opened.key} that signed it does so until {opened.until} only",
+            "Do not use it.",
+        )
+    return Attached(statement.predicate_type, certificate.parse_statement(opened.payload), opened.key)

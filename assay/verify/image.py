@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Iterable
 
-from assay.attestation import PublicKey
+from assay.attestation import Keys
 from assay.certificate import LONGEST_LIFE, Certificate, Configuration, Policy, Suites
 from assay.errors import VerificationFailed
 from assay.registry import (
@@ -21,18 +22,19 @@ from assay.registry import (
     Reference,
     Repository,
     Source,
+    dated_tag,
     decode,
     diff_id,
     image_of,
     tag,
 )
-from assay.verify.attached import signed, why_nothing
+from assay.verify.attached import days_of, signed, why_nothing
 from assay.verify.verdict import USUAL, Demands, Verification, assess, hear, judged, sum_up
 
 
 def verify(
     reference: Reference,
-    key: PublicKey,
+    key: Keys,
     suites: Suites,
     demands: Demands = USUAL,
     now: datetime.datetime | None = None,
@@ -47,7 +49,7 @@ def verify(
 
 def verify_in(
     source: Source,
-    key: PublicKey,
+    key: Keys,
     suites: Suites,
     demands: Demands = USUAL,
     now: datetime.datetime | None = None,
@@ -64,23 +66,27 @@ def verify_in(
 
 def certificates(
     reference: Reference,
-    key: PublicKey,
+    key: Keys,
     suites: Suites,
     *,
     demands: Demands = USUAL,
+    found: Verification | None = None,
     now: datetime.datetime | None = None,
 ) -> list[Certificate]:
     """The certificates of a published image, of each device the one that counts, judged as `verify` judges them.
 
-    Of the demands the name counts, and the way to the registry.
+    Of the demands the name counts, and the way to the registry. ``found`` gets what else is said of it.
 
     Raises `VerificationFailed` where there is none that is signed with this key, or one is malformed.
     """
-    found = Verification(str(reference))
+    found = found or Verification(str(reference))
     policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
     with Repository(reference, plain_http=demands.plain_http) as repository:
         content, config = _image(repository, found, demands.platform)
-        statements = list(signed(repository, found.digest, key, found.ignored))
+        of_the_image = [*found.problems]
+        statements = list(signed(repository, found.digest, key, found.ignored, now))
+        hear(statements, found, now)
+        found.problems[:] = of_the_image  # what is wrong with other statements is no matter of the certificates
         result = judged(statements, found, policy_for(policy, found.digest, content, config))
     if not result:
         nothing = f"no certificate of it is signed with this key{why_nothing(reference, found.ignored)}"
@@ -109,6 +115,9 @@ def row(found: Verification) -> dict[str, object]:
         "platform": found.platform,
         "passed": found.passed,
         "level": found.level or None,
+        "keys": found.keys,
+        "release": found.release or None,
+        "ended": found.ended or None,
         "certificates": [vars(assessment) for assessment in found.certificates],
         "statements": found.statements,
         "problems": found.problems,
@@ -124,16 +133,16 @@ def policy_for(policy: Policy, digest: str, content: ImageManifest, config: Imag
     return dataclasses.replace(policy, digest=digest, configuration=about)
 
 
-def _verify(source: Source, found: Verification, key: PublicKey, policy: Policy, demands: Demands) -> None:
+def _verify(source: Source, found: Verification, key: Keys, policy: Policy, demands: Demands) -> None:
     content, config = _image(source, found, demands.platform)
-    statements = list(signed(source, found.digest, key, found.ignored))
-    hear(statements, found)
+    statements = list(signed(source, found.digest, key, found.ignored, policy.now))
+    hear(statements, found, policy.now)
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
     if len(config.rootfs.diff_ids) != len(content.layers):
         found.problems.append("the manifest has more or fewer layers than the image's configuration")
     sum_up(source.reference, found, demands.require)
     _check_name(source.reference, found, demands.name)
-    _check_tag(source.reference, found, config)
+    _check_tag(source.reference, found, config, days_of(statements))
     if not found.certificates or len(config.rootfs.diff_ids) != len(content.layers):
         return  # nothing that could hold: its layers are not asked for
     if demands.layers:
@@ -154,12 +163,14 @@ def _image(source: Source, found: Verification, platform: str) -> tuple[ImageMan
     return content, config
 
 
-def _check_tag(reference: Reference, found: Verification, config: ImageConfig) -> None:
-    """A tag says which version it is; one that was moved to another image, certified as that may be, is named."""
+def _check_tag(reference: Reference, found: Verification, config: ImageConfig, days: Iterable[datetime.date]) -> None:
+    """A tag says which version it is, and on which day it was certified; one that was moved to another image,
+    certified as that may be, is named.
+    """
     if reference.digest or reference.wanted == "latest":
         return
     wanted = tag(config.config.labels)
-    if reference.tag != wanted:
+    if reference.tag not in {wanted, *(dated_tag(wanted, day) for day in days)}:
         found.problems.append(
             f"the tag {reference.tag} points to {found.image or 'an image'} {wanted}: it was moved, or is not ours; "
             f"name the digest if that is what you want"

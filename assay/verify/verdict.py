@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
 
 from assay import attestation, certificate
+from assay.attestation.support import ended
 from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Certificate, Policy
 from assay.errors import VerificationFailed
+from assay.host.release import version
 from assay.registry import Reference
 from assay.verify.attached import Attached, why_nothing
 
@@ -18,6 +24,18 @@ _PARTS = {
     attestation.TEST_RESULT: ("result", "passedTests"),
 }
 NEEDED = tuple(_PARTS)
+
+
+class _Builder(msgspec.Struct, frozen=True):
+    version: dict[str, Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z.+!_-]{1,64}\Z")]]
+
+
+class _Run(msgspec.Struct, frozen=True):
+    builder: _Builder
+
+
+class _Provenance(msgspec.Struct, frozen=True, rename="camel"):
+    run_details: _Run
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,11 @@ class Assessment:
 
 @dataclass
 class Verification:
-    """What was found. ``problems`` empty: all held. ``ignored``: attached, but no evidence, and why."""
+    """What was found. ``problems`` empty: all held. ``ignored``: attached, but no evidence, and why.
+
+    ``keys`` are the names of those that signed what counts; ``release`` is the Assay that published the image;
+    ``ended`` says that upstream's support of it has ended, which is no problem.
+    """
 
     reference: str
     digest: str = ""
@@ -64,6 +86,9 @@ class Verification:
     level: str = ""
     certificates: list[Assessment] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    release: str = ""
+    ended: str = ""
     problems: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
@@ -96,14 +121,25 @@ def assess(certificates: Iterable[Certificate], found: Verification) -> None:
     """Write down what each certificate amounts to."""
     for opened in certificates:
         problems = [what if name == "certificate" else f"{name}: {what}" for name, what in opened.verdict.problems]
+        if opened.suite is None and found.release:
+            problems[0] = f"{problems[0]}; {found.release} published it, and this is Assay {version()}"
         level = opened.verdict.level
         shown = certificate.level_text(level, opened.derived, opened.verdict.marks)
         found.certificates.append(Assessment(opened.device, level, opened.created, problems, shown))
 
 
-def hear(statements: Iterable[Attached], found: Verification) -> None:
-    """Write down which kinds of statements say something, and what is wrong with the others."""
-    heard = set()
+def hear(statements: Iterable[Attached], found: Verification, now: datetime.datetime | None = None) -> None:
+    """Write down which kinds of statements say something, and what is wrong with the others; also who signed them, by
+    which Assay they were published, and whether upstream's support has ended.
+    """
+    statements, heard = list(statements), set()
+    found.keys = sorted({statement.key for statement in statements})
+    found.release = next(filter(None, map(_release, statements)), "")
+    told = (statement.predicate for statement in statements if statement.predicate_type == attestation.SUPPORT)
+    try:
+        found.ended = ended(told, now or datetime.datetime.now(datetime.UTC))
+    except VerificationFailed as error:
+        found.problems.append(error.what)
     for statement in statements:
         problem = _says_nothing(statement)
         if problem:
@@ -111,6 +147,16 @@ def hear(statements: Iterable[Attached], found: Verification) -> None:
         else:
             heard.add(statement.predicate_type)
     found.statements = sorted(heard)
+
+
+def _release(statement: Attached) -> str:
+    """The Assay that published an image, as its provenance says; empty where it does not."""
+    if statement.predicate_type != attestation.PROVENANCE:
+        return ""
+    try:
+        return f"Assay {msgspec.convert(statement.predicate, type=_Provenance).run_details.builder.version['assay']}"
+    except (msgspec.ValidationError, KeyError, RecursionError):
+        return ""
 
 
 def sum_up(reference: Reference, found: Verification, require: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import msgspec
 import pytest
 
 from assay import catalog, certificate
+from assay.catalog.toml import Support
 from assay.certificate import Suite, Suites
 from assay.certify import table
 from assay.cli import console
@@ -48,8 +52,14 @@ def test_an_image_that_drifted_is_not_in_the_table(tmp_path: Path) -> None:
 def test_the_table_says_until_when_the_suite_is_supported(tmp_path: Path) -> None:
     kept(tmp_path, "one")
     kept(tmp_path, "two")
-    cells = [row.cells() for row in table.rows(tmp_path, reports.SUITES, {"one": "2028-06", "two": None})]
+    like = next(iter(catalog.load(ROOT).images.values()))
+    images = {
+        "one": dataclasses.replace(like, supported_until="2028-06", support=Support("2020-01", "gone")),
+        "two": dataclasses.replace(like, supported_until=None, support=Support("2098-01", "not yet")),
+    }
+    cells = [row.cells() for row in table.rows(tmp_path, reports.SUITES, images)]
     assert [row[table.COLUMNS.index("Debian until")] for row in cells] == ["2028-06", "-"]
+    assert [row[0] for row in cells] == ["`one` (ended 2020-01)", "`two`"]
 
 
 def test_a_row_for_each_image_and_its_devices(tmp_path: Path) -> None:
@@ -179,8 +189,20 @@ def test_it_goes_between_its_marks_and_again_changes_nothing() -> None:
 
 def test_the_readme_has_the_table_of_the_kept_certificates() -> None:
     """`assay table --write` makes it; it is never written by hand."""
-    until = {image.name: image.supported_until for image in catalog.load(ROOT).images.values()}
-    made = table.rows(ROOT / "certificates", Suites.read(ROOT), until)
+    made = table.rows(ROOT / "certificates", Suites.read(ROOT), catalog.load(ROOT).images)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert made, "no certificate is kept in certificates/"
     assert table.inserted(readme, table.markdown(made)) == readme
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert table.inserted(cited, table.citation(made), table.CITED) == cited
+
+
+def test_the_citation_is_one_by_its_format() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.citation-file-format", "CITATION.cff"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

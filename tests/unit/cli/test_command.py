@@ -12,15 +12,15 @@ from pathlib import Path
 import click
 import pytest
 
-import assay
 from assay import cli
 from assay.host import process
+from assay.host.release import version
 from tests.conftest import ROOT
 from tests.unit.cli.ran import Ran
 
 
 def test_help_and_version(assay_: Callable[..., Ran]) -> None:
-    assert assay_("--version").out == f"assay {assay.__version__}\n"
+    assert assay_("--version").out == f"assay {version()}\n"
     ran = assay_("--help")
     assert ran.code == 0
     for name in cli.cli.commands:

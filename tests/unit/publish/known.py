@@ -14,15 +14,19 @@ import pytest
 
 from assay import catalog, publish, scripts
 from assay.catalog import Built, Catalog, write_images
+from assay.catalog.support import supports
 from assay.certificate import Suite, Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import VerificationFailed
 from assay.publish import Candidate, Destination
+from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, key, name, suites
 from tests.published import suite as suite_then
 
 HOME = f"team/{name()}"
+# What is attached to it: its certificate, the test result, the provenance, the SBOM, and what is said of its support.
+ATTACHED = 4 + (name() in supports(ROOT))
 
 
 @cache
@@ -143,6 +147,8 @@ def go(
     made: Image,
     engine: LocalEngine | None = None,
     view: publish.View | None = None,
+    *,
+    dated: bool = False,
 ) -> publish.Published:
     good, _ = chosen(checkout)
     done, failed = publish.publish(
@@ -150,7 +156,7 @@ def go(
         cast(Engine, engine or LocalEngine(made)),
         key(),
         good,
-        Destination(f"{fake.host}/team"),
+        Destination(f"{fake.host}/team", dated=dated),
         view or Watched(),
     )
     for error in failed.values():

@@ -18,7 +18,7 @@ from assay.registry import Reference, tag
 from assay.verify import Demands
 from tests.fake_registry import Answer, FakeRegistry, serving
 from tests.published import Image, fresh, image, key, labels, name, put, suites
-from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen, images_of
+from tests.unit.publish.known import ATTACHED, HOME, LocalEngine, Watched, chosen, images_of
 
 OLDER = "0.0.9"
 PARTS = 7
@@ -68,7 +68,7 @@ def made(root: Path) -> Image:
 
 @pytest.mark.parametrize(
     ("referrers", "before", "puts", "counts"),
-    [(True, True, 12, (2, 3, 3)), (False, False, 19, (0, 1, 2))],
+    [(True, True, 4 + 2 * ATTACHED, (2, 3, 3)), (False, False, 7 + 3 * ATTACHED, (0, 1, 2))],
     ids=["an-older-one-is-there", "the-first-by-fallback-tags"],
 )
 @pytest.mark.parametrize("part", range(PARTS))

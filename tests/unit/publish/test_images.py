@@ -15,7 +15,7 @@ from assay.errors import UsageError
 from assay.publish import Destination
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, image, key
-from tests.unit.publish.known import HOME, LocalEngine, Watched, chosen, go, images_of
+from tests.unit.publish.known import ATTACHED, HOME, LocalEngine, Watched, chosen, go, images_of
 
 
 def test_an_engine_with_another_image(checkout: Path, fake: FakeRegistry) -> None:
@@ -29,7 +29,7 @@ def test_the_image_and_what_is_attached_go_first_and_the_tags_last(
 ) -> None:
     one = go(checkout, fake, made)
     assert one.reference == f"{fake.host}/{HOME}@{made.digest}"
-    assert one.attached == 4
+    assert one.attached == ATTACHED
     assert [fake.tag(HOME, tag) for tag in one.tags] == [made.digest, made.digest]
     manifests = [path.rpartition("/")[2] for path in fake.written() if "/manifests/" in path]
     assert manifests[0] == made.digest

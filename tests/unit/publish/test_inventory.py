@@ -13,7 +13,7 @@ from assay.errors import VerificationFailed
 from assay.publish.inventory import LARGEST
 from tests.fake_registry import FakeRegistry
 from tests.published import Image
-from tests.unit.publish.known import HOME, LocalEngine, go
+from tests.unit.publish.known import ATTACHED, HOME, LocalEngine, go
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_an_inventory_that_is_none_is_not_kept(
     assert fake.tag(HOME, "latest") is None
     assert list((checkout / "build").glob("inventories/*")) == []
     engine.on_run = lambda path: None
-    assert go(checkout, fake, made, engine).attached == 4
+    assert go(checkout, fake, made, engine).attached == ATTACHED
     (kept,) = (checkout / "build/inventories").iterdir()
     assert kept.name == f"{made.digest.removeprefix('sha256:')}.json"
 

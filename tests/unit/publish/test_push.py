@@ -10,7 +10,7 @@ from assay.catalog import read_images, write_images
 from assay.errors import RegistryFailed
 from tests.fake_registry import Answer, FakeRegistry
 from tests.published import Image, name
-from tests.unit.publish.known import HOME, LocalEngine, go, images_of
+from tests.unit.publish.known import ATTACHED, HOME, LocalEngine, go, images_of
 
 
 def test_only_what_is_missing_is_handed_over(checkout: Path, fake: FakeRegistry, made: Image) -> None:
@@ -47,5 +47,5 @@ def test_what_breaks_off_leaves_no_tag_and_goes_on(
         go(checkout, fake, made)
     assert fake.tag(HOME, "latest") is None
     fake.hook = lambda method, path: None
-    assert go(checkout, fake, made).attached == 4
+    assert go(checkout, fake, made).attached == ATTACHED
     assert fake.tag(HOME, "latest") == made.digest
