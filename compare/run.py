@@ -11,7 +11,8 @@ A question is a folder. Its question.py imports the standard library and NumPy o
     CELLS                   {cell: title}, in their order: a literal, so that a reader needs not run it
     measure(cell, function, task)
                             runs the framework's function and returns {"values": {…}, "text": …}. Wrong results raise
-                            AssertionError (the cell failed). {"cannot": reason} says that it cannot be done here.
+                            AssertionError (the cell failed). {"cannot": reason} says that it cannot be done here;
+                            "program": name is another function of the file, whose lines are counted instead.
 and may have
     program(cell)           the name of the function that answers the cell; by default the cell's, "-" and "/" as "_"
     cannot(cell, module)    the reason why this framework need not be asked, or None
@@ -187,7 +188,7 @@ def _answer_here(asked: argparse.Namespace, question: ModuleType, cells: list[st
         start = time.perf_counter()
         name = _program(question, cell)
         answer = _answer(question, module, cell, name, task)
-        lines = None if "cannot" in answer else working_code.lines_of(file, name)
+        lines = None if "cannot" in answer else working_code.lines_of(file, answer.get("program", name))
         yield _line(asked, cell, answer, time.perf_counter() - start, lines)
         sys.stdout.flush()
 

@@ -109,6 +109,6 @@ def activations(task: Any) -> tuple[Any, ...]:
 
 
 NOTES = {
-    "changed-gradients": "a JAX network is a function: it is written anew, with the operation that changes the gradient",
+    "changed-gradients": "a JAX network is a function: it is written anew, with the operation in between",
     "activations": "a JAX network is a function: it is written anew, and returns what is to be read",
 }

@@ -123,7 +123,7 @@ def activations(task: Any) -> tuple[Any, ...]:
 
 NOTES = {
     "own-operation": "Keras hands out no gradients: this one is read from a step of gradient descent",
-    "per-example-gradients": "with TensorFlow, its backend: Keras itself has no gradients that a program could ask for",
-    "hessian-vector": "with TensorFlow, its backend: Keras itself has no gradients that a program could ask for",
+    "per-example-gradients": "with TensorFlow, its backend: Keras itself hands out no gradients",
+    "hessian-vector": "with TensorFlow, its backend: Keras itself hands out no gradients",
     "changed-gradients": "Keras hands out no gradients: this one is read from a step of gradient descent",
 }
