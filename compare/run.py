@@ -26,7 +26,7 @@ and may have
 A framework's file, <question>/<framework>.py, imports the standard library, NumPy and the framework. It has one
 function a cell, and may have
     CANNOT = {cell: reason}   what it cannot do, one sentence each
-    NOTES = {cell: sentence}  what a reader must know about a program; it becomes the text where there is no other
+    NOTES = {cell: sentence}  what a reader must know about a program: the cell's value "note"
     APART = True | False      overrules the question's
 
 `task` has: question, framework, module (the framework's file), seed, threads (0: as many as there are), settings
@@ -209,7 +209,7 @@ def _answer(question: ModuleType, module: ModuleType, cell: str, name: str, task
     try:
         answer = question.measure(cell, function, task)
         note = getattr(module, "NOTES", {}).get(cell)
-        return {"text": note, **{key: value for key, value in answer.items() if value is not None}}
+        return answer if note is None else {**answer, "values": {**answer.get("values", {}), "note": note}}
     except Exception as why:  # whatever a framework raises is an answer
         text = traceback.format_exc()
         sys.stderr.write(text)

@@ -211,7 +211,7 @@ def _error(found: Any, right: np.ndarray) -> float:
 
 
 def _new_shape(cell: str, function: Callable[..., Any], task: Any, how: Any) -> dict[str, Any]:
-    """Trains on batches of SIZES; the function returns step(x, y), which trains and returns the loss, and graphs()."""
+    """Trains on batches of SIZES. The function returns step(x, y), which returns the loss, and graphs()."""
     problem = Problem(task.seed)
     step, graphs = function(problem, how)
     losses, seconds, counts = [], [], []
