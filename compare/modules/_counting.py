@@ -150,11 +150,11 @@ def flat(nest: Any) -> Iterator[np.ndarray]:
 
 
 def public(namespace: Any, base: type) -> list[tuple[str, type]]:
-    """The public classes below ``base`` in a namespace, each once, by the shortest of its names."""
+    """The public classes below ``base`` in a namespace, each once, by its own name if it has that there."""
     found: dict[type, str] = {}
-    for name, one in sorted(vars(namespace).items(), key=lambda item: (len(item[0]), item[0])):
+    for name, one in sorted(vars(namespace).items()):
         if not name.startswith("_") and inspect.isclass(one) and issubclass(one, base) and one is not base:
-            found.setdefault(one, name)
+            found[one] = name if name == one.__name__ else found.get(one, name)
     return sorted((name, one) for one, name in found.items())
 
 
