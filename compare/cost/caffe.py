@@ -14,7 +14,7 @@ def imported() -> None:
 def first_step(rows: Any, targets: Any, rate: float) -> Any:
     """The weights after one step of SGD. EuclideanLoss is half of the mean squared error."""
     import caffe
-    from caffe import layers as L  # noqa: N812
+    from caffe import layers as L
     from caffe.proto import caffe_pb2
 
     spec = caffe.NetSpec()

@@ -33,7 +33,7 @@ TIMES = {"import": 5, "first-step": 3}  # fresh processes
 GATE = 1e-5  # of how far the weights after the step, in float32, may be from float64
 RATE = 0.1
 
-# Runs the framework's file in a process of its own: the seconds of its import and of its first step, and what came out.
+# Runs the framework's file in a process of its own: seconds of its import and of its first step, and what came out.
 _FRESH = """
 import importlib.util, json, sys, time
 spec = importlib.util.spec_from_file_location("program", sys.argv[1])

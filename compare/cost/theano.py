@@ -7,15 +7,13 @@ from typing import Any
 
 def imported() -> None:
     """What a first program imports."""
-    import theano  # noqa: F401
-    import theano.tensor
 
 
 def first_step(rows: Any, targets: Any, rate: float) -> Any:
     """The weights after one step of SGD."""
     import numpy as np
     import theano
-    import theano.tensor as T  # noqa: N812
+    import theano.tensor as T
 
     x, y = T.fmatrix("x"), T.fmatrix("y")
     weights = theano.shared(np.zeros((3, 1), np.float32))

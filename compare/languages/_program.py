@@ -45,4 +45,6 @@ def network() -> Network:
     def numbers(*shape: int) -> np.ndarray:
         return np.sin(1.0 + np.arange(np.prod(shape))).reshape(shape).astype(np.float32)
 
-    return Network(numbers(3, 5), numbers(5), numbers(5, 2), numbers(2), np.arange(12, dtype=np.float32).reshape(4, 3) / 8)
+    return Network(
+        numbers(3, 5), numbers(5), numbers(5, 2), numbers(2), np.arange(12, dtype=np.float32).reshape(4, 3) / 8
+    )

@@ -20,7 +20,7 @@ def cpp(folder: Path, network: Network) -> Any:
         raise NotImplementedError(f"there are headers, and no program that is compiled with them: {found[0]}")
     programs = sorted(path.name for path in _files() if path.parent.name == "bin")
     return (
-        "libcaffe.so.1 is there without its headers, and without those of protobuf, Boost and glog that they include; "
+        "libcaffe.so.1 is there without its headers, and without those of protobuf, Boost and glog, which they need; "
         f"what C++ serves are its programs: {', '.join(programs)}"
     )
 

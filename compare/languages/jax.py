@@ -13,9 +13,8 @@ import numpy as np
 
 from languages._program import Network, Program
 
-CANNOT: dict[str, str] = {}
 ALONE = (
-    "JAX calls it: a program of its own cannot be had, since the wheel has neither the headers of XLA's runtime (PJRT) "
+    "JAX calls it: a program of its own cannot be had, since the wheel has neither headers of XLA's runtime (PJRT) "
     "nor a library for the CPU that gives its functions to others."
 )
 NOTES = {"c": ALONE, "cpp": ALONE}

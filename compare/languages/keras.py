@@ -9,8 +9,8 @@ import keras
 from languages import _saved_model
 from languages._program import Network, Program
 
-CANNOT: dict[str, str] = {}
-NOTES = dict.fromkeys(("c", "cpp"), "The model is exported, and served by the libraries of TensorFlow, the backend.")
+_SERVED = "The model is exported, and served by the libraries of TensorFlow, the backend."
+NOTES = {"c": _SERVED, "cpp": _SERVED}
 
 
 def c(folder: Path, network: Network) -> Program:

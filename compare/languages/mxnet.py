@@ -9,7 +9,6 @@ from mxnet import gluon, nd
 
 from languages._program import Network, Program
 
-CANNOT: dict[str, str] = {}
 NOTES = {
     "cpp": "MXNet's C++ package is no part of the wheel: the program calls the C API.",
     "others": "Bindings for Scala, Clojure, Java, Julia, Perl and R are in the source tree and no part of the wheel.",

@@ -9,8 +9,6 @@ import tensorflow as tf
 from languages import _saved_model
 from languages._program import Network, Program
 
-CANNOT: dict[str, str] = {}
-
 
 class _Network(tf.Module):
     def __init__(self, network: Network) -> None:

@@ -10,7 +10,9 @@ import theano.tensor as T
 
 from languages._program import Network, Program
 
-CANNOT = {"cpp": "Theano compiles what it writes as C++, but has neither headers nor a library for a program of one's own"}
+CANNOT = {
+    "cpp": "Theano compiles what it writes as C++, but has neither headers nor a library for a program of one's own"
+}
 NOTES = {"c": "Theano compiles it into its function and calls it: its functions cannot be had without Python."}
 
 

@@ -11,8 +11,6 @@ from torch.utils import cpp_extension
 
 from languages._program import Network, Program
 
-CANNOT: dict[str, str] = {}
-
 
 def cpp(folder: Path, network: Network) -> Program:
     own = _made(network)
@@ -57,4 +55,10 @@ def _linked(*names: str) -> tuple[str, ...]:
     """The libraries of the wheel, where they lie."""
     folder = cpp_extension.library_paths()[0]
     old = "" if torch.compiled_with_cxx11_abi() else "-D_GLIBCXX_USE_CXX11_ABI=0"
-    return (*([old] if old else []), f"-L{folder}", f"-Wl,-rpath,{folder}", "-Wl,--no-as-needed", *(f"-l{one}" for one in names))
+    return (
+        *([old] if old else []),
+        f"-L{folder}",
+        f"-Wl,-rpath,{folder}",
+        "-Wl,--no-as-needed",
+        *(f"-l{one}" for one in names),
+    )

@@ -75,7 +75,9 @@ CONSTRUCTED: dict[str, Callable[[], Any]] = {
     "RandomPosterization": lambda: _L.RandomPosterization(4),
     "RandomTranslation": lambda: _L.RandomTranslation(0.1, 0.1),
     "RandomZoom": lambda: _L.RandomZoom(0.1),
-    "MelSpectrogram": lambda: _L.MelSpectrogram(fft_length=16, sequence_stride=4, sampling_rate=64, max_freq=32, min_freq=1),
+    "MelSpectrogram": lambda: _L.MelSpectrogram(
+        fft_length=16, sequence_stride=4, sampling_rate=64, max_freq=32, min_freq=1
+    ),
     "STFTSpectrogram": lambda: _L.STFTSpectrogram(frame_length=8, frame_step=4),
     "JaxLayer": lambda: _L.JaxLayer(lambda _, x: x + 1, params={}),
     "TFSMLayer": _saved,
@@ -112,7 +114,9 @@ INPUTS: tuple[tuple[Any, ...], ...] = (
 def layers() -> Iterator[Trial]:
     """The classes of keras.layers."""
     for name, one in public(keras.layers, keras.layers.Layer):
-        yield Trial(name, functools.partial(_forward, CONSTRUCTED.get(name, functools.partial(built, one, ARGUMENTS))))
+        yield Trial(
+            name, functools.partial(_forward, CONSTRUCTED.get(name, functools.partial(built, one, ARGUMENTS)))
+        )
 
 
 def losses() -> Iterator[Trial]:
@@ -139,7 +143,9 @@ def models() -> Iterator[Trial]:
 
 def _numbers(nest: Any) -> Any:
     """A nest of the backend's tensors, as NumPy's arrays."""
-    return keras.tree.map_structure(lambda one: keras.ops.convert_to_numpy(one) if keras.ops.is_tensor(one) else one, nest)
+    return keras.tree.map_structure(
+        lambda one: keras.ops.convert_to_numpy(one) if keras.ops.is_tensor(one) else one, nest
+    )
 
 
 def _forward(make: Callable[[], Any]) -> Any:

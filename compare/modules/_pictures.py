@@ -54,7 +54,7 @@ EXPECTED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def measured(transforms: Transforms) -> dict[str, Any]:
-    """Pictures a second, with the way to NumPy, for each transform whose result is NumPy's; which are not, or lack."""
+    """Pictures a second, to NumPy's arrays, for each transform whose result is NumPy's; which are not, or lack."""
     pictures = made()
     taken = transforms.taken(pictures)
     values: dict[str, Any] = {"unequal": [], "lacks": [name for name in EXPECTED if name not in transforms.named]}

@@ -14,7 +14,9 @@ from modules import _pictures
 from modules._counting import STEPS, Trial, lowered, public
 from modules._pictures import Transforms
 
-CANNOT = {"models": "the models of Caffe's source tree are texts and weights beside it, and no part of what is installed"}
+CANNOT = {
+    "models": "the models of Caffe's source tree are texts and weights beside it, and no part of what is installed"
+}
 NOTES = {
     "layers": "Caffe's layers in C++, by its registry; a user's Python layer is one of them.",
     "transforms": "What caffe.io has, picture by picture; Caffe's data layers transform while they read.",
@@ -50,7 +52,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "Parameter": {"parameter_param": {"shape": {"dim": [2, 4]}}, "shapes": ()},
     "DummyData": {"dummy_data_param": {"shape": [{"dim": [2, 4]}], "data_filler": [{"value": 1}]}, "shapes": ()},
     "Input": {"input_param": {"shape": [{"dim": [2, 4]}]}, "shapes": ()},
-    "MemoryData": {"memory_data_param": {"batch_size": 2, "channels": 1, "height": 2, "width": 2}, "shapes": (), "tops": 2},
+    "MemoryData": {
+        "memory_data_param": {"batch_size": 2, "channels": 1, "height": 2, "width": 2},
+        "shapes": (),
+        "tops": 2,
+    },
     "Silence": {"tops": 0},
     "Split": {"tops": 2},
     "Concat": {"shapes": (PICTURES, PICTURES)},
@@ -104,7 +110,7 @@ def optimizers() -> Iterator[Trial]:
 
 
 def transforms() -> Transforms:
-    side, first = _pictures.SMALLER, (_pictures.SIDE - _pictures.CROPPED) // 2
+    side = _pictures.SMALLER
     transformer = caffe.io.Transformer({"data": (1, 3, _pictures.SIDE, _pictures.SIDE)})
     transformer.set_transpose("data", (2, 0, 1))
     transformer.set_mean("data", np.array(_pictures.MEAN))
@@ -115,7 +121,9 @@ def transforms() -> Transforms:
         "resize": lambda images: np.array([caffe.io.resize_image(one, (side, side)) for one in images]),
         "crop": lambda images: caffe.io.oversample(images, cut)[middle::10],
         "flip": lambda images: caffe.io.oversample(images, whole)[flipped::10],
-        "normalize": lambda images: np.array([transformer.preprocess("data", one) for one in images]).transpose(0, 2, 3, 1),
+        "normalize": lambda images: np.array([transformer.preprocess("data", one) for one in images]).transpose(
+            0, 2, 3, 1
+        ),
     }
     return Transforms(lambda images: images, lambda images: images, own)
 

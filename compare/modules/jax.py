@@ -22,7 +22,7 @@ CANNOT = {
 }
 NOTES = {
     "layers": "Functions of jax.nn, and stax, which JAX calls an example; layers come from other packages (Flax).",
-    "optimizers": "Those of jax.example_libraries, which JAX calls examples; others come from other packages (Optax).",
+    "optimizers": "Of jax.example_libraries, which JAX calls examples; others come from other packages (Optax).",
     "transforms": "Pictures are arrays: a crop is a slice, and jax.nn.standardize takes each picture's own mean.",
 }
 

@@ -9,10 +9,12 @@ import keras
 from modules import _keras, _pictures
 from modules._pictures import Transforms
 
-CANNOT: dict[str, str] = {}
 NOTES = {"models": "Built without the layer that names the classes; more models are in the package keras-hub."}
 
-layers, losses, optimizers, models = _keras.layers, _keras.losses, _keras.optimizers, _keras.models
+layers = _keras.layers
+losses = _keras.losses
+optimizers = _keras.optimizers
+models = _keras.models
 
 
 def transforms() -> Transforms:

@@ -16,7 +16,6 @@ from modules import _pictures
 from modules._counting import STEPS, Trial, built, first, lowered, public
 from modules._pictures import Transforms
 
-CANNOT: dict[str, str] = {}
 NOTES = {"models": "More models are in the packages GluonCV and GluonNLP."}
 
 nn = gluon.nn
@@ -58,7 +57,9 @@ CONSTRUCTED: dict[str, Callable[[], Any]] = {
     "rnn.ZoneoutCell": lambda: gluon.rnn.ZoneoutCell(gluon.rnn.GRUCell(4), 0.1, 0.1),
     "nn.ReflectionPad2D": lambda: nn.ReflectionPad2D(1),
     "nn.DeformableConvolution": lambda: nn.DeformableConvolution(4, kernel_size=(2, 2), padding=(0, 0)),
-    "nn.ModulatedDeformableConvolution": lambda: nn.ModulatedDeformableConvolution(4, kernel_size=(2, 2), padding=(0, 0)),
+    "nn.ModulatedDeformableConvolution": lambda: nn.ModulatedDeformableConvolution(
+        4, kernel_size=(2, 2), padding=(0, 0)
+    ),
 }
 
 

@@ -9,11 +9,18 @@ import tensorflow as tf
 from modules import _keras, _pictures
 from modules._pictures import Transforms
 
-CANNOT: dict[str, str] = {}
-NOTES = {cell: "tf.keras is the package keras, which TensorFlow brings." for cell in ("layers", "losses", "optimizers")}
-NOTES["models"] = "tf.keras.applications, without the layer that names the classes; others come from other packages."
+_BROUGHT = "tf.keras is the package keras, which TensorFlow brings."
+NOTES = {
+    "layers": _BROUGHT,
+    "losses": _BROUGHT,
+    "optimizers": _BROUGHT,
+    "models": "tf.keras.applications, without the layer that names the classes; others come from other packages.",
+}
 
-layers, losses, optimizers, models = _keras.layers, _keras.losses, _keras.optimizers, _keras.models
+layers = _keras.layers
+losses = _keras.losses
+optimizers = _keras.optimizers
+models = _keras.models
 
 
 def transforms() -> Transforms:

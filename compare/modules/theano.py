@@ -1,4 +1,4 @@
-"""Keras 2.3 on Theano, and the functions of theano.tensor.nnet. Theano by itself has neither losses nor optimizers."""
+"""Keras 2.3 on Theano, and the functions of theano.tensor.nnet. Theano itself has no optimizers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from modules import _pictures
 from modules._counting import STEPS, Trial, built, first, lowered, public
 from modules._pictures import Transforms
 
-CANNOT: dict[str, str] = {}
 NOTES = {
-    "layers": "Of Keras 2.3, and functions of theano.tensor.nnet; all run without Theano's C compiler, to be counted soon.",
+    "layers": "Of Keras 2.3, and functions of theano.tensor.nnet; run without C, which takes seconds to compile.",
     "losses": "Of Keras 2.3, and functions of theano.tensor.nnet.",
     "optimizers": "Of Keras 2.3; Theano has none of its own.",
     "models": "Of Keras 2.3, without the layer that names the classes; Theano has none of its own.",
@@ -74,7 +73,10 @@ INPUTS: tuple[Any, ...] = (
 
 def layers() -> Iterator[Trial]:
     for name, one in public(keras.layers, keras.layers.Layer):
-        yield Trial(f"keras.{name}", functools.partial(_forward, CONSTRUCTED.get(name, functools.partial(built, one, ARGUMENTS))))
+        yield Trial(
+            f"keras.{name}",
+            functools.partial(_forward, CONSTRUCTED.get(name, functools.partial(built, one, ARGUMENTS))),
+        )
     for name, one in sorted(vars(T.nnet).items()):
         if inspect.isfunction(one) and not name.startswith("_") and "crossentropy" not in name:
             yield Trial(f"nnet.{name}", functools.partial(_function, one))

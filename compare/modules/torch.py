@@ -14,8 +14,6 @@ from modules import _pictures
 from modules._counting import STEPS, Trial, built, first, lowered, public
 from modules._pictures import Transforms
 
-CANNOT: dict[str, str] = {}
-
 # What a constructor is given, by the name of its parameter.
 ARGUMENTS: dict[str, Any] = {
     "in_features": 8,
@@ -105,7 +103,9 @@ TARGETS: tuple[tuple[torch.Tensor, ...], ...] = (
 def layers() -> Iterator[Trial]:
     for name, one in public(nn, nn.Module):
         if not _is_loss(one):
-            yield Trial(name, functools.partial(_forward, CONSTRUCTED.get(name, functools.partial(built, one, ARGUMENTS))))
+            yield Trial(
+                name, functools.partial(_forward, CONSTRUCTED.get(name, functools.partial(built, one, ARGUMENTS)))
+            )
 
 
 def losses() -> Iterator[Trial]:
@@ -151,7 +151,9 @@ def _loss(loss: type) -> Any:
 
 def _ctc() -> Any:
     scores = _floats(6, 2, 5).requires_grad_()
-    loss = nn.CTCLoss()(scores.log_softmax(2), torch.tensor([[1, 2], [3, 4]]), torch.tensor([6, 6]), torch.tensor([2, 2]))
+    loss = nn.CTCLoss()(
+        scores.log_softmax(2), torch.tensor([[1, 2], [3, 4]]), torch.tensor([6, 6]), torch.tensor([2, 2])
+    )
     loss.backward()
     return loss.detach(), scores.grad
 

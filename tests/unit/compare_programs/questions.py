@@ -15,7 +15,8 @@ from tests.conftest import ROOT
 
 COMPARE = ROOT / "compare"
 QUESTIONS = sorted(path.parent for path in COMPARE.glob("*/question.py"))
-PROGRAMS = sorted(path for folder in QUESTIONS for path in folder.glob("*.py") if path.name != "question.py")
+# What frameworks share, or a question has besides, begins with an underscore.
+PROGRAMS = sorted(path for folder in QUESTIONS for path in folder.glob("[!_]*.py") if path.name != "question.py")
 
 
 def load(file: Path) -> ModuleType:
