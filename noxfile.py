@@ -72,7 +72,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style (ruff), types (mypy), import walls (import-linter), the Python floor of smoke/ (vermin)"""
+    """Style (ruff), types (mypy), import walls (import-linter), the Python floor of smoke/ and compare/ (vermin)"""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
@@ -85,6 +85,7 @@ def lint(session: nox.Session) -> None:
         "--no-tips",
         "--violations",
         "smoke",
+        "compare",
         "assay/scripts/inventory.py",
     )
 
