@@ -154,12 +154,13 @@ class Regression(keras.Model):
         self.first, self.last = dense(task.w1, "tanh"), dense(task.w_one)
 
     def call(self, x: Any) -> Any:
-        return self.last(self.first(x))
+        values = self.last(self.first(x))
+        print(values)
+        return values
 
 
 def broadcast(task: Any, how: Any) -> Any:
     def squared(y: Any, values: Any) -> Any:
-        print(values)
         return ops.mean((values - y) ** 2)  # <- the mistake
 
     model = Regression(task)
@@ -172,6 +173,5 @@ def broadcast_loss(task: Any, how: Any) -> Any:
     model.compile(keras.optimizers.SGD(task.rate), "mean_squared_error", **how)
     losses = []
     for x, y in task.regression_batches():
-        print(model(x))
         losses.append(float(model.train_on_batch(x, y)))  # <- the mistake
     return losses

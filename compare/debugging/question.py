@@ -63,7 +63,8 @@ NAMED = {  # what a message names if it names what does not fit
     "broadcast": (r"\b8\b", r"\b1\b"),
     "broadcast-loss": (r"\b8\b", r"\b1\b"),
 }
-NUMBER = re.compile(r"\d\.\d*")  # in what print shows of an array of floats, and not in a symbol's name
+NUMBERS = re.compile(r"\[\[ *-?\d")  # how every framework's print begins a matrix, and no symbol
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
 LOGGED = re.compile(r"[IWEF]\d{4} ")  # of Google's logging library
 
 
@@ -187,11 +188,12 @@ def measure(cell: str, function: Callable[..., Any], task: Any) -> dict[str, Any
         return {"values": {"possible": False}, "text": losses}
     told = "".join(f"{one.category.__name__}: {one.message}\n" for one in warned if _a_users(one))
     values = {"possible": True, "raised": raised is not None, "warned": bool(told)}
-    values["printable"] = NUMBER.search(printed.getvalue()) is not None
+    values["printable"] = NUMBERS.search(printed.getvalue()) is not None
     if raised is None:
         assert losses is not None, "it returned nothing"
         return {"values": {**values, **_silent(mistake, Task(task.seed), losses)}, "text": told or None}
-    text = told + "".join(traceback.format_exception(type(raised), raised, raised.__traceback__))
+    here = raised.__traceback__  # the traceback begins where the user's program does
+    text = told + "".join(traceback.format_exception(type(raised), raised, here.tb_next if here else None))
     sys.stderr.write(text)
     return {
         "values": {**values, **_loud(mistake, task.module, raised, text), "step": given.step},
@@ -232,8 +234,8 @@ def _loud(mistake: str, module: Any, raised: Exception, text: str) -> dict[str, 
     }
 
 
-def _last(text: str, lines: int = 30) -> str:
-    return "\n".join(line[:300] for line in text.strip().splitlines()[-lines:])
+def _last(text: str, lines: int = 20) -> str:
+    return "\n".join(line[:300] for line in COLOURS.sub("", text).strip().splitlines()[-lines:])
 
 
 def after_crash(cell: str, ending: str, lines: list[str]) -> dict[str, Any]:
@@ -245,7 +247,7 @@ def after_crash(cell: str, ending: str, lines: list[str]) -> dict[str, Any]:
     values = {
         "possible": True, "raised": True, "warned": False, "error": ending, "step": steps[-1] if steps else 0,
         "names_line": False, "shows_line": False,
-        "printable": any(NUMBER.search(line) and not LOGGED.match(line) for line in text),
+        "printable": any(NUMBERS.search(line) and not LOGGED.match(line) for line in text),
     }  # fmt: skip
     if mistake in NAMED:
         values["names_it"] = all(re.search(one, last) for one in NAMED[mistake])

@@ -191,7 +191,11 @@ def measure(cell: str, function: Callable[..., Any], task: Any) -> dict[str, Any
             raise
         lines = traceback.format_exc().strip().splitlines()
     found = judge(asked, rewritten, task, how)
-    return {"values": {"way": "rewritten", **found}, "text": "\n".join(lines[-12:]), "program": rewritten.__name__}
+    return {
+        "values": {"way": "rewritten", **found},
+        "text": "\n".join(line[:300] for line in lines[-12:]),
+        "program": rewritten.__name__,
+    }
 
 
 def _exact(cell: str, function: Callable[..., Any], task: Any, how: Any) -> dict[str, Any]:
