@@ -52,6 +52,7 @@ CELLS = {
     "broadcast-loss-compiled": "A column and a row in the framework's own squared loss, compiled",
 }
 APART = False
+LIMIT = 900
 STEPS, BAD_STEP = 5, 3
 MARK = "# <- the mistake"
 NAMED = {  # what a message names if it names what does not fit
@@ -235,7 +236,9 @@ def _loud(mistake: str, module: Any, raised: Exception, text: str) -> dict[str, 
 
 
 def _last(text: str, lines: int = 20) -> str:
-    return "\n".join(line[:300] for line in COLOURS.sub("", text).strip().splitlines()[-lines:])
+    """The last lines, but for those that only underline."""
+    said = [line[:300] for line in COLOURS.sub("", text).strip().splitlines() if line.strip(" ~^")]
+    return "\n".join(said[-lines:])
 
 
 def after_crash(cell: str, ending: str, lines: list[str]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ CELLS = {
     "new-shape-compiled": "Batches of new sizes, compiled",
 }
 APART = False
+LIMIT = 900
 SIZES = (8, 8, 16, 8, 24, 16, 40, 24)
 
 Arrays = tuple[np.ndarray, ...]
