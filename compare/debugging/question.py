@@ -42,8 +42,8 @@ CELLS = {
     "label-range-compiled": "A label that no class has, in the third step, compiled",
     "gradients-kept": "Gradients that nobody resets",
     "gradients-kept-compiled": "Gradients that nobody resets, compiled",
-    "two-devices": "Weights on two devices",
-    "two-devices-compiled": "Weights on two devices, compiled",
+    "two-devices": "A product of values on two devices",
+    "two-devices-compiled": "A product of values on two devices, compiled",
     "in-place": "A value is changed that the gradient needs",
     "in-place-compiled": "A value is changed that the gradient needs, compiled",
     "broadcast": "A difference of a column and a row: broadcast to a square",
@@ -73,7 +73,8 @@ class Task:
     """What a program is given: float32 weights, and batches as it asks for them.
 
     scores = tanh(x w1) w2, x (8, 6), w1 (6, 5), w2 (5, 3), classes 0 to 2; narrow (6, 4) is the layer that does not
-    fit. Of regressions: w_one (5, 1), and targets y (8,). Of the deep network: deep, ten weights (6, 6).
+    fit, and gain (5,) is one. Of regressions: w_one (5, 1), and targets y (8,). Of the deep network: deep, ten
+    weights (6, 6).
     """
 
     def __init__(self, seed: int) -> None:
@@ -83,6 +84,7 @@ class Task:
             return (random.randn(*shape) / 2).astype(np.float32)
 
         self.w1, self.w2, self.narrow, self.w_one = weights(6, 5), weights(5, 3), weights(6, 4), weights(5, 1)
+        self.gain = np.ones(5, np.float32)
         self.deep = [weights(6, 6) for _ in range(10)]
         self.x = random.randint(0, 4, (STEPS, 8, 6)).astype(np.float32)
         self.labels, self.targets = random.randint(0, 3, (STEPS, 8)), random.randn(STEPS, 8).astype(np.float32)
