@@ -194,7 +194,7 @@ def measure(cell: str, function: Callable[..., Any], task: Any) -> dict[str, Any
     values["printable"] = NUMBERS.search(printed.getvalue()) is not None
     if raised is None:
         assert losses is not None, "it returned nothing"
-        return {"values": {**values, **_silent(mistake, Task(task.seed), losses)}, "text": told or None}
+        return {"values": {**values, **_silent(mistake, Task(task.seed), losses)}, "text": told.strip() or None}
     here = raised.__traceback__  # the traceback begins where the user's program does
     text = told + "".join(traceback.format_exception(type(raised), raised, here.tb_next if here else None))
     sys.stderr.write(text)
