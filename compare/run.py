@@ -214,7 +214,8 @@ def _answer(question: ModuleType, module: ModuleType, cell: str, name: str, task
         text = traceback.format_exc()
         sys.stderr.write(text)
         said = str(why).strip().splitlines() or [""]
-        return {"failed": f"{type(why).__name__}: {said[0][:300]}", "text": "\n".join(text.splitlines()[-TAIL:])}
+        said = said[-1 if said[0].startswith("Traceback") else 0]  # MXNet's messages begin with one of their own
+        return {"failed": f"{type(why).__name__}: {said[:300]}", "text": "\n".join(text.splitlines()[-TAIL:])}
 
 
 def _line(

@@ -13,7 +13,7 @@ from caffe.proto import caffe_pb2
 APART = True  # Caffe ends the process where something does not fit
 ONE_WAY = "Caffe has one way: nets, layer by layer, in C++"
 CANNOT = {
-    "nan-checked": "nothing in Caffe stops at NaN: with debug_info the solver logs the mean size of each blob's values",
+    "nan-checked": "nothing in Caffe stops at NaN: with debug_info its solver logs the mean size of each blob",
 }
 eager = None
 

@@ -23,6 +23,8 @@ def compiled(block: Any) -> Any:
 class Weighted(gluon.HybridBlock):
     """A block with the weights that it is given."""
 
+    unsupervised = False
+
     def __init__(self, **weights: Any) -> None:
         super().__init__(prefix="")
         for name, value in weights.items():
@@ -36,7 +38,8 @@ def train(task: Any, block: Any, batches: Any = None, dtype: Any = None) -> list
     losses = []
     for x, y in batches or task.batches():
         with autograd.record():
-            loss = block(nd.array(x, dtype=dtype), nd.array(y)).mean()
+            labels = [] if block.unsupervised else [nd.array(y)]
+            loss = block(nd.array(x, dtype=dtype), *labels).mean()
         loss.backward()
         trainer.step(1)
         losses.append(loss.asscalar())
@@ -71,7 +74,9 @@ def wrong_dtype(task: Any, how: Any) -> Any:
 
 
 class Deep(Weighted):
-    def hybrid_forward(self, F: Any, h: Any, _: Any, **weights: Any) -> Any:
+    unsupervised = True
+
+    def hybrid_forward(self, F: Any, h: Any, **weights: Any) -> Any:
         for number in range(1, 11):
             if number == 7:
                 print(h)
@@ -102,16 +107,17 @@ def gradients_kept(task: Any, how: Any) -> Any:
 
 
 class Apart(Weighted):
-    def hybrid_forward(self, F: Any, x: Any, y: Any, w1: Any, w2: Any) -> Any:
+    def hybrid_forward(self, F: Any, x: Any, y: Any, w1: Any, w2: Any, gain: Any) -> Any:
         h = F.tanh(F.dot(x, w1))
         print(h)
-        scores = F.dot(h, w2)  # <- the mistake
-        return cross_entropy(scores, y)
+        h = F.broadcast_mul(h, gain)  # <- the mistake
+        return cross_entropy(F.dot(h, w2), y)
 
 
 def two_devices(task: Any, how: Any) -> Any:
-    block = Apart(w1=task.w1, w2=task.w2)
-    block.w2.reset_ctx(mx.cpu(1))
+    block = Apart(w1=task.w1, w2=task.w2, gain=task.gain[None])
+    block.gain.grad_req = "null"
+    block.gain.reset_ctx(mx.cpu(1))
     return train(task, how(block))
 
 

@@ -42,8 +42,8 @@ CELLS = {
     "label-range-compiled": "A label that no class has, in the third step, compiled",
     "gradients-kept": "Gradients that nobody resets",
     "gradients-kept-compiled": "Gradients that nobody resets, compiled",
-    "two-devices": "Weights on two devices",
-    "two-devices-compiled": "Weights on two devices, compiled",
+    "two-devices": "A product of values on two devices",
+    "two-devices-compiled": "A product of values on two devices, compiled",
     "in-place": "A value is changed that the gradient needs",
     "in-place-compiled": "A value is changed that the gradient needs, compiled",
     "broadcast": "A difference of a column and a row: broadcast to a square",
@@ -52,6 +52,7 @@ CELLS = {
     "broadcast-loss-compiled": "A column and a row in the framework's own squared loss, compiled",
 }
 APART = False
+LIMIT = 900
 STEPS, BAD_STEP = 5, 3
 MARK = "# <- the mistake"
 NAMED = {  # what a message names if it names what does not fit
@@ -63,7 +64,8 @@ NAMED = {  # what a message names if it names what does not fit
     "broadcast": (r"\b8\b", r"\b1\b"),
     "broadcast-loss": (r"\b8\b", r"\b1\b"),
 }
-NUMBER = re.compile(r"\d\.\d*")  # in what print shows of an array of floats, and not in a symbol's name
+NUMBERS = re.compile(r"\[\[ *-?\d")  # how every framework's print begins a matrix, and no symbol
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
 LOGGED = re.compile(r"[IWEF]\d{4} ")  # of Google's logging library
 
 
@@ -71,7 +73,8 @@ class Task:
     """What a program is given: float32 weights, and batches as it asks for them.
 
     scores = tanh(x w1) w2, x (8, 6), w1 (6, 5), w2 (5, 3), classes 0 to 2; narrow (6, 4) is the layer that does not
-    fit. Of regressions: w_one (5, 1), and targets y (8,). Of the deep network: deep, ten weights (6, 6).
+    fit, and gain (5,) is one. Of regressions: w_one (5, 1), and targets y (8,). Of the deep network: deep, ten
+    weights (6, 6).
     """
 
     def __init__(self, seed: int) -> None:
@@ -81,6 +84,7 @@ class Task:
             return (random.randn(*shape) / 2).astype(np.float32)
 
         self.w1, self.w2, self.narrow, self.w_one = weights(6, 5), weights(5, 3), weights(6, 4), weights(5, 1)
+        self.gain = np.ones(5, np.float32)
         self.deep = [weights(6, 6) for _ in range(10)]
         self.x = random.randint(0, 4, (STEPS, 8, 6)).astype(np.float32)
         self.labels, self.targets = random.randint(0, 3, (STEPS, 8)), random.randn(STEPS, 8).astype(np.float32)
@@ -187,11 +191,12 @@ def measure(cell: str, function: Callable[..., Any], task: Any) -> dict[str, Any
         return {"values": {"possible": False}, "text": losses}
     told = "".join(f"{one.category.__name__}: {one.message}\n" for one in warned if _a_users(one))
     values = {"possible": True, "raised": raised is not None, "warned": bool(told)}
-    values["printable"] = NUMBER.search(printed.getvalue()) is not None
+    values["printable"] = NUMBERS.search(printed.getvalue()) is not None
     if raised is None:
         assert losses is not None, "it returned nothing"
-        return {"values": {**values, **_silent(mistake, Task(task.seed), losses)}, "text": told or None}
-    text = told + "".join(traceback.format_exception(type(raised), raised, raised.__traceback__))
+        return {"values": {**values, **_silent(mistake, Task(task.seed), losses)}, "text": told.strip() or None}
+    here = raised.__traceback__  # the traceback begins where the user's program does
+    text = told + "".join(traceback.format_exception(type(raised), raised, here.tb_next if here else None))
     sys.stderr.write(text)
     return {
         "values": {**values, **_loud(mistake, task.module, raised, text), "step": given.step},
@@ -232,8 +237,10 @@ def _loud(mistake: str, module: Any, raised: Exception, text: str) -> dict[str, 
     }
 
 
-def _last(text: str, lines: int = 30) -> str:
-    return "\n".join(line[:300] for line in text.strip().splitlines()[-lines:])
+def _last(text: str, lines: int = 20) -> str:
+    """The last lines, but for those that only underline."""
+    said = [line[:300] for line in COLOURS.sub("", text).strip().splitlines() if line.strip(" ~^")]
+    return "\n".join(said[-lines:])
 
 
 def after_crash(cell: str, ending: str, lines: list[str]) -> dict[str, Any]:
@@ -245,7 +252,7 @@ def after_crash(cell: str, ending: str, lines: list[str]) -> dict[str, Any]:
     values = {
         "possible": True, "raised": True, "warned": False, "error": ending, "step": steps[-1] if steps else 0,
         "names_line": False, "shows_line": False,
-        "printable": any(NUMBER.search(line) and not LOGGED.match(line) for line in text),
+        "printable": any(NUMBERS.search(line) and not LOGGED.match(line) for line in text),
     }  # fmt: skip
     if mistake in NAMED:
         values["names_it"] = all(re.search(one, last) for one in NAMED[mistake])

@@ -88,7 +88,8 @@ def label_range(task: Any, how: Any) -> Any:
     def loss_of(x: Any, y: Any) -> Any:
         scores = tf.tanh(x @ w1) @ w2
         print(scores)
-        return cross_entropy(scores, y)  # <- the mistake
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, scores)  # <- the mistake
+        return tf.reduce_mean(losses)
 
     return train(task, loss_of, [w1, w2], how, task.bad_label_batches())
 
@@ -98,15 +99,15 @@ def gradients_kept(task: Any, how: Any) -> Any:
 
 
 def two_devices(task: Any, how: Any) -> Any:
-    (w1,) = variables(task.w1)
+    w1, w2 = variables(task.w1, task.w2)
     with tf.device("/CPU:1"):
-        (w2,) = variables(task.w2)
+        (gain,) = variables(task.gain)
 
     def loss_of(x: Any, y: Any) -> Any:
         h = tf.tanh(x @ w1)
         print(h)
-        scores = h @ w2  # <- the mistake
-        return cross_entropy(scores, y)
+        h = h * gain  # <- the mistake
+        return cross_entropy(h @ w2, y)
 
     return train(task, loss_of, [w1, w2], how)
 

@@ -117,7 +117,7 @@ def changed_gradients(task: Any) -> tuple[Any, ...]:
 
 def activations(task: Any) -> tuple[Any, ...]:
     model = network(task)
-    watched = keras.Model(model.inputs, [model.layers[1].output, model.output])
+    watched = keras.Model(model.inputs, [model.layers[1].output, model.layers[2].output])
     return tuple(watched.predict_on_batch(task.x))
 
 

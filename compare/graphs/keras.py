@@ -9,21 +9,25 @@ import numpy as np
 from keras import layers, ops
 
 keras.config.set_floatx("float64")
-SCAFFOLD = ("Counting", "gradients_of", "half_square")
+SCAFFOLD = ("Counting", "CountingModel", "gradients_of", "half_square")
 
 # What compile() is told: as they are by default, Keras's models are compiled.
 eager = {"run_eagerly": True}
 compiled: dict[str, Any] = {}
 
 
-class Counting(keras.Model):
-    """Counts how often its step is traced."""
+class Counting:
+    """Counts how often a model's step is traced."""
 
     traced = 0
 
     def train_step(self, data: Any) -> Any:
         self.traced += not self.run_eagerly
         return super().train_step(data)
+
+
+class CountingModel(Counting, keras.Model):
+    pass
 
 
 def half_square(_: Any, values: Any) -> Any:
@@ -46,7 +50,7 @@ def lengths(task: Any, how: Any) -> Any:
         return np.concatenate([update, reset, new]).T
 
     inputs = keras.Input((None, 3))
-    model = Counting(inputs, layers.GRU(4)(layers.Masking(mask_value=-9.0)(inputs)))
+    model = CountingModel(inputs, layers.GRU(4)(layers.Masking(mask_value=-9.0)(inputs)))
     model.set_weights([turned(task.w_ih), turned(task.w_hh), np.stack([turned(task.b_ih), turned(task.b_hh)])])
     padded = keras.utils.pad_sequences(task.sequences, dtype="float64", padding="post", value=-9.0)
     model.compile(keras.optimizers.SGD(1.0), half_square, **how)
@@ -68,7 +72,7 @@ def tree(task: Any, how: Any) -> Any:
             values.append(node[None])
             return leaves[-1]
 
-        return Counting(leaves, value(tree)), values
+        return CountingModel(leaves, value(tree)), values
 
     roots, gradient, traced = [], 0.0, 0
     for one in task.trees:
@@ -124,7 +128,7 @@ def until_rewritten(task: Any, how: Any) -> Any:
     return until(task, how, SettleByOps)
 
 
-class Wrapped(Counting):
+class Wrapped(Counting, keras.Model):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
@@ -182,7 +186,7 @@ def early_exit_rewritten(task: Any, how: Any) -> Any:
 def new_shape(task: Any, how: Any) -> Any:
     inputs = keras.Input((5,))
     hidden = layers.Dense(4, activation="tanh", use_bias=False)(inputs)
-    model = Counting(inputs, layers.Dense(3, use_bias=False)(hidden))
+    model = CountingModel(inputs, layers.Dense(3, use_bias=False)(hidden))
     model.set_weights([task.w1, task.w2])
     model.compile(keras.optimizers.SGD(task.rate), lambda y, scores: half_square(y, scores - y), **how)
     return model.train_on_batch, lambda: model.traced

@@ -7,6 +7,10 @@ from typing import Any
 import mxnet as mx
 from mxnet import autograd, gluon, nd
 
+NOTES = {
+    "until-compiled": "as many rounds as there may be: the operator while_loop has no gradient when hybridized",
+    "early-exit-compiled": "all layers are computed: the operator cond gives wrong gradients when hybridized",
+}
 SCAFFOLD = ("array", "built")
 
 
@@ -29,15 +33,16 @@ def built(*blocks: Any) -> int:
 
 
 class Weighted(gluon.HybridBlock):
-    """A block with the weights that it is given."""
+    """A block with the weights that it is given, or with those of another one."""
 
-    def __init__(self, task: Any, **weights: Any) -> None:
-        super().__init__(prefix="")
+    def __init__(self, task: Any, params: Any = None, **weights: Any) -> None:
+        super().__init__(prefix="", params=params)
         self.task = task
         for name, value in weights.items():
-            parameter = self.params.get(name, shape=value.shape, dtype="float64", init=mx.init.Constant(array(value)))
-            setattr(self, name, parameter)
-        self.initialize()
+            new = {"shape": value.shape, "dtype": "float64", "init": mx.init.Constant(array(value))}
+            setattr(self, name, self.params.get(name, **({} if params else new)))
+        if params is None:
+            self.initialize()
 
 
 def lengths(task: Any, how: Any) -> Any:
@@ -84,11 +89,8 @@ def tree(task: Any, how: Any) -> Any:
 def tree_rewritten(task: Any, how: Any) -> Any:
     """A hybrid block takes trees of one form: each form gets a block of its own, with the same weights."""
     first = Tree(task, w=task.w_tree, b=task.b_tree)
-    blocks = []
-    for _ in task.trees:
-        block = Tree(task, w=task.w_tree, b=task.b_tree)
-        block.w, block.b = first.w, first.b
-        blocks.append(how(block))
+    others = [Tree(task, first.params, w=task.w_tree, b=task.b_tree) for _ in task.trees[1:]]
+    blocks = [how(block) for block in (first, *others)]
     with autograd.record():
         roots = nd.concat(*(block(leaves_of(one)) for block, one in zip(blocks, task.trees)), dim=0)
         loss = 0.5 * (roots**2).sum()
@@ -107,15 +109,19 @@ class Settle(Weighted):
 
 
 class SettleByOperators(Weighted):
+    """The operator while_loop has no gradient in a hybrid block: foreach has, over as many rounds as there may be."""
+
     def hybrid_forward(self, F: Any, x: Any, w: Any, u: Any) -> Any:
-        def further(before: Any, x: Any, rounds: Any) -> Any:
-            return (x - before).abs().max() >= self.task.epsilon
+        def round_of(number: Any, state: Any) -> Any:
+            x, rounds, going = state
+            after = F.tanh(F.FullyConnected(x, w, u, num_hidden=4))
+            after = F.broadcast_mul(going, after) + F.broadcast_mul(1 - going, x)
+            rounds = going * number + (1 - going) * rounds
+            return [], [after, rounds, going * (F.max(F.abs(after - x)) >= self.task.epsilon)]
 
-        def round_of(_: Any, x: Any, rounds: Any) -> Any:
-            return [], [x, F.tanh(F.FullyConnected(x, w, u, num_hidden=4)), rounds + 1]
-
-        start = [x + 2 * self.task.epsilon, x, F.zeros((1,))]
-        _, (_, x, rounds) = F.contrib.while_loop(further, round_of, start, max_iterations=64)
+        numbers = F.arange(1, 65, dtype="float64").reshape((64, 1))
+        one = F.ones((1,), dtype="float64")
+        _, (x, rounds, _) = F.contrib.foreach(round_of, numbers, [x, one * 0, one])
         return x, rounds
 
 
@@ -140,23 +146,25 @@ class Exits(Weighted):
             score = F.dot(h, F.slice_axis(heads, axis=0, begin=number, end=number + 1), transpose_b=True)
             if score.abs() > self.task.sure:
                 break
-        return score, F.full((1,), number)
+        return score, F.full((1,), number, dtype="float64")
 
 
 class ExitsByOperators(Weighted):
-    def hybrid_forward(self, F: Any, h: Any, heads: Any, **layers: Any) -> Any:
-        def answer(h: Any, number: int) -> Any:
-            h = F.tanh(F.FullyConnected(h, layers[f"w{number}"], no_bias=True, num_hidden=4))
-            score = F.dot(h, F.slice_axis(heads, axis=0, begin=number, end=number + 1), transpose_b=True)
-            if number == len(layers) - 1:
-                return [score, F.full((1,), number)]
-            return F.contrib.cond(
-                (score.abs() > self.task.sure).reshape((1,)),
-                lambda: [score, F.full((1,), number)],
-                lambda: answer(h, number + 1),
-            )
+    """All layers are computed: the operator cond has wrong gradients in a hybrid block, and takes no float64."""
 
-        return tuple(answer(h, 0))
+    def hybrid_forward(self, F: Any, h: Any, heads: Any, **layers: Any) -> Any:
+        exits = []
+        for number, name in enumerate(sorted(layers)):
+            h = F.tanh(F.FullyConnected(h, layers[name], no_bias=True, num_hidden=4))
+            score = F.dot(h, F.slice_axis(heads, axis=0, begin=number, end=number + 1), transpose_b=True).reshape(
+                (1,)
+            )
+            exits.append((score, F.full((1,), number, dtype="float64")))
+        score, number = exits[-1]
+        for earlier, its_number in reversed(exits[:-1]):
+            sure = earlier.abs() > self.task.sure
+            score, number = F.where(sure, earlier, score), F.where(sure, its_number, number)
+        return score, number
 
 
 def early_exit(task: Any, how: Any, kind: Any = Exits) -> Any:
