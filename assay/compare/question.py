@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -58,8 +58,9 @@ class _Constants(msgspec.Struct, frozen=True):
 
 def questions(root: Path) -> dict[str, Question]:
     """The questions of a checkout by name. Raises `UsageError` for one that is malformed."""
-    top = root / FOLDER
-    return {path.parent.name: _read(path) for path in sorted(top.glob("*/question.py"))}
+    frameworks = {path.stem for path in (root / "smoke/frameworks").glob("[a-z]*.py")}
+    paths = sorted((root / FOLDER).glob("*/question.py"))
+    return {path.parent.name: _read(path, frameworks) for path in paths}
 
 
 def program(root: Path, question: Question, framework: str) -> str:
@@ -85,7 +86,7 @@ def _owner(path: Path, frameworks: tuple[str, ...]) -> str | None:
     return max(named, key=len, default=None)
 
 
-def _read(path: Path) -> Question:
+def _read(path: Path, known: Collection[str]) -> Question:
     name = path.parent.name
     shown = f"{FOLDER}/{name}/{path.name}"
     todo = "Write TITLE, CLAIM, KIND and CELLS there, as literals: docs/compare.md says what each is."
@@ -95,8 +96,7 @@ def _read(path: Path) -> Question:
         raise UsageError(f"{shown} is malformed: {error}", todo) from None
     if not found.cells:
         raise UsageError(f"{shown} has no cells", todo)
-    there = (file.stem for file in path.parent.glob("*.py"))
-    frameworks = tuple(sorted(one for one in there if one != path.stem and not one.startswith("_")))
+    frameworks = tuple(sorted(file.stem for file in path.parent.glob("*.py") if file.stem in known))
     measures = (found.measures or STEPS) if found.kind == "timed" else {}
     return Question(name, found.title, found.claim, found.kind, found.cells, measures, frameworks)
 
