@@ -6,15 +6,15 @@ A table has two columns, PyTorch's seconds and another framework's, and a row fo
 of the named kind and share what a block does to both, such as a machine that is slower for a while. Each method gives
 an interval of 95 % for the ratio. Printed are, for each kind of noise:
 
-- coverage: how often the interval contains the true ratio, in percent; 100 less that is how often two equal frameworks
-  are told apart by one interval;
+- coverage: how often the interval contains the true ratio, in percent; 100 less that is how often two equal
+  frameworks are told apart by one interval;
 - width: the median width of the interval, in percent of the ratio;
 - for the method that `assay compare` uses, how often "shown" is said of any cell among --family equal ones (after
-  Holm's correction, and with the least difference that counts), how often a difference of 5 % and one of 10 % is shown
-  there, and how often the middle of a second table leaves the interval of the first.
+  Holm's correction, and with the least difference that counts), how often a difference of 5 % and one of 10 % is
+  shown there, and how often the middle of a second table leaves the interval of the first.
 
-The exit code is 1 if the method that is used covers less than 93 % for any kind of noise, or tells equal ones apart in
-more than 5 % of the families.
+The exit code is 1 if the method that is used covers less than 93 % for any kind of noise, or tells equal ones apart
+in more than 5 % of the families.
 """
 
 from __future__ import annotations
@@ -185,12 +185,13 @@ def main() -> int:
         cells = ""
         for name, method in METHODS.items():
             low, high = method(d)
-            covered = 100 * float(np.mean((low <= 0) & (0 <= high)))
+            covered = 100 * float(np.mean((low <= 0) & (high >= 0)))
             cells += f"{covered:10.1f} {100 * float(np.nanmedian(np.expm1(high - low))):5.1f}"
             kept = kept and (name != USED or covered >= LEAST)
         print(f"{noise:24}{cells}", flush=True)
     print(
-        f"\n{USED}, {given.family} cells: % of families with a false alarm, of 5 % and 10 % shown, of middles that leave"
+        f"\n{USED}, families of {given.family} cells, in %: "
+        "those with a false alarm, 5 % that is shown, 10 % that is shown, middles that leave"
     )
     for noise in NOISE:
         false, five, ten, left = told(

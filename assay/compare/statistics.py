@@ -1,10 +1,10 @@
 """Ratios of paired measurements: an interval, a p-value, and a correction for many of them.
 
-The interval is that of Wilcoxon's signed-rank test, turned round (Hodges and Lehmann, "Estimates of location based on
-rank tests", 1963): the log ratios of the blocks are averaged in pairs, each also with itself; the middle is the median
-of these averages, and the ends are those that the test does not reject. It is exact where the noise of a log ratio is
-symmetric, as it is where both sides have noise of one kind, however heavy its tails are. ``bench/intervals.py`` shows
-it beside others on tables of known truth.
+The interval is that of Wilcoxon's signed-rank test, turned round (Hodges and Lehmann, "Estimates of location based
+on rank tests", 1963): the log ratios of the blocks are averaged in pairs, each also with itself; the middle is the
+median of these averages, and the ends are those that the test does not reject. It is exact where the noise of a log
+ratio is symmetric, as it is where both sides have noise of one kind, however heavy its tails are.
+``bench/intervals.py`` shows it beside others on tables of known truth.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def interval(ratios: Sequence[float]) -> Interval:
 def p_value(ratios: Sequence[float], truth: float = 1.0) -> float:
     """The two-sided p-value of Wilcoxon's signed-rank test that paired ratios scatter around ``truth``.
 
-    It is below 0.05 exactly where ``truth`` lies outside of `interval`; an average that is ``truth`` itself counts for
-    both sides, so that ties make it no smaller.
+    It is at most 0.05 exactly where ``truth`` lies outside of `interval`. An average that is ``truth`` itself counts
+    for both sides, so that ties make it no smaller.
     """
     averages = _averages(ratios, truth)
     below = bisect.bisect_right(averages, 0.0)
     above = len(averages) - bisect.bisect_left(averages, 0.0)
     ways = _ways(len(ratios))
-    return min(1.0, 2 * sum(ways[: min(below, above) + 1]) / 2 ** len(ratios))
+    return min(1.0, sum(ways[: min(below, above) + 1]) / 2.0 ** (len(ratios) - 1))
 
 
 def holm(p_values: Mapping[K, float]) -> dict[K, float]:
