@@ -14,6 +14,7 @@ from assay.errors import VerificationFailed
 from assay.host import strict
 
 SET = r"[a-z0-9][a-z0-9-]{0,39}"  # the name of a set
+LONGEST_WHY = 200  # characters of what is wrong with a line
 LONGEST_TEXT = 20_000  # characters of a traceback or of an output
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}\Z")]
@@ -117,7 +118,9 @@ def _parsed(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.convert(strict.parsed(data), type=kind)
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
-        raise VerificationFailed(f"the line is malformed: {error}", "Measure it again: --again.") from None
+        raise VerificationFailed(
+            f"the line is malformed: {str(error)[:LONGEST_WHY]}", "Measure it again: --again."
+        ) from None
 
 
 def encode(line: Line) -> bytes:
