@@ -41,6 +41,7 @@ def compare_(
     root = tmp_path / "repo"
     shutil.copytree(prepared, root)
     monkeypatch.chdir(root)
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(load, "busy", lambda seconds: load.Busy(0.0))
     monkeypatch.setattr(load, "usable", lambda: (0, 1, 5))
     found = Found(root)
