@@ -115,6 +115,13 @@ def test_results_may_lie_elsewhere(compare_: Callable[..., Ran], tmp_path: Path)
     assert compare_("--out", out, "--question", "can", "--check").code == 5, "two frameworks are not measured"
 
 
+def test_images_are_packed_when_all_is_measured(compare_: Callable[..., Ran]) -> None:
+    assert compare_("--question", "can").code == 0
+    assert engine.find().packed == []  # type: ignore[attr-defined]
+    assert compare_("--question", "can", "--pack", "torchy").code == 0
+    assert engine.find().packed == ["assay/torchy:latest", "assay/cuda/1.0:latest"]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
