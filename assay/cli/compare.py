@@ -59,7 +59,7 @@ def compare_command(
         _measure(cat, images, questions, how, quiet=as_json)
     whole = compare.compare(cat.root, out, given["device"], given["threads"])
     finish(
-        whole.only([one.name for one in questions]),
+        whole.only(names) if names else whole,
         as_json,
         row=compare.as_json,
         show=_show,
@@ -226,10 +226,14 @@ def _show(comparison: Comparison) -> None:
                 slowed = f"; slowed by 5 % it is {control.slowed}" if control.slowed else ""
                 text = f"  set {control.set}, {control.measure}: PyTorch by PyTorch is {control.same}{slowed}"
                 say((text, "" if control.passed else "bold red"))
-        for one in comparison.problems:
-            if one.question == question.name:
-                say((f"  {_told(one)}", "bold red" if one.void else "yellow"))
+        _say_problems(one for one in comparison.problems if one.question == question.name)
         say("")
+    _say_problems(one for one in comparison.problems if one.question not in comparison.questions)
+
+
+def _say_problems(problems: Iterable[Problem]) -> None:
+    for one in problems:
+        say((f"  {_told(one)}", "bold red" if one.void else "yellow"))
 
 
 def _rows(comparison: Comparison, question: Question) -> Iterator[tuple[Styled, ...]]:

@@ -107,6 +107,16 @@ def test_check_measures_nothing_and_ends_with_5_where_something_is_wrong(
     assert [(one["framework"], len(one["lines"])) for one in told] == [("plain", 30)]
 
 
+def test_results_of_a_question_that_is_gone_are_named(compare_: Callable[..., Ran]) -> None:
+    compare_()
+    shutil.rmtree("compare/can")
+    ran = compare_("--check")
+    assert ran.code == 5
+    assert "can.jsonl, line 1: there is no such question" in ran.err
+    assert "can.jsonl, lines 1, 2, plain: there is no such question" in ran.out
+    assert compare_("--check", "--question", "fast").code == 0
+
+
 def test_results_may_lie_elsewhere(compare_: Callable[..., Ran], tmp_path: Path) -> None:
     out = str(tmp_path / "elsewhere")
     assert compare_("--out", out, "--question", "can", "torchy").code == 0
