@@ -199,6 +199,17 @@ def test_a_busy_machine_is_waited_for_and_then_refused_by_name(place: Place, mon
     assert len(place.measure(question="fast", blocks=1, load=2.0)) == 5
 
 
+def test_facts_that_show_seconds_ask_for_a_quiet_machine_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = place.root / "compare/can/question.py"
+    file.write_text(file.read_text() + "QUIET = True\n")
+    place.measure(question="can", load=2.0)
+    monkeypatch.setattr(load, "busy", lambda seconds: load.Busy(1.5))
+    place.measure(question="can", load=2.0, again=True)
+    assert "others kept more than 0.25 processors busy" in place.problems()
+    with pytest.raises(UsageError, match="can is not measured: others keep"):
+        place.measure(question="can", again=True, patience=0.0)
+
+
 def test_a_block_during_which_the_machine_got_busy_is_measured_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
