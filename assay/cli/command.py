@@ -16,6 +16,7 @@ from assay.cli import (
     carry,
     certify,
     clean,
+    compare,
     completion,
     doctor,
     engine,
@@ -50,6 +51,7 @@ cli.add_command(smoke.smoke_command)
 cli.add_command(smoke.table_command)
 cli.add_command(certify.certify_command)
 cli.add_command(clean.clean_command)
+cli.add_command(compare.compare_command)
 cli.add_command(completion.completion_command)
 cli.add_command(doctor.doctor_command)
 cli.add_command(engine.engine_group)
