@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from assay import __version__
-from assay.cli import build, carry, certify, clean, doctor, engine, lab, publish, run, smoke
+from assay.cli import build, carry, certify, clean, doctor, engine, lab, publish, run, site, smoke
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError, of_the_system
 from assay.host import secrets
@@ -40,6 +40,7 @@ cli.add_command(doctor.doctor_command)
 cli.add_command(engine.engine_group)
 cli.add_command(carry.export_command)
 cli.add_command(carry.import_command)
+cli.add_command(site.site_command)
 cli.add_command(publish.keygen_command)
 cli.add_command(publish.publish_command)
 cli.add_command(publish.rebuild_command)
