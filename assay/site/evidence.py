@@ -13,7 +13,6 @@ import msgspec
 from assay.certificate import Certificate
 from assay.certificate.report import Fault, Metric, Result
 
-THIN = "\u202f"  # a narrow space that no line breaks at
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _FAMILIES = Path(__file__).with_name("families.toml")
 # Of a plan: what an image leaves out, by the name of the table in image.toml.
@@ -122,7 +121,7 @@ def strings(table: object) -> dict[str, str]:
 def short(value: str) -> str:
     """A number in as few characters as tell it, whole ones in groups of three; a text that is none as it is."""
     if _WHOLE.fullmatch(value):
-        return f"{int(value):,}".replace(",", THIN)
+        return f"{int(value):,}"
     try:
         return f"{float(value):.3g}"
     except ValueError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from assay.certificate import Certificate
-from assay.doctor.facts import ELSEWHERE
 from assay.site import evidence
 from assay.site.subject import Subject
 
@@ -15,7 +14,7 @@ def words(one: Subject) -> dict[str, Any]:
     """What the template of an image's page is filled with."""
     first = one.certificates[0]
     return {
-        "commands": commands([one]),
+        "commands": commands(one),
         "left_out": list(evidence.left_out(first)),
         "libraries": sorted(evidence.strings(first.report.stack.get("libraries")).items()),
         "packages": sorted(evidence.strings(first.report.plan.get("packages")).items()),
@@ -24,24 +23,25 @@ def words(one: Subject) -> dict[str, Any]:
     }
 
 
-def commands(subjects: Sequence[Subject]) -> str:
-    """The commands that pull, run and verify an image; of several, the first that has a GPU's code."""
-    one = next((one for one in subjects if one.certified.cuda), subjects[0])
-    place = one.certified.reference if one.published else f"{ELSEWHERE}/{one.name}@{one.certified.digest}"
-    gpu = " --gpus all" if one.certified.cuda else ""
-    on = "gpu" if one.certified.cuda else "cpu"
+def commands(one: Subject) -> str:
+    """The commands that verify an image, pull it and run a program in it."""
     return "\n".join(
         (
-            "# verify it by its digest: the signatures, the evidence, every layer's size",
-            f"assay verify {place} --key assay.pub",
-            "# pull it, and train in it on your machine",
-            f"docker pull {place}",
-            f"docker run --rm --network none{gpu} {place} smoke --device {on}",
-            "# run your program in it",
-            f"assay run --key assay.pub {place} python train.py",
-            f'docker run --rm{gpu} -v "$PWD":/work -w /work {place} python train.py',
+            f"IMAGE={one.place}",
+            "assay verify $IMAGE --key assay.pub                   # signatures, evidence, layers",
+            "docker pull $IMAGE",
+            f"docker run --rm --network none{_gpu(one)} $IMAGE smoke{_device(one)}   # trains in it on your machine",
+            "assay run --key assay.pub $IMAGE python train.py      # your program, in this folder",
         )
     )
+
+
+def _gpu(one: Subject) -> str:
+    return " --gpus all" if one.certified.cuda else ""
+
+
+def _device(one: Subject) -> str:
+    return " --device gpu" if one.certified.cuda else ""
 
 
 def _view(certificate: Certificate) -> dict[str, Any]:

@@ -44,6 +44,11 @@ class Subject:
         return self.certified.image
 
     @property
+    def place(self) -> str:
+        """Where it is pulled from, by its digest; a registry that is not known has a word in its place."""
+        return self.certified.reference if self.published else f"{ELSEWHERE}/{self.name}@{self.certified.digest}"
+
+    @property
     def framework(self) -> str:
         """The name of its framework's file in the suite: whose colour it has."""
         planned = self.certificates[0].report.plan.get("framework")

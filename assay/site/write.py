@@ -57,8 +57,9 @@ def _require_ours(folder: Path) -> None:
 
 def _pages(site: Site) -> Iterable[tuple[str, str]]:
     made = _Templates(site)
-    yield "index.html", made.page("index", commands=image.commands(site.subjects), **_claims(site))
-    yield "doctor.html", made.page("doctor", script=made.script("doctor.js"), **doctor.words(site.subjects))
+    doctors = doctor.words(site.subjects)
+    yield "index.html", made.page("index", commands=image.commands(doctors["ranked"][0]), **_claims(site))
+    yield "doctor.html", made.page("doctor", script=made.script("doctor.js"), **doctors)
     yield "compare.html", made.page("compare")
     for one in site.subjects:
         yield made.address(one), made.page("image", up="../", one=one, **image.words(one))
@@ -97,10 +98,8 @@ class _Templates:
     def page(self, name: str, script: Markup = Markup(), up: str = "", **words: Any) -> str:
         """A page by its template; ``up`` leads from its folder to the top."""
         policy = _policy(self.style, script)
-        text = self.environment.get_template(f"{name}.html").render(
-            page=name, policy=policy, script=script, up=up, **words
-        )
-        return re.sub(r"\n{2,}", "\n", text) + "\n"
+        template = self.environment.get_template(f"{name}.html")
+        return str(template.render(page=name, policy=policy, script=script, up=up, **words))
 
     def script(self, name: str) -> Markup:
         """A script of ours, as it stands in a page."""

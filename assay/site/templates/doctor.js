@@ -72,7 +72,7 @@ if (typeof document !== "undefined") {
     name.scope = "row";
     const link = document.querySelector(`[data-image="${CSS.escape(answer.image)}"]`);
     name.append(link ? link.content.cloneNode(true) : answer.image);
-    const why = element("td", answer.why);
+    const why = element("td", answer.why, "wide");
     for (const note of answer.notes) why.append(element("br"), element("small", note));
     const runs = element("td", "", "nowrap");
     runs.append(element("span", ...words[answer.runs]));
@@ -94,14 +94,14 @@ if (typeof document !== "undefined") {
     const answers = doctor.answers(table, version, kind);
     const count = answers.filter((one) => one.runs === "gpu").length;
     place.append(element("h2", `${count} of ${answers.length} images run on the GPU`));
-    for (const [state, message, remedy] of table.remarks[kind] || []) {
-      place.append(element("p", `${message}. ${remedy}`, state === "ok" ? "" : "warn"));
+    for (const [, message, remedy] of table.remarks[kind] || []) {
+      place.append(element("p", `${message}. ${remedy}`.replaceAll("`", "").trim(), "note"));
     }
     const scroll = element("div", "", "scroll");
     scroll.tabIndex = 0;
     scroll.setAttribute("role", "region");
     scroll.setAttribute("aria-label", "Answers");
-    const drawn = element("table");
+    const drawn = element("table", "", "stack");
     const body = element("tbody");
     body.append(...answers.map(row));
     drawn.append(body);
