@@ -35,6 +35,7 @@ class RunRequest:
     """One container to run to its end, without network, on a read-only root, by default as a user without a name.
 
     ``given`` are paths of this machine, and where the container can read them; ``mounts``, where it can also write.
+    ``cpus`` are the only processors that it may run on, such as 0-1; None: all.
     """
 
     image: str
@@ -49,6 +50,7 @@ class RunRequest:
     seconds: float = 900
     entrypoint: tuple[str, ...] | None = None
     folder: str | None = None  # in which it is started; None: the image says
+    cpus: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class Containers(Connection):
             options["entrypoint"] = list(request.entrypoint)
         if request.folder is not None:
             options["working_dir"] = request.folder
+        if request.cpus is not None:
+            options["cpuset_cpus"] = request.cpus
         if request.memory_bytes is not None:
             options |= {"mem_limit": request.memory_bytes, "memswap_limit": request.memory_bytes}
         if request.device == "gpu":
