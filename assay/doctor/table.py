@@ -14,7 +14,7 @@ The table is plain data (schema 1)::
     windows       which drivers can only be of Windows: with fewer numbers, above this one, in no branch of Linux
     came_with     {CUDA version: [driver of Linux, driver of Windows]}
 
-A ``system`` is "linux" or "windows"; "linux-branch" and "windows-branch" are for a driver whose branch alone is known.
+A ``system`` is "linux" or "windows"; with "-branch" behind it, it is for a driver whose branch alone is known.
 """
 
 from __future__ import annotations
@@ -143,8 +143,10 @@ def _machine(kind: str, driver: Version, *, windows: bool) -> Machine:
 
 def _written(driver: str, kind: str) -> Callable[[str], str]:
     """A sentence about a machine as one about all that are alike."""
-    return lambda text: text.replace(driver, DRIVER).replace(f"({kind})", f"({CAPABILITY})").replace(
-        f"compute capability {kind}", f"compute capability {CAPABILITY}"
+    return lambda text: (
+        text.replace(driver, DRIVER)
+        .replace(f"({kind})", f"({CAPABILITY})")
+        .replace(f"compute capability {kind}", f"compute capability {CAPABILITY}")
     )
 
 

@@ -78,9 +78,7 @@ def groups(certificate: Certificate) -> list[Group]:
     for result in certificate.report.results:
         if result.state != "not-run":
             found.setdefault(result.family, []).append(_check(result, wrong.get(result.id, "")))
-    return [
-        Group(families().get(name) or Family(name), tuple(checks)) for name, checks in found.items() if checks
-    ]
+    return [Group(families().get(name) or Family(name), tuple(checks)) for name, checks in found.items() if checks]
 
 
 def not_run(certificate: Certificate) -> list[tuple[str, list[str]]]:

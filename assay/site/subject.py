@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from assay import catalog, certificate, doctor, verify
 from assay.attestation import PublicKey
@@ -73,7 +72,12 @@ def of_checkout(cat: Catalog, suites: Suites) -> list[Subject]:
 
 
 def of_registry(
-    references: Iterable[Reference], key: PublicKey, suites: Suites, *, plain_http: bool = False, name: str | None = None
+    references: Iterable[Reference],
+    key: PublicKey,
+    suites: Suites,
+    *,
+    plain_http: bool = False,
+    name: str | None = None,
 ) -> list[Subject]:
     """The images that references name, by their certificates that this key has signed.
 

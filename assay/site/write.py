@@ -10,26 +10,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from rich.filesize import decimal
 
 from assay import __version__
 from assay.certificate import LEVELS
+from assay.compare.answer import Comparison
 from assay.doctor.cuda import dotted
 from assay.errors import UsageError
 from assay.host import files, foreign
-from assay.site import doctor, frameworks, image, marks
+from assay.site import comparison, doctor, frameworks, image, marks, told, units
 from assay.site.subject import Subject
 
 _TEMPLATES = Path(__file__).with_name("templates")
-GENERATOR = '<meta name="generator" content="assay site">'
+_NO_SCRIPT = Markup()
+GENERATOR = Markup('<meta name="generator" content="assay site">')
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a site shows: images, in their order."""
+    """What a site shows: images, in their order, and what was measured with them in the checkout ``root``.
+
+    A site of a registry's images has neither comparison nor root.
+    """
 
     subjects: tuple[Subject, ...]
+    comparison: Comparison | None = None
+    root: Path = Path()
 
 
 def write(site: Site, folder: Path) -> list[Path]:
@@ -56,73 +63,71 @@ def _require_ours(folder: Path) -> None:
 
 
 def _pages(site: Site) -> Iterable[tuple[str, str]]:
-    made = _Templates(site)
+    made = _Pages(site)
     doctors = doctor.words(site.subjects)
-    yield "index.html", made.page("index", commands=image.commands(doctors["ranked"][0]), **_claims(site))
-    yield "doctor.html", made.page("doctor", script=made.script("doctor.js"), **doctors)
-    yield "compare.html", made.page("compare")
+    claims = comparison.claims(site.comparison)
+    yield "index.html", made.page("index", commands=image.commands(doctors["ranked"][0]), claims=claims)
+    yield "doctor.html", made.page("doctor", script=_ours("doctor.js"), **doctors)
     for one in site.subjects:
-        yield made.address(one), made.page("image", up="../", one=one, **image.words(one))
+        yield made.addresses[one.name], made.page("image", up="../", one=one, **image.words(one))
+    if site.comparison is None:
+        yield "compare.html", made.page("compare", comparison=None)
+        return
+    measured = comparison.words(site.comparison, site.root)
+    yield "compare.html", made.page("compare", **measured)
+    for each in measured["questions"]:
+        if each["measured"]:
+            address = f"compare/{each['question'].name}.html"
+            yield address, made.page("question", up="../", one=each, **each)
 
 
-def _claims(_: Site) -> dict[str, Any]:
-    return {"claims": []}
-
-
-class _Templates:
-    """Jinja2 with what all pages share."""
+class _Pages:
+    """The templates, with what all pages share."""
 
     def __init__(self, site: Site) -> None:
         self.addresses = _addresses(site.subjects)
-        self.style = Markup((_TEMPLATES / "style.css").read_text() + marks.colours())  # noqa: S704 - ours alone
-        self.environment = _environment()
+        self.style = _ours("style.css") + Markup(marks.colours())  # noqa: S704 - ours alone
+        self.environment = Environment(
+            loader=FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            finalize=_shown,
+            lstrip_blocks=True,
+            trim_blocks=True,
+            undefined=StrictUndefined,
+        )
         self.environment.globals |= {
-            "address": self.address,
-            "bytes": _bytes,
+            "address": lambda one: self.addresses[one.name],
+            "addresses": self.addresses,
+            "amount": comparison.amount,
+            "bytes": units.size,
             "capabilities": lambda found: ", ".join(map(dotted, sorted(found))),
             "count": _count,
             "dotted": dotted,
-            "generator": Markup(GENERATOR),
+            "facts": comparison.facts,
+            "generator": GENERATOR,
             "levels": LEVELS,
             "look": frameworks.look,
             "newest": max(each.created for one in site.subjects for each in one.certificates)[:10],
             "published": all(one.published for one in site.subjects),
             "shape": marks.shape,
             "sized": all(one.size for one in site.subjects),
+            "span": units.span,
             "style": self.style,
             "style_of": frameworks.style_of,
             "subjects": site.subjects,
             "version": __version__,
+            "words_of": told.words,
         }
 
-    def page(self, name: str, script: Markup = Markup(), up: str = "", **words: Any) -> str:
+    def page(self, name: str, script: Markup = _NO_SCRIPT, up: str = "", **words: Any) -> str:
         """A page by its template; ``up`` leads from its folder to the top."""
-        policy = _policy(self.style, script)
         template = self.environment.get_template(f"{name}.html")
-        return str(template.render(page=name, policy=policy, script=script, up=up, **words))
-
-    def script(self, name: str) -> Markup:
-        """A script of ours, as it stands in a page."""
-        return Markup((_TEMPLATES / name).read_text())  # noqa: S704 - ours alone
-
-    def address(self, one: Subject) -> str:
-        """Where the page of an image is, from the top."""
-        return self.addresses[one.name]
+        return template.render(page=name, policy=_policy(self.style, script), script=script, up=up, **words)
 
 
-def _environment() -> Any:
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ModuleNotFoundError:
-        raise UsageError("Jinja2 is not installed, and a site is made with it", "pip install 'assay[site]'") from None
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        finalize=_shown,
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
+def _ours(name: str) -> Markup:
+    """A style or a script of ours, as it stands in a page."""
+    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - ours alone
 
 
 def _shown(value: object) -> object:
@@ -132,12 +137,19 @@ def _shown(value: object) -> object:
 
 def _policy(style: str, script: str) -> str:
     """What a page may do: be drawn by its own style, run its own script, and ask nobody for anything."""
-    allowed = f"script-src '{_hash(script)}'; " if script else ""
-    return f"default-src 'none'; style-src '{_hash(style)}'; {allowed}img-src data:; base-uri 'none'; form-action 'none'"
+    rules = {
+        "default-src": "'none'",
+        "style-src": _hash(style),
+        "script-src": _hash(script) if script else "'none'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
 def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _addresses(subjects: Iterable[Subject]) -> dict[str, str]:
@@ -145,14 +157,9 @@ def _addresses(subjects: Iterable[Subject]) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in subjects:
         word = re.sub(r"[^a-z0-9]+", "-", one.name.lower())[:80].strip("-") or "image"
-        taken = {path.removeprefix("images/").removesuffix(".html") for path in found.values()}
-        several = [word, *(f"{word}-{number}" for number in range(2, len(taken) + 3))]
-        found[one.name] = f"images/{next(each for each in several if each not in taken)}.html"
+        several = [word, *(f"{word}-{number}" for number in range(2, len(found) + 2))]
+        found[one.name] = next(path for each in several if (path := f"images/{each}.html") not in found.values())
     return found
-
-
-def _bytes(size: int | None) -> str:
-    return decimal(size, precision=2) if size else "not known"
 
 
 def _count(number: int, thing: str, things: str = "") -> str:
