@@ -34,13 +34,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Plot:
-    """An interval plot: what was measured, its lines, its axis, and the sentence that follows from the intervals."""
+    """An interval plot: what was measured, its lines, its axis, and what follows from the intervals."""
 
     title: str
     measure: str
     rows: tuple[Row, ...]
     axis: Markup
-    sentence: str
+    less: str
+    verdicts: list[tuple[str, str]]
 
 
 def claims(comparison: Comparison | None) -> list[dict[str, Any]]:
@@ -62,7 +63,10 @@ def words(comparison: Comparison, root: Path) -> dict[str, Any]:
     """What the template of the page with all questions is filled with."""
     return {
         "comparison": comparison,
-        "questions": [question_words(one, comparison, root) for one in comparison.questions.values()],
+        "questions": [
+            question_words(comparison.questions[name], comparison, root)
+            for name in told.in_order(comparison.questions)
+        ],
         "corrections": corrections(root),
         "void": [one for one in comparison.problems if one.void],
         "remarks": [one for one in comparison.problems if not one.void],
@@ -76,6 +80,7 @@ def question_words(question: Question, comparison: Comparison, root: Path) -> di
     return {
         "question": question,
         "about": about(root, question),
+        "legend": told.telling(question.name).legend,
         "command": command(question.name),
         "measured": measured,
         "frameworks": told.ordered(question.frameworks),
@@ -128,7 +133,7 @@ def plots(question: Question, answers: Sequence[Answer]) -> list[Plot]:
         for group, cells in _groups(question).items():
             rows = tuple(_rows(answers, cells, measure, scale))
             if any(row.ratio for row in rows):
-                made.append(Plot(group, title, rows, plot.axis(scale), _verdicts(rows, measure)))
+                made.append(Plot(group, title, rows, plot.axis(scale), _sides(measure)[0], _verdicts(rows, measure)))
     return made
 
 
@@ -165,9 +170,13 @@ def _row(answer: Answer, measure: str, scale: Scale) -> Row:
     return Row(answer, label, ratio, strip, units.span(ratio.interval))
 
 
-def _verdicts(rows: Iterable[Row], measure: str) -> str:
-    less, more = ("less", "more") if "byte" in measure else ("faster", "slower")
-    return told.by_verdict(((row.label, row.ratio) for row in rows if row.ratio), less, more)
+def _verdicts(rows: Iterable[Row], measure: str) -> list[tuple[str, str]]:
+    return told.by_verdict(((row.label, row.ratio) for row in rows if row.ratio), *_sides(measure))
+
+
+def _sides(measure: str) -> tuple[str, str]:
+    """What it is to be below 1 and above."""
+    return ("less", "more") if "byte" in measure else ("faster", "slower")
 
 
 def _extent(ratio: Ratio) -> Iterable[float]:

@@ -67,10 +67,28 @@ class Words:
     degree: Degree
 
 
+class Telling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the cells of a question are told, and what explains the words."""
+
+    legend: str = ""
+    rules: tuple[Rule, ...] = ()
+
+
 @functools.cache
-def rules() -> Mapping[str, Sequence[Rule]]:
-    """The rules by question."""
-    return msgspec.toml.decode(_QUESTIONS.read_bytes(), type=dict[str, tuple[Rule, ...]])
+def tellings() -> Mapping[str, Telling]:
+    """How questions are told, in the order of the pages."""
+    return msgspec.toml.decode(_QUESTIONS.read_bytes(), type=dict[str, Telling])
+
+
+def in_order(questions: Iterable[str]) -> list[str]:
+    """Questions in the order of the pages."""
+    places = {name: place for place, name in enumerate(tellings())}
+    return sorted(questions, key=lambda name: (places.get(name, len(places)), name))
+
+
+def telling(question: str) -> Telling:
+    """How a question is told."""
+    return tellings().get(question) or Telling()
 
 
 @functools.cache
@@ -86,7 +104,7 @@ def words(answer: Answer) -> Words:
     if answer.outcome != "done":
         return Words(answer.outcome, "none" if answer.outcome == "cannot" else "failed")
     values = _values(answer)
-    for rule in rules().get(answer.question, ()):
+    for rule in telling(answer.question).rules:
         names = {name for name, _ in _PLACE.findall(rule.says)}
         if names <= values.keys() and _has(values, rule.when):
             return Words(_filled(rule.says, values), "none" if rule.none else "half" if rule.half else "whole")
@@ -112,18 +130,14 @@ def ordered(frameworks: Iterable[str]) -> list[str]:
     return sorted(frameworks, key=lambda name: (places.get(name, len(places)), name))
 
 
-def by_verdict(ratios: Iterable[tuple[str, Ratio]], less: str, more: str) -> str:
-    """What several ratios show, each under its name: below 1, above 1, no difference, or unstable."""
-    groups: dict[str, list[str]] = {
-        f"shown {less}": [],
-        f"shown {more}": [],
-        "no difference shown": [],
-        "unstable": [],
-    }
+def by_verdict(ratios: Iterable[tuple[str, Ratio]], less: str, more: str) -> list[tuple[str, str]]:
+    """What several ratios show, as (verdict, names) pairs: below 1, above 1, no difference, or unstable."""
+    verdicts = (f"shown {less}", f"shown {more}", "no difference shown", "unstable")
+    groups: dict[str, list[str]] = {verdict: [] for verdict in verdicts}
     for name, ratio in ratios:
         side = f"shown {less if ratio.interval.middle < 1 else more}"
         groups[side if ratio.verdict == "shown" else ratio.verdict].append(f"{name} {span(ratio.interval)}")
-    return "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items() if names)
+    return [(verdict.capitalize(), "; ".join(names)) for verdict, names in groups.items() if names]
 
 
 def _asked(ask: Ask, cell: str) -> bool:
