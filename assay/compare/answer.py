@@ -71,13 +71,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Control:
-    """What the controls of a set found, over all cells: PyTorch by PyTorch, and the slowed PyTorch by PyTorch."""
+    """What the controls of a set found, over all cells: PyTorch by PyTorch, and the slowed PyTorch by PyTorch.
+
+    ``slowed`` is None where no slowdown is planted, as in memory.
+    """
 
     question: str
     set: str
     measure: str
     same: Interval
-    slowed: Interval
+    slowed: Interval | None
     passed: bool
 
 

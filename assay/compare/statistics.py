@@ -59,8 +59,12 @@ def p_value(ratios: Sequence[float], truth: float = 1.0) -> float:
     averages = _averages(ratios, truth)
     below = bisect.bisect_right(averages, 0.0)
     above = len(averages) - bisect.bisect_left(averages, 0.0)
-    ways = _ways(len(ratios))
-    return min(1.0, sum(ways[: min(below, above) + 1]) / 2.0 ** (len(ratios) - 1))
+    return tail(len(ratios), min(below, above))
+
+
+def tail(blocks: int, fewer: int) -> float:
+    """The p-value where ``fewer`` averages lie on the side that has fewer of them."""
+    return min(1.0, sum(_ways(blocks)[: fewer + 1]) / 2.0 ** (blocks - 1))
 
 
 def holm(p_values: Mapping[K, float]) -> dict[K, float]:
