@@ -53,8 +53,7 @@ def _site(
     from assay import catalog
     from assay.attestation import PublicKey
     from assay.certificate import Suites
-    from assay.compare.answer import Comparison
-    from assay.compare.question import questions
+    from assay.compare import compare
     from assay.host import paths
     from assay.registry import Reference
 
@@ -65,4 +64,4 @@ def _site(
         return site.Site(tuple(found)), site.write
     root = checkout()
     subjects = site.of_checkout(catalog.load(root), Suites.read(root))
-    return site.Site(tuple(subjects), Comparison(questions(root), (), (), ()), root), site.write
+    return site.Site(tuple(subjects), compare(root), root), site.write

@@ -2,7 +2,7 @@
 
 An answer depends on the driver in steps. For each image and each compute capability the table has these steps, made
 by asking `judge` once between any two drivers that NVIDIA's tables name: no rule is written down a second time. In a
-sentence ``{driver}`` and ``{capability}`` stand for those of the machine.
+sentence `DRIVER` and `CAPABILITY` stand for those of the machine.
 
 The table is plain data (schema 1)::
 
@@ -29,10 +29,10 @@ from assay.doctor.cuda import Version, dotted
 from assay.doctor.drivers import BRANCHES_OF_LINUX, LAST_BRANCH, LINUX, NUMBERED_SO_SINCE, WINDOWS, Drivers
 
 SCHEMA = 1
-DRIVER, CAPABILITY = "{driver}", "{capability}"
+DRIVER, CAPABILITY = "\ue000", "\ue001"  # which no text has: they are characters for private use
 ARM, NONE = "arm64", "none"
 OLDEST: Version = (300,)  # what `assay doctor --driver` takes
-_INSIDE = 7777  # after a driver's numbers: a release between it and the next, whose text stands nowhere else
+_INSIDE = (0, 7777)  # after a driver's numbers: a release between it and the next, whose text stands nowhere else
 
 T = TypeVar("T", bound=Hashable)
 Step = tuple[Version, int]
@@ -110,12 +110,14 @@ def _ladder(
 ) -> tuple[Step, ...]:
     """From which driver on which answer holds; where two that follow one another are equal, the first."""
     drivers, by_branch = _SYSTEMS[system]
+    machine = _machine(kind, windows=drivers is WINDOWS)
+    if not machine.gpus:
+        return ((OLDEST, number(judge(machine, image), str)),)
     found: list[Step] = []
     for first in _thresholds(drivers, image, by_branch=by_branch):
-        probe: Version = (_Branch(first[0]),) if by_branch else (*first, _INSIDE)
-        machine = _machine(kind, probe, windows=drivers is WINDOWS)
-        written = _written(dotted(probe), kind)
-        answer = number(judge(machine, image), written)
+        probe: Version = (_Branch(first[0]),) if by_branch else (*first, *_INSIDE)
+        driven = Machine(probe, machine.gpus, architecture=machine.architecture, windows=machine.windows)
+        answer = number(judge(driven, image), _written(dotted(probe), kind))
         if not found or found[-1][1] != answer:
             found.append((first, answer))
     return tuple(found)
@@ -133,12 +135,11 @@ def _thresholds(drivers: Drivers, image: Certified, *, by_branch: bool) -> list[
     return sorted(version for version in named if version >= OLDEST)
 
 
-def _machine(kind: str, driver: Version, *, windows: bool) -> Machine:
-    if kind == NONE:
-        return Machine()
-    if kind == ARM:
-        return Machine(driver, architecture=ARM, windows=windows)
-    return replace(described.another("999", [kind]), driver=driver, windows=windows)
+def _machine(kind: str, *, windows: bool) -> Machine:
+    """A machine of a kind, of whose driver nothing is said."""
+    if kind in {ARM, NONE}:
+        return Machine(architecture=ARM if kind == ARM else "amd64")
+    return replace(described.another("999", [kind]), driver=None, windows=windows)
 
 
 def _written(driver: str, kind: str) -> Callable[[str], str]:
@@ -151,7 +152,5 @@ def _written(driver: str, kind: str) -> Callable[[str], str]:
 
 
 def _remarks(kind: str) -> list[tuple[str, str, str]]:
-    if kind in {ARM, NONE}:
-        return []
-    machine = replace(_machine(kind, OLDEST, windows=False), driver=None)
-    return [(one.state, one.message, one.remedy) for one in described.remarks(machine)]
+    found = described.remarks(_machine(kind, windows=False))
+    return [(one.state, one.message, one.remedy) for one in found]

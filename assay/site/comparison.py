@@ -11,8 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assay.compare.answer import Answer, Comparison, Ratio
-from assay.compare.question import BASELINE, FOLDER, WRITTEN, Question
+from assay.compare import Answer, Comparison, Question, Ratio
+from assay.compare.question import BASELINE, FOLDER, WRITTEN
 from assay.errors import UsageError
 from assay.site import plot, told, units
 from assay.site.frameworks import look

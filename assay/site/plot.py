@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from assay.compare.statistics import Interval
+from assay.compare import Interval
 from assay.site.marks import shape
 
 MIDDLE, HEIGHT = 16, 32  # pixels

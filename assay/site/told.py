@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from assay.compare.answer import Answer, Comparison, Ratio
+from assay.compare import Answer, Comparison, Ratio
 from assay.compare.question import WRITTEN
 from assay.site.frameworks import look, looks
 from assay.site.units import size, span, time

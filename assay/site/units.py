@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.filesize import decimal
 
-from assay.compare.statistics import Interval
+from assay.compare import Interval
 
 
 def size(count: int | None) -> str:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from assay import __version__
 from assay.certificate import LEVELS
-from assay.compare.answer import Comparison
+from assay.compare import Comparison
 from assay.doctor.cuda import dotted
 from assay.errors import UsageError
 from assay.host import files, foreign

@@ -33,7 +33,7 @@ const doctor = {
     const have = version || table.oldest;
     const system = doctor.system(table, have);
     const filled = (number) =>
-      table.sentences[number].replaceAll("{driver}", doctor.dotted(have)).replaceAll("{capability}", kind);
+      table.sentences[number].replaceAll("\ue000", doctor.dotted(have)).replaceAll("\ue001", kind);
     const found = table.images.map(({ image, steps }) => {
       const ladder = table.ladders[steps[system][kind]];
       const step = ladder.findLast(([from]) => doctor.compare(from, have) <= 0);
