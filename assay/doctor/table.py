@@ -111,7 +111,7 @@ def _ladder(
     """From which driver on which answer holds; where two that follow one another are equal, the first."""
     drivers, by_branch = _SYSTEMS[system]
     machine = _machine(kind, windows=drivers is WINDOWS)
-    if not machine.gpus:
+    if not machine.gpus or image.cuda is None:  # then the driver decides nothing
         return ((OLDEST, number(judge(machine, image), str)),)
     found: list[Step] = []
     for first in _thresholds(drivers, image, by_branch=by_branch):
