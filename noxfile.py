@@ -40,6 +40,12 @@ def smoke(session: nox.Session) -> None:
 
 
 @nox.session
+def compare(session: nox.Session) -> None:
+    """Ask the frameworks the questions of compare/: nox -s compare [-- IMAGE... --question NAME | --check]"""
+    run(session, "assay", "compare", *session.posargs)
+
+
+@nox.session
 def publish(session: nox.Session) -> None:
     """Push certified images and their signed certificates: nox -s publish -- [IMAGE...] --registry R --key FILE"""
     run(session, "assay", "publish", *session.posargs)

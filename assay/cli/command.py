@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from assay import __version__
-from assay.cli import build, carry, certify, clean, doctor, engine, lab, publish, run, site, smoke
+from assay.cli import build, carry, certify, clean, compare, doctor, engine, lab, publish, run, site, smoke
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError, of_the_system
 from assay.host import secrets
@@ -36,6 +36,7 @@ cli.add_command(smoke.smoke_command)
 cli.add_command(smoke.table_command)
 cli.add_command(certify.certify_command)
 cli.add_command(clean.clean_command)
+cli.add_command(compare.compare_command)
 cli.add_command(doctor.doctor_command)
 cli.add_command(engine.engine_group)
 cli.add_command(carry.export_command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -96,3 +96,12 @@ class Comparison:
     def of(self, question: str, cell: str) -> dict[str, Answer]:
         """The answers to a cell by framework."""
         return {one.framework: one for one in self.answers if (one.question, one.cell) == (question, cell)}
+
+    def only(self, names: Collection[str]) -> Comparison:
+        """The same of these questions only."""
+        return Comparison(
+            {name: one for name, one in self.questions.items() if name in names},
+            tuple(one for one in self.answers if one.question in names),
+            tuple(one for one in self.controls if one.question in names),
+            tuple(one for one in self.problems if one.question in names),
+        )

@@ -13,11 +13,13 @@ import msgspec
 from assay.errors import VerificationFailed
 from assay.host import strict
 
+SET = r"[a-z0-9][a-z0-9-]{0,39}"  # the name of a set
+LONGEST_WHY = 200  # characters of what is wrong with a line
 LONGEST_TEXT = 20_000  # characters of a traceback or of an output
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}\Z")]
 Cell = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/+-]{0,79}\Z")]
-SetName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
+SetName = Annotated[str, msgspec.Meta(pattern=rf"^{SET}\Z")]
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -116,7 +118,9 @@ def _parsed(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.convert(strict.parsed(data), type=kind)
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
-        raise VerificationFailed(f"the line is malformed: {error}", "Measure it again: --again.") from None
+        raise VerificationFailed(
+            f"the line is malformed: {str(error)[:LONGEST_WHY]}", "Measure it again: --again."
+        ) from None
 
 
 def encode(line: Line) -> bytes:

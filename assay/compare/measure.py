@@ -26,10 +26,11 @@ from assay.compare.participant import Participant
 from assay.compare.question import BASELINE, STEPS, Question, program
 from assay.engine import Engine
 from assay.errors import AssayError, CertificateFailed, UsageError, VerificationFailed
-from assay.host import load
+from assay.host import files, load
 
 LOOK = 0.5  # seconds for which it is looked whether the machine is busy
 SHORT = 5.0  # seconds in which an engine has cleaned up after a container
+PAUSE = 10.0  # seconds between two looks at a machine that is busy
 ATTEMPTS = 5  # at one block, on a machine that gets busy again and again
 
 
@@ -144,17 +145,17 @@ class Measuring:
         timed = question.kind == "timed"
         for _ in range(ATTEMPTS):
             if timed:
-                self._quiet(question, self.options.patience)
+                self._wait(question)
             lines: list[Line] = []
             done = 0
             try:
                 for turn in turns:
-                    busy = self._quiet(question, SHORT) if timed else load.busy(LOOK)
+                    busy = self._quiet(SHORT) if timed else load.busy(LOOK)
                     lines += self._ask(question, turn, busy.processors)
                     done += 1
                     self.view.ran(1)
                 if timed:
-                    self._quiet(question, SHORT)
+                    self._quiet(SHORT)
             except Busy as error:
                 self.view.ran(-done)
                 self.view.phase(question.name, f"measuring a block again: {error}")
@@ -165,24 +166,28 @@ class Measuring:
             "Measure on a machine that does nothing else; what is finished is kept.",
         )
 
-    def _quiet(self, question: Question, patience: float) -> load.Busy:
-        """Wait until others keep the machine less busy than may be. Raises `Busy`, or `UsageError` after long."""
+    def _wait(self, question: Question) -> None:
+        """Wait long for a quiet machine. Raises `UsageError` where it does not come to be one."""
+        try:
+            self._quiet(self.options.patience, lambda who: self.view.phase(question.name, f"waiting: {who}"))
+        except Busy as error:
+            raise UsageError(
+                f"{question.name} is not measured: {error}",
+                f"End that, or wait: at most {self.options.load} may be busy while seconds are measured.",
+            ) from None
+
+    def _quiet(self, patience: float, tell: files.Tell = files.silent) -> load.Busy:
+        """Wait until others keep the machine no busier than may be, and `tell` who does. Raises `Busy` after long."""
         until = time.monotonic() + patience
         while True:
             found = load.busy(LOOK)
             if found.processors <= self.options.load:
                 return found
             who = f"others keep {found.processors:.1f} processors busy: {', '.join(found.by) or 'not on this system'}"
-            if time.monotonic() > until:
-                if patience <= SHORT:
-                    raise Busy(who)
-                raise UsageError(
-                    f"{question.name} is not measured: {who}",
-                    f"End that, or wait: at most {self.options.load} may be busy while seconds are measured.",
-                )
-            if patience > SHORT:
-                self.view.phase(question.name, f"waiting: {who}")
-                time.sleep(min(10.0, patience))
+            if time.monotonic() >= until:
+                raise Busy(who)
+            tell(who)
+            time.sleep(min(PAUSE, patience / 10))
 
     def _ask(self, question: Question, turn: Turn, busy: float) -> list[Line]:
         options, one = self.options, turn.one

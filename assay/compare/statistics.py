@@ -36,6 +36,9 @@ class Interval:
         """Whether a ratio lies in it."""
         return self.low <= ratio <= self.high
 
+    def __str__(self) -> str:
+        return f"{self.middle:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
 
 def interval(ratios: Sequence[float]) -> Interval:
     """The interval of the ratio that paired ratios scatter around, one a block; raises `ValueError` for fewer than 6.

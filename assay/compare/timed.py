@@ -75,7 +75,7 @@ class Set:
         return {cell: interval(one) for cell, one in points.items() if adjusted[cell] <= 1 - CONFIDENCE}
 
     def ratios(self, measure: str, done: Collection[Cell]) -> dict[Cell, Ratio]:
-        """The ratios of these cells; PyTorch as written by PyTorch as written is the control, and not of the family."""
+        """The ratios of these cells; that of PyTorch as written is the control's, and not of the family."""
         points: dict[Cell, Points] = {}
         for framework, cell in done:
             base = self.question.baseline(cell)
