@@ -21,7 +21,7 @@ OLDEST = 20  # what @devcontainers/cli runs on
 
 
 def programs() -> Path:
-    """The folder with `devcontainer`, installed once for each lock. No script of a package is run for it.
+    """The folder with `devcontainer`, installed once for each lock; axe-core lies beside it. No script is run for it.
 
     Where node is not there, a test that needs it is not run and says so; in CI it fails.
     """
@@ -68,4 +68,5 @@ def _install(folder: Path) -> None:
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--cache", str(folder / "cache"))
     done = subprocess.run(["npm", "ci", *options], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        tool_missing(["@devcontainers/cli"], done.stderr.strip()[-300:], "npm")
+        named = json.loads((LOCK / "package.json").read_text())["dependencies"]
+        tool_missing(list(named), done.stderr.strip()[-300:], "npm")

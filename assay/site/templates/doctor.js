@@ -110,7 +110,7 @@ if (typeof document !== "undefined") {
   };
 
   form.hidden = false;
-  form.addEventListener("input", show);
+  for (const changed of ["input", "change"]) form.addEventListener(changed, show);
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
