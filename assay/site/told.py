@@ -100,7 +100,7 @@ def claims() -> tuple[Claim, ...]:
 def words(answer: Answer) -> Words:
     """A cell in a few words."""
     if answer.outcome == "not measured":
-        return Words(NOT_MEASURED, "unknown")
+        return Words(answer.outcome, "unknown")
     if answer.outcome != "done":
         return Words(answer.outcome, "none" if answer.outcome == "cannot" else "failed")
     values = _values(answer)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -171,7 +172,7 @@ def test_a_reader_asks_for_a_machine(reader: webdriver.Remote, root: Path) -> No
     first = answer.find_element(By.CSS_SELECTOR, "th a")
     name = first.text
     first.click()
-    assert reader.find_element(By.TAG_NAME, "h1").text == name
+    WebDriverWait(reader, 30).until(text_to_be_present_in_element((By.TAG_NAME, "h1"), name))
     show(reader, "here/doctor.html")
     Select(reader.find_element(By.ID, "gpu")).select_by_visible_text("no NVIDIA GPU")
     assert reader.find_element(By.CSS_SELECTOR, "#answer h2").text.startswith("0 of ")

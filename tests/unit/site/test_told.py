@@ -30,7 +30,7 @@ OF_CAFFE = Ask(question="speed", framework="caffe", thing="A step", less="faster
         (fact("of-nobody", "x", "torch"), "done", "whole"),
         (fact("graphs", "tree", "caffe", "cannot", because="its nets are fixed"), "cannot", "none"),
         (fact("graphs", "tree", "caffe", "failed", because="signal 11"), "failed", "failed"),
-        (Answer("graphs", "tree", "caffe", "not measured", "it crashed"), "not measured yet", "unknown"),
+        (Answer("graphs", "tree", "caffe", "not measured", "it crashed"), "not measured", "unknown"),
     ],
 )
 def test_a_cell_in_a_few_words(answer: Answer, says: str, degree: str) -> None:
