@@ -80,9 +80,13 @@ if (typeof document !== "undefined") {
     return made;
   };
 
+  let asked = "";
   const show = () => {
     const kind = form.gpu.value;
     const text = form.driver.value.trim();
+    // A field that is left says that it changed: the answer must not be drawn anew under the pointer of who clicks in it.
+    if (asked === `${kind} ${text}`) return;
+    asked = `${kind} ${text}`;
     const version = doctor.driver(table, text);
     place.replaceChildren();
     place.hidden = !kind || (!text && kind !== "none");
