@@ -42,7 +42,7 @@ def smoke(session: nox.Session) -> None:
 @nox.session
 def compare(session: nox.Session) -> None:
     """Ask the frameworks the questions of compare/: nox -s compare [-- IMAGE... --question NAME | --check]"""
-    run(session, "assay", "compare", *session.posargs)
+    run(session, "assay", "compare", "--pack", *session.posargs)
 
 
 @nox.session

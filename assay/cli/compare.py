@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli.console import Styled, finish, note, say, say_table, standard_error
-from assay.cli.options import checkout, images_argument, json_option
+from assay.cli.options import checkout, images_argument, json_option, pack_option
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ MOST_LINES = 5  # numbers of lines that are told of one problem
 )
 @click.option("--check", is_flag=True, help="Measure nothing: judge the results that are there.")
 @json_option
+@pack_option
 def compare_command(
     images: tuple[str, ...], names: tuple[str, ...], out: Path | None, check: bool, as_json: bool, **given: Any
 ) -> None:
@@ -54,10 +55,11 @@ def compare_command(
     cat = catalog.load(checkout())
     questions = _chosen(compare.questions(cat.root), names)
     if not check:
-        _measure(cat, images, questions, (_options(given), out or cat.root / compare.RESULTS), quiet=as_json)
+        how = (_options(given), out or cat.root / compare.RESULTS, given["pack"])
+        _measure(cat, images, questions, how, quiet=as_json)
     whole = compare.compare(cat.root, out, given["device"], given["threads"])
     finish(
-        whole.only([one.name for one in questions]),
+        whole.only(names) if names else whole,
         as_json,
         row=compare.as_json,
         show=_show,
@@ -120,19 +122,24 @@ def _measure(
     cat: Catalog,
     images: Sequence[str],
     questions: Sequence[Question],
-    how: tuple[Options, Path],
+    how: tuple[Options, Path, bool],
     *,
     quiet: bool,
 ) -> None:
-    from assay import compare, engine
+    from assay import certify, compare, engine
     from assay.errors import together
 
-    options, folder = how
+    options, folder, pack = how
     for name in images:
         cat.get(name)
-    with engine.find() as found, CompareView(quiet=quiet) as view:
+    with engine.find() as found:
         who = compare.participants(cat, found, images, options.device, note)
-        failures = compare.Measuring(cat.root, found, options, folder, view).measure(questions, who)
+        try:
+            with CompareView(quiet=quiet) as view:
+                failures = compare.Measuring(cat.root, found, options, folder, view).measure(questions, who)
+        finally:
+            for one in who if pack else ():
+                certify.pack(found, cat.get(one.image), [])
     if failures:
         raise together(failures)
 
@@ -219,10 +226,14 @@ def _show(comparison: Comparison) -> None:
                 slowed = f"; slowed by 5 % it is {control.slowed}" if control.slowed else ""
                 text = f"  set {control.set}, {control.measure}: PyTorch by PyTorch is {control.same}{slowed}"
                 say((text, "" if control.passed else "bold red"))
-        for one in comparison.problems:
-            if one.question == question.name:
-                say((f"  {_told(one)}", "bold red" if one.void else "yellow"))
+        _say_problems(one for one in comparison.problems if one.question == question.name)
         say("")
+    _say_problems(one for one in comparison.problems if one.question not in comparison.questions)
+
+
+def _say_problems(problems: Iterable[Problem]) -> None:
+    for one in problems:
+        say((f"  {_told(one)}", "bold red" if one.void else "yellow"))
 
 
 def _rows(comparison: Comparison, question: Question) -> Iterator[tuple[Styled, ...]]:

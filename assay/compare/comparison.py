@@ -14,7 +14,7 @@ from assay.compare.answer import Answer, Comparison, Control, Problem, Ratio
 from assay.compare.judge import Judged, judge, strays
 from assay.compare.line import Device, Line
 from assay.compare.question import BASELINE, Question, questions
-from assay.compare.statistics import Interval
+from assay.compare.statistics import Interval, agree
 from assay.compare.timed import PLANTED, Cell, Set
 
 
@@ -122,20 +122,20 @@ def _uncontrolled(one: Set, measure: str, control: Control | None) -> list[str]:
         return [f"set {one.name} has too few controls of {measure}"]
     void = f"set {one.name} is void in {measure}: "
     told = []
-    if not control.same.holds(1.0):
+    if not control.same.reads(1.0):
         told.append(f"{void}{BASELINE} differs from itself, {_text(control.same)}")
-    if control.slowed and not control.slowed.holds(PLANTED):
+    if control.slowed and not control.slowed.reads(PLANTED):
         told.append(f"{void}a slowdown by {PLANTED} came out as {_text(control.slowed)}")
-    if control.slowed and control.slowed.holds(1.0):
+    if control.slowed and control.slowed.reads(1.0):
         told.append(f"{void}a slowdown by {PLANTED} was not seen, {_text(control.slowed)}")
     return told
 
 
 def _confirmed(first: Ratio, second: Ratio | None) -> Ratio:
-    """The first set's ratio with the second's interval; unstable where that one's middle leaves the first's."""
+    """The first set's ratio with the second's interval; unstable where that does not confirm it."""
     if second is None:
         return first
-    stable = first.interval.holds(second.interval.middle)
+    stable = agree(first.interval, second.interval)
     return replace(first, again=second.interval, verdict=first.verdict if stable else "unstable")
 
 

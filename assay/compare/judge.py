@@ -90,7 +90,7 @@ class Against:
 
     def wrong(self, line: Line) -> str:
         """The first thing that is wrong with a line; empty where nothing is."""
-        return self._asked(line) or self._unchanged(line) or self._certified(line) or _disturbed(line)
+        return self._asked(line) or self._unchanged(line) or self._certified(line) or self._disturbed(line)
 
     def _asked(self, line: Line) -> str:
         question = self.questions.get(line.question)
@@ -113,10 +113,9 @@ class Against:
         same = self.layers[line.image] == line.layers
         return "" if same else f"it is of other layers than the certified {line.image}"
 
-
-def _disturbed(line: Line) -> str:
-    alone = line.block is None or line.load <= MOST_LOAD
-    return "" if alone else f"others kept more than {MOST_LOAD} processors busy"
+    def _disturbed(self, line: Line) -> str:
+        alone = line.load <= MOST_LOAD or not self.questions[line.question].quiet
+        return "" if alone else f"others kept more than {MOST_LOAD} processors busy"
 
 
 def _sound(entries: Iterable[Entry], against: Against) -> tuple[list[Entry], list[Problem]]:

@@ -141,20 +141,19 @@ class Measuring:
         )
 
     def _block(self, question: Question, turns: Sequence[Turn]) -> list[Line]:
-        """The lines of all turns; those of a timed question on a machine that nobody else kept busy."""
-        timed = question.kind == "timed"
+        """The lines of all turns; where the question asks for it, on a machine that nobody else kept busy."""
         for _ in range(ATTEMPTS):
-            if timed:
+            if question.quiet:
                 self._wait(question)
             lines: list[Line] = []
             done = 0
             try:
                 for turn in turns:
-                    busy = self._quiet(SHORT) if timed else load.busy(LOOK)
+                    busy = self._quiet(SHORT) if question.quiet else load.busy(LOOK)
                     lines += self._ask(question, turn, busy.processors)
                     done += 1
                     self.view.ran(1)
-                if timed:
+                if question.quiet:
                     self._quiet(SHORT)
             except Busy as error:
                 self.view.ran(-done)

@@ -29,7 +29,8 @@ class Question:
     """What is asked: its title, what the source claims, its cells' titles in their order, and who answers.
 
     ``kind`` is "timed" where a clock or a peak decides: it is then measured in blocks. ``measures`` are the values of
-    a timed cell that are compared, by their titles. ``frameworks`` are those that have a file there.
+    a timed cell that are compared, by their titles. ``frameworks`` are those that have a file there. ``quiet`` is for
+    answers that have seconds among them: nothing else may keep the machine busy then.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Question:
     cells: Mapping[str, str] = field(hash=False)
     measures: Mapping[str, str] = field(hash=False)
     frameworks: tuple[str, ...]
+    quiet: bool = False
 
     def baseline(self, cell: str) -> str:
         """The cell of PyTorch that a cell is compared with: as written, where it was written in several ways."""
@@ -54,6 +56,7 @@ class _Constants(msgspec.Struct, frozen=True):
     kind: Kind
     cells: dict[Cell, Word]
     measures: dict[Name, Word] = {}
+    quiet: bool = False
 
 
 def questions(root: Path) -> dict[str, Question]:
@@ -98,7 +101,8 @@ def _read(path: Path, known: Collection[str]) -> Question:
         raise UsageError(f"{shown} has no cells", todo)
     frameworks = tuple(sorted(file.stem for file in path.parent.glob("*.py") if file.stem in known))
     measures = (found.measures or STEPS) if found.kind == "timed" else {}
-    return Question(name, found.title, found.claim, found.kind, found.cells, measures, frameworks)
+    quiet = found.quiet or found.kind == "timed"
+    return Question(name, found.title, found.claim, found.kind, found.cells, measures, frameworks, quiet)
 
 
 def _literals(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay.compare.line import Line, encode, parse
 from assay.errors import UsageError, VerificationFailed
-from assay.host import files
+from assay.host import files, paths
 
 FOLDER = "compare/results"
 LARGEST = 2**28  # bytes of one file
@@ -73,7 +73,7 @@ def put(folder: Path, question: str, new: Iterable[Line], replaced: Callable[[Li
     has a line that cannot be read: it would be lost.
     """
     path = folder / f"{question}.jsonl"
-    with files.alone(path, f"the results of {question}", files.silent):
+    with files.alone(paths.cache() / "compare", "another `assay compare` to write", files.silent):
         found = Results() if not path.exists() else _one(path)
         kept = [entry.line for entry in found.entries if not replaced(entry.line)]
         files.replace(path, b"".join(map(encode, (*kept, *new))))

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 CONFIDENCE = 0.95
 LEAST = 0.03  # a smaller difference is none that anybody would choose a framework by
+DECIMALS = 0.005  # half of the second decimal
 FEWEST = 6  # blocks: with fewer, no interval of the test has 95 %
 
 K = TypeVar("K")
@@ -35,6 +36,10 @@ class Interval:
     def holds(self, ratio: float) -> bool:
         """Whether a ratio lies in it."""
         return self.low <= ratio <= self.high
+
+    def reads(self, ratio: float) -> bool:
+        """Whether a ratio in it is this one to two decimals: of many cells an interval is narrower than that."""
+        return self.low <= ratio + DECIMALS and self.high >= ratio - DECIMALS
 
     def __str__(self) -> str:
         return f"{self.middle:.2f} [{self.low:.2f}, {self.high:.2f}]"
@@ -90,6 +95,11 @@ def shown(found: Interval, adjusted: float) -> bool:
         and not found.holds(1.0)
         and abs(math.log(found.middle)) > math.log1p(LEAST)
     )
+
+
+def agree(first: Interval, second: Interval) -> bool:
+    """Whether a second measurement confirms a first: its middle lies in the first's interval, or within 3 % of it."""
+    return first.holds(second.middle) or abs(math.log(second.middle / first.middle)) <= math.log1p(LEAST)
 
 
 def _averages(ratios: Sequence[float], truth: float) -> list[float]:

@@ -65,14 +65,15 @@ class Set:
         slowed = _pooled(self.itself("slowed", measure)) if measure in STEPS else None
         if same is None or (slowed is None and measure in STEPS):
             return None
-        seen = slowed is None or (slowed.holds(PLANTED) and not slowed.holds(1.0))
-        return Control(self.question.name, self.name, measure, same, slowed, same.holds(1.0) and seen)
+        seen = slowed is None or (slowed.reads(PLANTED) and not slowed.reads(1.0))
+        return Control(self.question.name, self.name, measure, same, slowed, same.reads(1.0) and seen)
 
     def noisy(self, measure: str) -> dict[str, Interval]:
         """The cells in which PyTorch differs from itself, after Holm's correction over them."""
         points = {cell: list(one.values()) for cell, one in self.itself("control", measure).items()}
         adjusted = holm({cell: p_value(one) for cell, one in points.items()})
-        return {cell: interval(one) for cell, one in points.items() if adjusted[cell] <= 1 - CONFIDENCE}
+        found = {cell: interval(one) for cell, one in points.items() if adjusted[cell] <= 1 - CONFIDENCE}
+        return {cell: one for cell, one in found.items() if not one.reads(1.0)}
 
     def ratios(self, measure: str, done: Collection[Cell]) -> dict[Cell, Ratio]:
         """The ratios of these cells; that of PyTorch as written is the control's, and not of the family."""

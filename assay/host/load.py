@@ -30,7 +30,7 @@ def busy(seconds: float, proc: Path = PROC) -> Busy:
     passed = [max(0, b - a) for a, b in zip(before, after, strict=True)]
     share = 1 - sum(passed[at] for at in IDLE) / max(1, sum(passed))
     now = _processes(proc)
-    worked = {one: ticks - theirs.get(one, ticks) for one, ticks in now.items()}
+    worked = {one: ticks - theirs.get(one, 0) for one, ticks in now.items()}
     most = sorted((one for one in worked if worked[one] > 0), key=lambda one: -worked[one])
     return Busy(round(share * processors(), 2), tuple(f"{name} ({pid})" for pid, name in most[:MOST_NAMED]))
 

@@ -121,6 +121,13 @@ def test_a_container_has_no_network_no_root_and_no_write_access(running: engine.
     assert ran.exit_code == 0, ran.output
 
 
+def test_a_container_runs_on_the_processors_that_it_is_given(running: engine.Engine, newcomer: object) -> None:
+    last = max(os.sched_getaffinity(0))
+    script = "import os; print(sorted(os.sched_getaffinity(0)))"
+    ran = running.run(RunRequest("assay/newcomer:latest", ("python", "-c", script), cpus=str(last)))
+    assert ran.output.strip() == f"[{last}]"
+
+
 def test_a_container_for_want_of_memory_is_told_apart(running: engine.Engine, newcomer: object) -> None:
     hungry = RunRequest("assay/newcomer:latest", ("python", "-c", "b = bytearray(2**29)"), memory_bytes=64 * 2**20)
     ran = running.run(hungry)

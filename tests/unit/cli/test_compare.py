@@ -41,6 +41,7 @@ def compare_(
     root = tmp_path / "repo"
     shutil.copytree(prepared, root)
     monkeypatch.chdir(root)
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(load, "busy", lambda seconds: load.Busy(0.0))
     monkeypatch.setattr(load, "usable", lambda: (0, 1, 5))
     found = Found(root)
@@ -106,12 +107,29 @@ def test_check_measures_nothing_and_ends_with_5_where_something_is_wrong(
     assert [(one["framework"], len(one["lines"])) for one in told] == [("plain", 30)]
 
 
+def test_results_of_a_question_that_is_gone_are_named(compare_: Callable[..., Ran]) -> None:
+    compare_()
+    shutil.rmtree("compare/can")
+    ran = compare_("--check")
+    assert ran.code == 5
+    assert "can.jsonl, line 1: there is no such question" in ran.err
+    assert "can.jsonl, lines 1, 2, plain: there is no such question" in ran.out
+    assert compare_("--check", "--question", "fast").code == 0
+
+
 def test_results_may_lie_elsewhere(compare_: Callable[..., Ran], tmp_path: Path) -> None:
     out = str(tmp_path / "elsewhere")
     assert compare_("--out", out, "--question", "can", "torchy").code == 0
     assert len((tmp_path / "elsewhere/can.jsonl").read_text().splitlines()) == 2
     assert not Path("compare/results").exists()
     assert compare_("--out", out, "--question", "can", "--check").code == 5, "two frameworks are not measured"
+
+
+def test_images_are_packed_when_all_is_measured(compare_: Callable[..., Ran]) -> None:
+    assert compare_("--question", "can").code == 0
+    assert engine.find().packed == []  # type: ignore[attr-defined]
+    assert compare_("--question", "can", "--pack", "torchy").code == 0
+    assert engine.find().packed == ["assay/torchy:latest", "assay/cuda/1.0:latest"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

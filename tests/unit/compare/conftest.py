@@ -22,6 +22,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(load, "busy", lambda seconds: load.Busy(0.01))
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     shutil.copytree(prepared, tmp_path / "repo")
     return Place(tmp_path / "repo")
 
@@ -33,6 +34,7 @@ def measured_once(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     shutil.copytree(prepared, root)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(load, "busy", lambda seconds: load.Busy(0.01))
+        patched.setenv("ASSAY_CACHE", str(root.parent / "cache"))
         place = Place(root)
         place.engine.truth = {"torch": 1.0, "tensor": 1.3, "plain": 1.0}
         place.measure()

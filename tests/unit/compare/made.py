@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class Engine:
 
     def __init__(self, root: Path) -> None:
         self.requests: list[RunRequest] = []
+        self.packed: list[str] = []
         self.names = {tag(name, "latest"): built.digest for name, built in catalog.read_images(root).images.items()}
         self.truth: dict[str, float] = {"torch": 1.0, "tensor": 1.0, "plain": 1.0}
         self.noise = 0.004
@@ -72,6 +73,12 @@ class Engine:
 
     def digest(self, reference: str) -> str | None:
         return self.names.get(reference)
+
+    def tags(self, repository: str) -> list[str]:
+        return [name for name in self.names if name.rpartition(":")[0] == repository]
+
+    def pack(self, references: Iterable[str]) -> None:
+        self.packed += references
 
     def gpu_access(self) -> str | None:
         return None

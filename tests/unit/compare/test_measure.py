@@ -90,7 +90,7 @@ def test_an_interrupted_block_leaves_nothing(place: Place) -> None:
     assert {line.block for line in place.lines("fast")} == {0}, "a block is kept whole or not at all"
     place.engine.on_run = lambda request, file: None
     assert len(place.measure(question="fast", blocks=3)) == 10
-    assert not list(place.folder.glob("*.partial"))
+    assert [path.name for path in place.folder.iterdir()] == ["fast.jsonl"]
 
 
 def test_what_a_program_did_not_come_to_has_failed(place: Place) -> None:
@@ -197,6 +197,17 @@ def test_a_busy_machine_is_waited_for_and_then_refused_by_name(place: Place, mon
     place.measure(question="can")
     assert place.lines("can")[0].load == 1.5, "no clock decides there"
     assert len(place.measure(question="fast", blocks=1, load=2.0)) == 5
+
+
+def test_facts_that_show_seconds_ask_for_a_quiet_machine_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = place.root / "compare/can/question.py"
+    file.write_text(file.read_text() + "QUIET = True\n")
+    place.measure(question="can", load=2.0)
+    monkeypatch.setattr(load, "busy", lambda seconds: load.Busy(1.5))
+    place.measure(question="can", load=2.0, again=True)
+    assert "others kept more than 0.25 processors busy" in place.problems()
+    with pytest.raises(UsageError, match="can is not measured: others keep"):
+        place.measure(question="can", again=True, patience=0.0)
 
 
 def test_a_block_during_which_the_machine_got_busy_is_measured_again(

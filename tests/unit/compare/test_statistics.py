@@ -12,7 +12,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.compare.statistics import CONFIDENCE, FEWEST, Interval, holm, interval, p_value, shown
+from assay.compare.statistics import CONFIDENCE, FEWEST, Interval, agree, holm, interval, p_value, shown
 
 BLOCKS, TABLES, FAMILY, TRUE = 15, 1200, 40, 1.07
 Ratios = list[list[float]]
@@ -117,3 +117,18 @@ def test_too_few_blocks_have_no_interval() -> None:
 
 def test_an_interval_is_shown_with_its_ends() -> None:
     assert str(Interval(0.987, 1.0, 1.0123)) == "1.00 [0.99, 1.01]"
+
+
+def test_a_second_measurement_confirms_the_first_or_not() -> None:
+    wide, narrow = Interval(0.9, 1.0, 1.1), Interval(0.999, 1.0, 1.001)
+    assert agree(wide, Interval(1.05, 1.09, 1.2))
+    assert not agree(wide, Interval(1.05, 1.11, 1.2))
+    assert agree(narrow, Interval(1.02, 1.025, 1.03)), "below three percent it is none that counts"
+    assert not agree(narrow, Interval(1.02, 1.04, 1.05))
+
+
+def test_to_two_decimals() -> None:
+    assert Interval(1.002, 1.003, 1.004).reads(1.0)
+    assert not Interval(1.006, 1.007, 1.008).reads(1.0)
+    assert Interval(1.043, 1.044, 1.046).reads(1.05)
+    assert not Interval(1.03, 1.04, 1.044).reads(1.05)

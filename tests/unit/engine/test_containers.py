@@ -25,7 +25,7 @@ def test_a_container_has_no_network_and_no_rights() -> None:
     options = created(RunRequest("i", ("smoke",)), Runtimes={"nvidia": {}})
     assert (options["network_mode"], options["read_only"], options["user"]) == ("none", True, "12345:12345")
     assert (options["security_opt"], options["cap_drop"]) == (["no-new-privileges"], ["ALL"])
-    assert not {"device_requests", "mem_limit", "entrypoint", "privileged"} & options.keys()
+    assert not {"device_requests", "mem_limit", "entrypoint", "privileged", "cpuset_cpus"} & options.keys()
 
 
 @pytest.mark.parametrize("memory", [None, 2**30])
@@ -54,8 +54,10 @@ def test_the_options_that_are_asked_for() -> None:
             environment={"A": "1"},
             memory_bytes=2**30,
             entrypoint=(),
+            cpus="0-1",
         )
     )
+    assert options["cpuset_cpus"] == "0-1"
     assert (options["mem_limit"], options["memswap_limit"], options["entrypoint"]) == (2**30, 2**30, [])
     assert options["environment"] == {"A": "1"}
     assert options["volumes"] == {"/g": {"bind": "/in", "mode": "ro"}, "/t": {"bind": "/out", "mode": "rw"}}
