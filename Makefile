@@ -6,9 +6,10 @@ PIP := $(VENV)/bin/python -m pip
 IMAGES ?=
 LOCKED ?=
 KEY ?= assay.key
+OUT ?= build/site
 
 .DEFAULT_GOAL := help
-.PHONY: help build-all smoke publish test lint lock doctor wheel clean
+.PHONY: help build-all smoke publish test lint lock doctor site wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +65,9 @@ doctor: $(READY) ## Say what this machine has, and which images run on it
 
 wheel: $(READY) ## Build the wheel that a researcher installs, with the release's suites and certificates: build/dist/
 	@$(VENV)/bin/python -m hatchling build --target wheel --directory build/dist
+
+site: $(READY) ## Write a static site of images, certificates and the comparison (OUT=build/site)
+	@$(VENV)/bin/assay site --out "$(OUT)"
 
 clean: ## Stop the embedded engine and drop what was made here (the cache stays: `assay clean`)
 	@test ! -x $(VENV)/bin/assay || $(VENV)/bin/assay engine down

@@ -103,6 +103,12 @@ def lock(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """Write a static site of images, certificates and the comparison: nox -s site [-- --out DIR]"""
+    run(session, "assay", "site", *(session.posargs or ("--out", "build/site")))
+
+
+@nox.session
 def reproduce(session: nox.Session) -> None:
     """Build images twice and compare the digests: nox -s reproduce [-- IMAGE...]"""
     run(session, "assay", "reproduce", *session.posargs)

@@ -25,6 +25,7 @@ from assay.cli import (
     publish,
     run,
     scan,
+    site,
     smoke,
 )
 from assay.cli.console import note, show_error
@@ -58,6 +59,7 @@ cli.add_command(engine.engine_group)
 cli.add_command(carry.export_command)
 cli.add_command(carry.import_command)
 cli.add_command(outdated.outdated_command)
+cli.add_command(site.site_command)
 cli.add_command(publish.keygen_command)
 cli.add_command(publish.publish_command)
 cli.add_command(publish.rebuild_command)

@@ -28,6 +28,8 @@ FIRST_TOOLKIT: Mapping[Capability, Toolkit] = {
     (10, 0): (12, 8), (10, 3): (12, 9), (12, 0): (12, 8), (12, 1): (12, 9),
 }  # fmt: skip
 LAST_BRANCH: Mapping[int, int] = {3: 470, 5: 580, 6: 580, 7: 580}
+NUMBERED_SO_SINCE: Version = (450,)
+BRANCHES_OF_LINUX = 5  # each is a multiple of it, since then
 STILL_SERVED = (7, 5)  # the oldest capability that no driver has dropped
 
 
@@ -137,9 +139,9 @@ def driver(version: Version) -> str:
 
 def branch(version: Version) -> int:
     """The branch that a release is of: 550 for 550.54.14, and for 551.61 of Windows."""
-    return version[0] - version[0] % 5 if version else 0
+    return version[0] - version[0] % BRANCHES_OF_LINUX if version else 0
 
 
 def of_windows(version: Version) -> bool:
     """Whether a driver's number can only be one of Windows: the branches of Linux are multiples of five since 450."""
-    return len(version) < 3 and version > (450,) and version[0] != branch(version)
+    return len(version) < 3 and version > NUMBERED_SO_SINCE and version[0] != branch(version)

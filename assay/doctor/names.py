@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from assay.doctor.cuda import Capability, Code
@@ -28,6 +28,12 @@ def on_arm(name: str) -> bool:
     """Whether a machine with a GPU of this name is aarch64 without a doubt."""
     words = _words(name)
     return any(words[: len(entry)] == entry for entry in _arm64())
+
+
+def listed() -> Mapping[str, Sequence[str]]:
+    """The GPUs of the table by their compute capability, the newest first; those beside an Arm processor too."""
+    found: Mapping[str, Sequence[str]] = tomllib.loads(_TABLE.read_text())["capabilities"]
+    return found
 
 
 def _entries(name: str, table: Mapping[Words, Capability]) -> set[Words]:
