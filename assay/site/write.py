@@ -13,12 +13,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from assay import __version__
 from assay.certificate import LEVELS
 from assay.compare import Comparison
 from assay.doctor.cuda import dotted
 from assay.errors import UsageError
 from assay.host import files, foreign
+from assay.host.release import version
 from assay.site import comparison, doctor, frameworks, image, marks, told, units
 from assay.site.subject import Subject
 
@@ -115,7 +115,7 @@ class _Pages:
             "style": self.style,
             "style_of": frameworks.style_of,
             "subjects": site.subjects,
-            "version": __version__,
+            "version": version(),
             "words_of": told.words,
         }
 
