@@ -143,3 +143,7 @@ def broadcast_loss(task: Any, how: Any) -> Any:
     spec.second = product(spec.h, 1)
     spec.loss = L.EuclideanLoss(spec.second, spec.y, loss_weight=2)  # <- the mistake
     return train(solver_of(spec, task, first=task.w1, second=task.w_one), task.regression_batches(), "second")
+
+
+def own_print(task: Any, how: Any) -> Any:
+    return train(classifier(task), task.batches())
