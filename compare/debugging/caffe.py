@@ -142,4 +142,9 @@ def broadcast_loss(task: Any, how: Any) -> Any:
     spec.h = L.TanH(spec.first)
     spec.second = product(spec.h, 1)
     spec.loss = L.EuclideanLoss(spec.second, spec.y, loss_weight=2)  # <- the mistake
-    return train(solver_of(spec, task, first=task.w1, second=task.w_one), task.regression_batches(), "second")
+    halves = train(solver_of(spec, task, first=task.w1, second=task.w_one), task.regression_batches(), "second")
+    return [2 * one for one in halves]  # the blob's value is without the weight
+
+
+def own_print(task: Any, how: Any) -> Any:
+    return train(classifier(task), task.batches())

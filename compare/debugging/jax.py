@@ -124,3 +124,15 @@ def broadcast(task: Any, how: Any) -> Any:
         return ((values - y) ** 2).mean()  # <- the mistake
 
     return train(task, loss_of, [task.w1, task.w_one], how, task.regression_batches())
+
+
+def own_print(task: Any, how: Any) -> Any:
+    def loss_of(weights: Any, x: Any, y: Any) -> Any:
+        w1, w2 = weights
+        h = jnp.tanh(x @ w1)
+        jax.debug.print("{}", h)
+        return cross_entropy(h @ w2, y)
+
+    losses = train(task, loss_of, [task.w1, task.w2], how)
+    jax.effects_barrier()
+    return losses

@@ -15,7 +15,8 @@ tf.config.set_logical_device_configuration(
 eager = {"run_eagerly": True}
 compiled: dict[str, Any] = {}
 CHECK = "with the check of TensorFlow, its backend; Keras's own, TerminateOnNaN, ends the training and names no layer"
-NOTES = {"nan-checked": CHECK, "nan-checked-compiled": CHECK}
+PRINT = "with tf.print of TensorFlow, its backend: Keras has nothing that prints in a compiled step"
+NOTES = {"nan-checked": CHECK, "nan-checked-compiled": CHECK, "own-print": PRINT, "own-print-compiled": PRINT}
 
 
 def dense(weights: Any, activation: Any = None) -> Any:
@@ -176,3 +177,19 @@ def broadcast_loss(task: Any, how: Any) -> Any:
     for x, y in task.regression_batches():
         losses.append(float(model.train_on_batch(x, y)))  # <- the mistake
     return losses
+
+
+class Printing(keras.Model):
+    def __init__(self, task: Any) -> None:
+        super().__init__()
+        self.first, self.second = dense(task.w1, "tanh"), dense(task.w2)
+
+    def call(self, x: Any) -> Any:
+        h = self.first(x)
+        tf.print(h)
+        return self.second(h)
+
+
+def own_print(task: Any, how: Any) -> Any:
+    model = classifier(Printing(task), task, how)
+    return [float(model.train_on_batch(x, y)) for x, y in task.batches()]

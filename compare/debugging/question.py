@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
+import tempfile
 import traceback
 import warnings
 from pathlib import Path
@@ -50,6 +52,8 @@ CELLS = {
     "broadcast-compiled": "A difference of a column and a row: broadcast to a square, compiled",
     "broadcast-loss": "A column and a row in the framework's own squared loss",
     "broadcast-loss-compiled": "A column and a row in the framework's own squared loss, compiled",
+    "own-print": "No mistake: a value in mid-net, printed by what the framework has for it",
+    "own-print-compiled": "No mistake: a value in mid-net, printed by what the framework has for it, compiled",
 }
 APART = False
 LIMIT = 900
@@ -153,6 +157,7 @@ RIGHT: dict[str, Callable[[Task], list[float]]] = {
     "wrong-dtype": _classified,
     "gradients-kept": _classified,
     "two-devices": _classified,
+    "own-print": _classified,
     "in-place": lambda task: _classified(task, masked=True),
     "broadcast": _regressed,
     "broadcast-loss": _regressed,
@@ -170,18 +175,38 @@ def cannot(cell: str, module: Any) -> Optional[str]:
 
 
 class _Both(io.StringIO):
-    """What is printed is kept, and printed."""
+    """What Python prints is kept, and printed at once: a crash must not take it along."""
 
     def write(self, text: str) -> int:
         sys.stderr.write(text)
         return super().write(text)
 
 
+@contextlib.contextmanager
+def _all_printed() -> Iterator[io.StringIO]:
+    """What is printed meanwhile, from C++ too; it goes to standard error afterwards."""
+    kept, before = io.StringIO(), (os.dup(1), os.dup(2))
+    with tempfile.TemporaryFile() as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+        try:
+            yield kept
+        finally:
+            for stream, number, old in zip((sys.stdout, sys.stderr), (1, 2), before):
+                stream.flush()
+                os.dup2(old, number)
+                os.close(old)
+            file.seek(0)
+            kept.write(file.read().decode("utf-8", "replace"))
+            sys.stderr.write(kept.getvalue())
+
+
 def measure(cell: str, function: Callable[..., Any], task: Any) -> dict[str, Any]:
     """Run the program, and look at what it raises or returns."""
     mistake, how = cell.replace("-compiled", ""), "compiled" if cell.endswith("-compiled") else "eager"
-    given, printed, raised, losses = Task(task.seed), _Both(), None, None
-    with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(printed):
+    given, raised, losses = Task(task.seed), None, None
+    printing = _all_printed() if mistake == "own-print" else contextlib.redirect_stdout(_Both())
+    with warnings.catch_warnings(record=True) as warned, printing as printed:
         warnings.simplefilter("default")
         try:
             losses = function(given, getattr(task.module, how))

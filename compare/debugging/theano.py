@@ -94,3 +94,10 @@ def broadcast(task: Any, how: Any) -> Any:
     print(values)
     loss = T.sqr(values - y).mean()  # <- the mistake
     return train(task, loss, [w1, w2], [x, y], task.regression_batches())
+
+
+def own_print(task: Any, how: Any) -> Any:
+    w1, w2 = shared(task.w1, task.w2)
+    x, y = T.matrix("x"), T.lvector("y")
+    h = theano.printing.Print("h")(T.tanh(T.dot(x, w1)))
+    return train(task, cross_entropy(T.dot(h, w2), y), [w1, w2], [x, y])

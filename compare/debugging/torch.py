@@ -156,3 +156,15 @@ def broadcast_loss(task: Any, how: Any) -> Any:
         return F.mse_loss(values, y)  # <- the mistake
 
     return train(task, loss_of, [w1, w2], task.regression_batches())
+
+
+def own_print(task: Any, how: Any) -> Any:
+    w1, w2 = parameters(task.w1, task.w2)
+
+    @how
+    def loss_of(x: Any, y: Any) -> Any:
+        h = torch.tanh(x @ w1)
+        print(h)
+        return F.cross_entropy(h @ w2, y)
+
+    return train(task, loss_of, [w1, w2])

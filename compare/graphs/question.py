@@ -8,7 +8,8 @@ Each program is written twice where a framework has two ways: as it runs by itse
     <name>_rewritten    the program as it must be written where <name>, in plain Python, does not work. It is measured
                         only then, and the text has what became of the plain one.
 A function returns (arrays, graphs): arrays as EXPECTED has them, and how many graphs were traced, compiled or built
-for them, or None where that cannot be counted.
+for them, or None where that cannot be counted. Values: way ("as written" or "rewritten"), graphs, uncompiled (the
+compiler was asked, and left the program as it is).
 """
 
 from __future__ import annotations
@@ -188,22 +189,23 @@ def measure(cell: str, function: Callable[..., Any], task: Any) -> dict[str, Any
     judge = _new_shape if asked == "new-shape" else _exact
     task.tolerance = getattr(task.module, "TOLERANCE", {}).get(cell, 1e-12)
     try:
-        return {"values": {"way": "as written", **judge(asked, function, task, how)}}
+        way, measured, text = "as written", function, None
+        found = judge(asked, function, task, how)
     except Exception:
         if rewritten is None:
             raise
         lines = traceback.format_exc().strip().splitlines()
-    found = judge(asked, rewritten, task, how)
-    return {
-        "values": {"way": "rewritten", **found},
-        "text": "\n".join(line[:300] for line in lines[-12:]),
-        "program": rewritten.__name__,
-    }
+        way, measured, text = "rewritten", rewritten, "\n".join(line[:300] for line in lines[-12:])
+        found = judge(asked, rewritten, task, how)
+    if compiled and found.get("graphs") == 0:
+        found["uncompiled"] = True
+    return {"values": {"way": way, **found}, "text": text, "program": measured.__name__}
 
 
 def _exact(cell: str, function: Callable[..., Any], task: Any, how: Any) -> dict[str, Any]:
     found, graphs = function(Problem(task.seed), how)
     expected = EXPECTED[cell](Problem(task.seed))
+    assert len(found) == len(expected), f"{len(found)} arrays, and {len(expected)} are asked for"
     error = max(_error(one, right) for one, right in zip(found, expected))
     _judge(error, task)
     counted = {} if graphs is None else {"graphs": graphs}
