@@ -153,6 +153,6 @@ def of_layer(layer: Any, given: Arrays) -> list[np.ndarray]:
     if name.endswith(".conv"):
         return [given[f"{name[:-5]}.w"]]
     if name.endswith(".norm"):
-        running = [value for kind, value in zip(("mean", "variance"), layer.get_weights()[2:])]
+        running = layer.get_weights()[2:]
         return [given[f"{name[:-5]}.g"], given[f"{name[:-5]}.b"], *running]
     return [given[f"{name}.{part}"] for part in ("g" if ".norm" in name else "w", "b")]
