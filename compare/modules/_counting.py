@@ -40,8 +40,10 @@ def counted(trials: Iterable[Trial], each: float, whole: float, apart: bool = Fa
     ran: list[str] = []
     failed: list[str] = []
     for trial in trials:
-        left = min(each, end - _processor())
+        start = _processor()
+        left = min(each, end - start)
         why = (_why_apart if apart else why_not)(trial, left) if left > 0 else f"the {whole:g} seconds were over"
+        print(f"{trial.name}: {why or 'ran'} ({_processor() - start:.1f} s)", file=sys.stderr, flush=True)
         if why is None:
             ran.append(trial.name)
         else:

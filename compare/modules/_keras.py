@@ -79,7 +79,7 @@ CONSTRUCTED: dict[str, Callable[[], Any]] = {
         fft_length=16, sequence_stride=4, sampling_rate=64, max_freq=32, min_freq=1
     ),
     "STFTSpectrogram": lambda: _L.STFTSpectrogram(frame_length=8, frame_step=4),
-    "JaxLayer": lambda: _L.JaxLayer(lambda _, x: x + 1, params={}),
+    "JaxLayer": lambda: _L.JaxLayer(lambda params, inputs: inputs + params, params=1.0),
     "TFSMLayer": _saved,
 }
 
@@ -183,11 +183,23 @@ def _learned(make: Callable[[], Any], rows: np.ndarray, targets: np.ndarray) -> 
     return value, change
 
 
+# Optimizers that are made of others.
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "LossScaleOptimizer": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01)),
+    "MultiOptimizer": lambda: keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(default_optimizer=keras.optimizers.SGD(0.01))
+    ),
+}
+
+
 def _optimized(optimizer: type) -> list[float]:
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
-    takes = keras.optimizers.SGD(0.01) if optimizer.__name__ == "LossScaleOptimizer" else None
-    model.compile(optimizer(takes) if takes else optimizer(), "mean_squared_error", run_eagerly=False)
+    model.compile(
+        OPTIMIZERS.get(optimizer.__name__, optimizer)(),
+        "mean_squared_error",
+        run_eagerly=keras.backend.backend() != "jax",
+    )
     rows, targets = floats(8, 3), floats(8, 2)
     return lowered([float(model.train_on_batch(rows, targets)) for _ in range(STEPS + 1)])
 

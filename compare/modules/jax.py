@@ -67,7 +67,7 @@ def layers() -> Iterator[Trial]:
 
 def optimizers() -> Iterator[Trial]:
     for name, one in sorted(vars(examples).items()):
-        if inspect.isfunction(one) and next(iter(inspect.signature(one).parameters), "") == "step_size":
+        if hasattr(one, "__wrapped__") and "step_size" in inspect.signature(one).parameters:  # else a schedule
             yield Trial(f"example_libraries.{name}", functools.partial(_optimized, one))
 
 

@@ -1,9 +1,9 @@
 """What is ready-made? Counted by construction: nothing counts for its name alone.
 
 A framework's file finds what its public namespaces hold, and gives *trials*: a name, and a function that constructs
-the thing, runs it and returns the numbers that came out. What raises, gives no numbers or none that are finite, or takes
-too long, did not run, and stands there with its reason. Of transforms the file gives those that are ready-made and
-leave nothing to chance; their results are held against NumPy's.
+the thing, runs it and returns the numbers that came out. What raises, gives no numbers or none that are finite, or
+takes too long, did not run, and stands there with its reason. Of transforms the file gives those that are ready-made
+and leave nothing to chance; their results are held against NumPy's.
 """
 
 from __future__ import annotations

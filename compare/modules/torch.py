@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import warnings
 from typing import Any, Callable, Iterator
 
@@ -59,6 +60,14 @@ CONSTRUCTED: dict[str, Callable[[], nn.Module]] = {
     "FractionalMaxPool2d": lambda: nn.FractionalMaxPool2d(2, output_size=3),
     "FractionalMaxPool3d": lambda: nn.FractionalMaxPool3d(2, output_size=3),
     "Upsample": lambda: nn.Upsample(scale_factor=2),
+    "UpsamplingNearest2d": lambda: nn.UpsamplingNearest2d(scale_factor=2),
+    "UpsamplingBilinear2d": lambda: nn.UpsamplingBilinear2d(scale_factor=2),
+    "LocalResponseNorm": lambda: nn.LocalResponseNorm(2),
+    "RNN": lambda: nn.RNN(8, 4),
+    "GRU": lambda: nn.GRU(8, 4),
+    "LSTM": lambda: nn.LSTM(8, 4),
+    "Transformer": lambda: nn.Transformer(8, 2, 1, 1, 8),
+    "DataParallel": lambda: nn.DataParallel(nn.Linear(8, 4)),
     "CrossMapLRN2d": lambda: nn.CrossMapLRN2d(2),
 }
 
@@ -120,11 +129,19 @@ def optimizers() -> Iterator[Trial]:
 
 
 def models() -> Iterator[Trial]:
-    """Each that TorchVision has registered: for pictures, detection, segmentation, video and optical flow."""
+    """Each that TorchVision has registered: for pictures, detection, segmentation, video and optical flow; and
+    TorchText's, where the image has them.
+    """
     import torchvision
 
     for name in torchvision.models.list_models():
         yield Trial(name, functools.partial(_model, name))
+    if importlib.util.find_spec("torchtext"):
+        import torchtext
+
+        for name, bundle in sorted(vars(torchtext.models).items()):
+            if hasattr(bundle, "get_model"):
+                yield Trial(f"torchtext.{name}", functools.partial(_text_model, bundle))
 
 
 def _is_loss(layer: type) -> bool:
@@ -179,9 +196,17 @@ def _steps(optimizer: type, sparse: bool) -> list[float]:
     return lowered([float(takes.step(loss)) for _ in range(STEPS)] + [float(loss())])
 
 
-# What a model of TorchVision takes, by its family: the smallest that it runs on. A model of pictures takes the first
-# that suits it.
-SIDES = (64, 96, 224)
+ROOM = 3_000_000_000  # bytes of weights, in a container of 4 GB
+SIDES = (64, 96, 224)  # of pictures: a model takes the smallest that suits it
+
+
+def _fitting(make: Callable[[], Any]) -> Any:
+    """The model, unless its weights have no room; without memory (on "meta") that is known at once."""
+    with torch.device("meta"):
+        size = sum(one.numel() * one.element_size() for one in make().parameters())
+    if size > ROOM:
+        raise MemoryError(f"its weights take {size / 1e9:.1f} GB")
+    return make().eval()
 
 
 def _model(name: str) -> Any:
@@ -190,23 +215,43 @@ def _model(name: str) -> Any:
 
     make = torchvision.models.get_model_builder(name)
     family = make.__module__.split(".")[2]
-    given = {"weights": None, **({"weights_backbone": None} if family in ("detection", "segmentation") else {})}
+    given: dict[str, Any] = {"weights": None}
+    if family in ("detection", "segmentation"):
+        given["weights_backbone"] = None
+    # Detectors make small pictures large, unless told not to; untrained ones are sure of nothing.
+    if "rcnn" in name:
+        given.update(min_size=64, box_score_thresh=-1.0, box_detections_per_img=5)
+    elif family == "detection":
+        given.update(score_thresh=-1.0, detections_per_img=5, **({} if "ssd" in name else {"min_size": 64}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if family == "detection":
-            given["min_size" if "ssd" not in name else "num_classes"] = 64 if "ssd" not in name else 91
-        model = make(**given).eval()
-    takes: tuple[Callable[[], tuple[Any, ...]], ...] = {
-        "detection": (lambda: ([_floats(3, 64, 64)],),),
-        "optical_flow": (lambda: (_floats(1, 3, 128, 128), _floats(1, 3, 128, 128).flip(3)),),
-        "video": tuple(functools.partial(lambda side: (_floats(1, 3, 16, side, side),), side) for side in (64, 224)),
-    }.get(family, tuple(functools.partial(lambda side: (_floats(1, 3, side, side),), side) for side in SIDES))
+        model = _fitting(functools.partial(make, **given))
 
-    def attempt(inputs: Callable[[], tuple[Any, ...]]) -> Any:
+    def attempt(inputs: Any) -> Any:
         with torch.inference_mode():
-            return model(*inputs())
+            return model(*inputs)
 
-    return first(functools.partial(attempt, inputs) for inputs in takes)
+    return first(functools.partial(attempt, inputs) for inputs in _taken(family))
+
+
+def _taken(family: str) -> Iterator[tuple[Any, ...]]:
+    """What a family of models may take, the small first."""
+    if family == "detection":
+        yield ([_floats(3, 64, 64)],)
+    elif family == "optical_flow":
+        yield (_floats(1, 3, 128, 128), _floats(1, 3, 128, 128).flip(3))
+    elif family == "video":
+        yield from ((_floats(1, 3, 16, side, side),) for side in (64, 224))
+    else:
+        yield from ((_floats(1, 3, side, side),) for side in SIDES)
+
+
+def _text_model(bundle: Any) -> Any:
+    """The output for one line of eight tokens; T5 also takes what it has said so far."""
+    model = _fitting(functools.partial(bundle.get_model, load_weights=False))
+    tokens = torch.arange(2, 10)[None]
+    with torch.inference_mode():
+        return first([lambda: model(tokens), lambda: model(tokens, tokens)])
 
 
 def transforms() -> Transforms:
