@@ -13,6 +13,7 @@ import msgspec
 
 from assay import certificate
 from assay.catalog.drift import DRIFT_INPUT
+from assay.catalog.platforms import AMD64, platform_of
 from assay.certificate import Certificate, Policy, Suite, Suites
 from assay.certificate.origin import REMEDY, about_of
 from assay.errors import UsageError, VerificationFailed
@@ -73,29 +74,33 @@ class Row:
 
 
 def rows(folder: Path, suites: Suites, until: Mapping[str, str | None] | None = None) -> list[Row]:
-    """A row per image of the certificates in ``folder``/<image>/<device>.json; levels are computed, not read.
+    """A row per image and platform of the certificates below ``folder``; levels are computed, not read.
 
     ``until`` is the last month of support of each image's suite.
     Raises `VerificationFailed` for a certificate that is malformed.
     """
-    certificates: dict[str, list[Certificate]] = {}
+    certificates: dict[tuple[str, str], list[Certificate]] = {}
     for path in sorted(folder.rglob("*.json")):
         opened = certificate.read(_exact(path), Policy(suites))
-        certificates.setdefault(opened.image, []).append(opened)
-    return [_row(image, of_it, (until or {}).get(image) or "-") for image, of_it in sorted(certificates.items())]
+        certificates.setdefault((opened.image, opened.platform), []).append(opened)
+    return [
+        _row(image, of_it, (until or {}).get(image) or "-", "" if platform == AMD64.name else f" on {platform}")
+        for (image, platform), of_it in sorted(certificates.items())
+    ]
 
 
 def keep(root: Path) -> None:
     """Copy the certificates of ``build/`` to ``certificates/``, where they are kept with the repository.
 
-    The suite that made them is kept too, as one that is released: they are judged by it from now on.
+    They are <image>/<device>.json, and <image>/<architecture>/<device>.json for another processor than the first. The
+    suite that made them is kept too, as one that is released: they are judged by it from now on.
     """
     made = root / "build" / "certificates"
-    paths = sorted(made.rglob("*.json"))
-    for path in paths:
-        _exact(path)
-    for path in paths:
-        target = root / "certificates" / path.relative_to(made)
+    statements = {path: _exact(path) for path in sorted(made.rglob("*.json"))}
+    for path, statement in statements.items():
+        platform = about_of(statement).predicate.image.platform
+        other = "" if platform == AMD64.name else platform_of(platform).architecture
+        target = root / "certificates" / path.relative_to(made).parent / other / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     Suite.read(root).keep(root / "assay" / "suites")
@@ -139,7 +144,7 @@ def inserted(readme: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}{END}{after}"
 
 
-def _row(image: str, several: list[Certificate], until: str) -> Row:
+def _row(image: str, several: list[Certificate], until: str, platform: str) -> Row:
     # A certificate of an earlier build says nothing of the image that the others are of.
     newest = max(several, key=lambda one: one.age_key).digest
     several = certificate.worst_of_newest([one for one in several if one.digest == newest])
@@ -149,7 +154,7 @@ def _row(image: str, several: list[Certificate], until: str) -> Row:
     except (msgspec.ValidationError, RecursionError) as error:
         raise VerificationFailed(f"the certificate of {image} is malformed: {error}", REMEDY) from None
     return Row(
-        image=f"`{image}`",
+        image=f"`{image}`{platform}",
         framework=stack.framework,
         python=labels.get("python", "?"),
         until=until,
