@@ -15,6 +15,7 @@ import msgspec
 from assay import certificate
 from assay.catalog import Image
 from assay.catalog.drift import DRIFT_INPUT
+from assay.catalog.platforms import AMD64, platform_of
 from assay.catalog.support import ended
 from assay.certificate import Certificate, Policy, Suite, Suites
 from assay.certificate.origin import REMEDY, about_of
@@ -80,29 +81,33 @@ class Row:
 
 
 def rows(folder: Path, suites: Suites, images: Mapping[str, Image] | None = None) -> list[Row]:
-    """A row per image of the certificates in ``folder``/<image>/<device>.json; levels are computed, not read.
+    """A row per image and platform of the certificates below ``folder``; levels are computed, not read.
 
     ``images`` are those of the catalog, which say how long Debian supports them, and upstream.
     Raises `VerificationFailed` for a certificate that is malformed.
     """
-    certificates: dict[str, list[Certificate]] = {}
+    certificates: dict[tuple[str, str], list[Certificate]] = {}
     for path in sorted(folder.rglob("*.json")):
         opened = certificate.read(_exact(path), Policy(suites))
-        certificates.setdefault(opened.image, []).append(opened)
-    return [_row(image, of_it, (images or {}).get(image)) for image, of_it in sorted(certificates.items())]
+        certificates.setdefault((opened.image, opened.platform), []).append(opened)
+    return [
+        _row(image, of_it, (images or {}).get(image), "" if platform == AMD64.name else f" on {platform}")
+        for (image, platform), of_it in sorted(certificates.items())
+    ]
 
 
 def keep(root: Path) -> None:
     """Copy the certificates of ``build/`` to ``certificates/``, where they are kept with the repository.
 
-    The suite that made them is kept too, as one that is released: they are judged by it from now on.
+    They are <image>/<device>.json, and <image>/<architecture>/<device>.json for another processor than the first. The
+    suite that made them is kept too, as one that is released: they are judged by it from now on.
     """
     made = root / "build" / "certificates"
-    paths = sorted(made.rglob("*.json"))
-    for path in paths:
-        _exact(path)
-    for path in paths:
-        target = root / "certificates" / path.relative_to(made)
+    statements = {path: _exact(path) for path in sorted(made.rglob("*.json"))}
+    for path, statement in statements.items():
+        platform = about_of(statement).predicate.image.platform
+        other = "" if platform == AMD64.name else platform_of(platform).architecture
+        target = root / "certificates" / path.relative_to(made).parent / other / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     Suite.read(root).keep(root / "assay" / "suites")
@@ -158,17 +163,7 @@ def inserted(text: str, made: str, marks: tuple[str, str] = (BEGIN, END), name: 
     return f"{before}{begin}\n{made}{end}{after}"
 
 
-def write(root: Path, table: list[Row]) -> None:
-    """Put the table into README.md, and the digests into CITATION.cff."""
-    for name, made, marks in (
-        ("README.md", markdown(table), (BEGIN, END)),
-        ("CITATION.cff", citation(table), CITED),
-    ):
-        path = root / name
-        path.write_text(inserted(path.read_text(encoding="utf-8"), made, marks, name), encoding="utf-8")
-
-
-def _row(image: str, several: list[Certificate], described: Image | None) -> Row:
+def _row(image: str, several: list[Certificate], described: Image | None, platform: str) -> Row:
     # A certificate of an earlier build says nothing of the image that the others are of.
     newest = max(several, key=lambda one: one.age_key).digest
     several = certificate.worst_of_newest([one for one in several if one.digest == newest])
@@ -178,7 +173,7 @@ def _row(image: str, several: list[Certificate], described: Image | None) -> Row
     except (msgspec.ValidationError, RecursionError) as error:
         raise VerificationFailed(f"the certificate of {image} is malformed: {error}", REMEDY) from None
     return Row(
-        image=f"`{image}`",
+        image=f"`{image}`{platform}",
         framework=stack.framework,
         python=labels.get("python", "?"),
         until=(described.supported_until if described else None) or "-",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assay import engine, rootfs
 from assay.catalog import Catalog
+from assay.catalog.platforms import PLATFORMS
 from assay.engine import EmbeddedEngine
 from assay.errors import UsageError
 from assay.host import cache, files, paths
@@ -67,17 +68,26 @@ def _there(cat: Catalog, *, images: bool) -> Iterator[tuple[str, Path, str]]:
     if embedded.data.is_dir():
         stays = "" if images else "images and build cache; --images removes them, `assay engine prune` the cache"
         yield "engine data", embedded.data, stays
-    locks = [image.packages_lock for image in (*cat.images.values(), *cat.tools.values()) if image.packages_lock]
-    locked = {rootfs.PackagesLock.read(path).rootfs for path in locks}
+    locked = {rootfs.PackagesLock.read(path).rootfs for path in _locks(cat)}
     for path in _entries(folder / "base"):
         yield "root file systems", path, "locked by this checkout" if path.stem in locked else ""
-    ours = {embedded.programs, folder / "tools" / f"uv-{version('uv')}", rootfs.programs_folder()}
+    uvs = {folder / "tools" / f"uv-{version('uv')}{which}" for which in ("", "-static")}
+    ours = {embedded.programs, rootfs.programs_folder(), *uvs}
     for path in (*_entries(folder / "tools"), *embedded.home.glob("debian-*")):
         yield "tools", path, "of this Assay" if path in ours else ""
     for path in _entries(folder / "wheels"):
         yield "wheels", path, ""
     if (folder / "home").is_dir():
         yield "home of `assay run`", folder / "home", "what was downloaded in images; remove it yourself"
+
+
+def _locks(cat: Catalog) -> Iterator[Path]:
+    """The locks of all root file systems, those for other processors too."""
+    for image in (*cat.images.values(), *cat.tools.values()):
+        for platform in map(PLATFORMS.__getitem__, image.platforms):
+            path = image.folder / platform.lock("packages")
+            if path.exists():
+                yield path
 
 
 def _entries(folder: Path) -> Iterable[Path]:

@@ -72,7 +72,8 @@ class Library:
 
     def serves_exactly(self, gpu: Capability) -> bool:
         """Whether it has machine code for this very GPU, or PTX."""
-        return any(code.capability == gpu for code in self.cubin) or self.serves(gpu) == "ptx"
+        own = any(code.capability == gpu for code in self.cubin)
+        return own or any(code.serves(gpu, ptx=True) for code in self.ptx)
 
     @property
     def stem(self) -> str:

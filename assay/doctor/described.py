@@ -103,7 +103,7 @@ def _of_jetson(gpu: Gpu) -> Iterable[Finding]:
             f"{ON_ARM[gpu.capability]} has the CUDA of JetPack, and NVIDIA's wheels in the images that of servers"
         )
         remedy = "Take NVIDIA's own images for Jetson; images for aarch64 run there on the CPU."
-        yield Finding("cuda", "warn", message, remedy)
+        yield Finding("jetson", "warn", message, remedy)
 
 
 def _of_one_machine(text: str) -> smi.Said:

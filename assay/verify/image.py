@@ -159,7 +159,9 @@ def _image(source: Source, found: Verification, platform: str) -> tuple[ImageMan
     config = decode(source.blob(content.config, LARGEST_CONFIG), ImageConfig, "the image's configuration")
     found.platform = f"{config.os}/{config.architecture}"
     if wanted and found.platform != wanted:
-        found.problems.append(f"{wanted} was asked for, and the image is of {found.platform}")
+        raise VerificationFailed(
+            f"{wanted} was asked for, and the image is of {found.platform[:60]}", "Do not use this image for that."
+        )
     return content, config
 
 

@@ -148,7 +148,10 @@ def of_layer(layer: Any, given: Arrays) -> list[np.ndarray]:
     if name.endswith(".attention"):
         place, found = name.partition(".")[0], []
         for part in ("query", "key", "value"):
-            found += [given[f"{place}.{part}.w"].reshape(WIDTH, HEADS, -1), given[f"{place}.{part}.b"].reshape(HEADS, -1)]
+            found += [
+                given[f"{place}.{part}.w"].reshape(WIDTH, HEADS, -1),
+                given[f"{place}.{part}.b"].reshape(HEADS, -1),
+            ]
         return [*found, given[f"{place}.out.w"].reshape(HEADS, -1, WIDTH), given[f"{place}.out.b"]]
     if name.endswith(".conv"):
         return [given[f"{name[:-5]}.w"]]

@@ -93,7 +93,8 @@ class EncoderLayer(gluon.HybridBlock):
     def __init__(self, name: str) -> None:
         super().__init__(prefix=f"{name}_")
         self.query, self.key, self.value, self.out, self.outer = (
-            nn.Dense(WIDTH, flatten=False, prefix=f"{name}_{part}_") for part in ("query", "key", "value", "out", "outer")
+            nn.Dense(WIDTH, flatten=False, prefix=f"{name}_{part}_")
+            for part in ("query", "key", "value", "out", "outer")
         )
         self.inner = nn.Dense(INNER, activation="relu", flatten=False, prefix=f"{name}_inner_")
         self.norm1, self.norm2 = (nn.LayerNorm(prefix=f"{name}_{part}_") for part in ("norm1", "norm2"))
@@ -131,7 +132,9 @@ def transformer(problem: Problem) -> Program:
 
 def trained(model: Any, problem: Problem) -> Program:
     hand_over(model, problem)
-    options = {"written": None, "compiled": {}, "tuned": {"static_alloc": True, "static_shape": True}}.get(problem.how)
+    options = {"written": None, "compiled": {}, "tuned": {"static_alloc": True, "static_shape": True}}.get(
+        problem.how
+    )
     if options is not None:
         model.hybridize(**options)
     trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM})

@@ -48,7 +48,9 @@ def conv(x: Any, kernel: Any, stride: int = 1) -> Any:
 def cnn(problem: Problem) -> Program:
     w, x = shared(problem), T.ftensor4("x")
     y = T.nnet.relu(conv(x, w["conv1.w"]) + w["conv1.b"].dimshuffle("x", 0, "x", "x"))
-    y = T.nnet.relu(conv(pool_2d(y, (2, 2), ignore_border=True), w["conv2.w"]) + w["conv2.b"].dimshuffle("x", 0, "x", "x"))
+    y = T.nnet.relu(
+        conv(pool_2d(y, (2, 2), ignore_border=True), w["conv2.w"]) + w["conv2.b"].dimshuffle("x", 0, "x", "x")
+    )
     return trained(problem, w, x, dense(w, "dense", y.flatten(2)))
 
 

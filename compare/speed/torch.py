@@ -9,7 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from speed.networks import HEADS, HIDDEN, INNER, LAYERS, LEARNING_RATE, MOMENTUM, STAGES, WIDTH, Arrays, Problem, Program
+from speed.networks import (
+    HEADS,
+    HIDDEN,
+    INNER,
+    LAYERS,
+    LEARNING_RATE,
+    MOMENTUM,
+    STAGES,
+    WIDTH,
+    Arrays,
+    Problem,
+    Program,
+)
 
 CANNOT: dict[str, str] = {}
 SCAFFOLD = ("state",)  # handing over the weights is not counted as lines of the program

@@ -99,8 +99,8 @@ def test_each_factor_counts(place: Place, factor: str) -> None:
     assert peak_gb(order, {}, pack=True, factors=more) > peak_gb(order, {}, pack=True)
 
 
-def test_all_images_of_this_repository_fit_into_40_gb() -> None:
-    assert peak_gb(catalog.load(ROOT).order([]), {}, pack=True) < 40
+def test_all_images_of_this_repository_fit_into_45_gb() -> None:
+    assert peak_gb(catalog.load(ROOT).order([]), {}, pack=True) < 45
 
 
 def test_room_is_needed_for_what_is_not_there_yet(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

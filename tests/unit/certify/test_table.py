@@ -74,6 +74,23 @@ def test_a_row_for_each_image_and_its_devices(tmp_path: Path) -> None:
     assert first.served == "CPU only"
 
 
+def test_another_processor_has_a_row_and_a_place_of_its_own(tmp_path: Path) -> None:
+    """Nothing that was kept for the first one is overwritten on a machine of the other."""
+    first = tmp_path / "certificates"
+    kept(first, "one")
+    before = (first / "one/cpu.json").read_bytes()
+    path = kept(tmp_path / "build/certificates", "one")
+    data = json.loads(path.read_text())
+    data["predicate"]["image"]["platform"] = "linux/arm64"
+    path.write_text(json.dumps(data))
+    (tmp_path / "smoke").symlink_to(ROOT / "smoke")
+    (tmp_path / "assay/suites").mkdir(parents=True)
+    table.keep(tmp_path)
+    assert (first / "one/cpu.json").read_bytes() == before
+    assert json.loads((first / "one/arm64/cpu.json").read_text()) == data
+    assert [row.image for row in table.rows(first, reports.SUITES)] == ["`one`", "`one` on linux/arm64"]
+
+
 def test_a_level_is_computed_and_never_read(tmp_path: Path) -> None:
     kept(tmp_path, "one", achieved="E1")
     (row,) = table.rows(tmp_path, reports.SUITES)

@@ -148,6 +148,15 @@ def test_reproduce_against_what_was_certified(assay_: Callable[..., Ran], monkey
     assert asked == [("torchy",), (), ()]
 
 
+@pytest.mark.parametrize("command", ["build", "smoke", "lock"])
+def test_a_platform_that_there_is_not_or_that_an_image_does_not_declare(
+    assay_: Callable[..., Ran], command: str
+) -> None:
+    assay_(command, "plain", "--platform", "linux/riscv64").refused(2, "no image is built for 'linux/riscv64'")
+    ran = assay_(command, "plain", "--platform", "linux/arm64")
+    ran.refused(2, "plain is not built for linux/arm64: it declares linux/amd64")
+
+
 def test_lock(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
 

@@ -141,3 +141,15 @@ def test_no_cache_yet(assay_: Assay, tmp_path: Path) -> None:
 @pytest.mark.parametrize("days", ["-1", "x", "1.5"])
 def test_no_number_of_days(assay_: Assay, days: str) -> None:
     assay_("clean", f"--older-than={days}").refused(2, "older-than")
+
+
+def test_what_is_locked_for_another_processor_stays(filled: Path, assay_: Assay) -> None:
+    toml = Path("images/base/trixie/image.toml")
+    toml.write_text(toml.read_text().replace("summary", 'platforms = ["linux/amd64", "linux/arm64"]\nsummary', 1))
+    toml.with_name("packages.arm64.lock").write_text(f"# rootfs sha256:{'c' * 64}\npython3=3.13.5-1 sha256:{A}\n")
+    (filled / f"base/{'c' * 64}.tar").write_bytes(b"x")
+    (filled / f"tools/uv-{version('uv')}-static").mkdir()
+    before = files_of(filled)
+    assay_("clean")
+    assert gone(filled, before) == UNNEEDED
+    assert (filled / f"tools/uv-{version('uv')}-static").is_dir()

@@ -144,9 +144,10 @@ def test_any_words_are_a_machine_or_a_usage_error(driver: str, capability: str) 
 def test_a_gpu_that_is_beside_an_arm_processor(capability: str, words: str) -> None:
     machine = doctor.another("580", ["8.6", capability])  # such a machine may have a card too
     assert machine.architecture == "arm64"
-    (finding,) = doctor.remarks(machine)
+    finding, *lacks = doctor.remarks(machine)
     assert finding.state == "ok"
     assert f"aarch64: compute capability {capability} is that of {words}" in finding.message
+    assert [each.id for each in lacks] == ([] if capability in {"11.0", "12.1"} else ["jetson"])
 
 
 @pytest.mark.parametrize(("capability", "words"), [("9.0", "GH200"), ("10.0", "GB200"), ("10.3", "GB300")])
