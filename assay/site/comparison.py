@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -144,11 +145,19 @@ def _sentences(question: Question, comparison: Comparison) -> list[str]:
 
 
 def _groups(question: Question) -> dict[str, list[str]]:
-    """The cells of each plot, by its title: network/batch/how without the last part."""
+    """The cells of each plot, by its title: those that differ in their last part, in how they are run.
+
+    The title is what the titles of the cells begin with alike.
+    """
     found: dict[str, list[str]] = {}
     for cell in question.cells:
-        found.setdefault(", ".join(cell.split("/")[:-1]) or question.cells[cell], []).append(cell)
-    return found
+        found.setdefault(cell.rpartition("/")[0] or cell, []).append(cell)
+    return {_alike([question.cells[cell] for cell in cells]) or name: cells for name, cells in found.items()}
+
+
+def _alike(titles: Iterable[str]) -> str:
+    parts = zip(*(title.split(", ") for title in titles), strict=False)
+    return ", ".join(one[0] for one in itertools.takewhile(lambda several: len(set(several)) == 1, parts))
 
 
 def _rows(answers: Sequence[Answer], cells: Sequence[str], measure: str, scale: Scale) -> Iterable[Row]:

@@ -45,7 +45,7 @@ def measured(root: Path) -> Any:
         timed("speed", "mlp/1/tuned", "keras", 1.0, "no difference shown"),
         problems=[
             Problem("the machine was busy", "speed", "keras", "mlp/1/tuned"),
-            Problem("a cut line", "debugging"),
+            Problem("a cut line", "debugging", file="debugging.jsonl", lines=(3, 4)),
         ],
         controls=[Control("speed", "1", "steps", Interval(0.99, 1, 1.01), Interval(1.03, 1.05, 1.07), passed=True)],
     )
@@ -102,10 +102,12 @@ def test_what_was_measured_is_shown(tmp_path: Path) -> None:
     text = {name: " ".join(page.text.split()) for name, page in pages.items()}
     assert "names the line" in text["compare.html"]
     assert "the machine was busy" in text["compare.html"]
+    assert "a cut line debugging.jsonl, line 3, 4" in text["compare.html"]
     assert "None yet." in text["compare.html"], "of corrections"
     assert "What is done is told here." in text["compare.html"]
     assert "Error: <the last line>" in text["compare/debugging.html"]
     assert "it has no such check" in text["compare/debugging.html"]
+    assert "The cell mlp, 1: a steady step as a ratio" in text["compare/speed.html"]
     assert "Shown faster: Keras 0.80 (0.78 to 0.82)." in text["compare/speed.html"]
     assert "No difference shown: Keras, tuned 1.00" in text["compare/speed.html"]
     assert "1.60 ms 2.00 ms 0.80 (0.78 to 0.82)" in text["compare/speed.html"]
