@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -81,7 +82,6 @@ class Measuring:
         failures: dict[str, AssayError] = {}
         for question, several in plan.items():
             for turns in several:
-                self.view.phase(question.name, _told(turns, self.options))
                 try:
                     lines = self._block(question, turns)
                 except (CertificateFailed, VerificationFailed) as error:
@@ -126,25 +126,37 @@ class Measuring:
         self, question: Question, turns: Sequence[Turn], kept: Sequence[Line], programs: Mapping[str, str]
     ) -> bool:
         """Whether the lines of all cells are there, of these environments and programs."""
-        there = {(line.framework, line.role, line.cell) for line in kept if self._counts(line, turns, programs)}
+        counted = (line for line in kept if self._counts(question, line, turns, programs))
+        there = {(line.framework, line.role, line.cell) for line in counted}
         wanted = {(turn.one.framework, turn.role, cell) for turn in turns for cell in question.cells}
         return wanted <= there
 
-    def _counts(self, line: Line, turns: Sequence[Turn], programs: Mapping[str, str]) -> bool:
-        options = self.options
-        of_it = (line.block, line.device) == (turns[0].block, options.device)
-        if line.block is not None:
-            of_it = of_it and (line.set, line.threads) == (options.set, options.threads)
-        return of_it and any(
+    def _counts(self, question: Question, line: Line, turns: Sequence[Turn], programs: Mapping[str, str]) -> bool:
+        """Whether a line is as one that would be measured now."""
+        if (line.block, line.device) != (turns[0].block, self.options.device):
+            return False
+        if line.block is not None and (line.set, line.threads, line.limits, line.machine) != self._surroundings:
+            return False
+        if question.quiet and line.load > self.options.load:
+            return False
+        return any(
             turn.one.of(line) and line.role == turn.role and line.program == programs[line.framework]
             for turn in turns
         )
+
+    @cached_property
+    def _surroundings(self) -> tuple[str, int, Limits, Machine]:
+        """What all lines of a set have in common."""
+        options = self.options
+        machine = Machine(load.processor(), load.processors(), load.memory_bytes(), load.kernel())
+        return options.set, options.threads, Limits(options.cpus, options.memory_bytes), machine
 
     def _block(self, question: Question, turns: Sequence[Turn]) -> list[Line]:
         """The lines of all turns; where the question asks for it, on a machine that nobody else kept busy."""
         for _ in range(ATTEMPTS):
             if question.quiet:
                 self._wait(question)
+            self.view.phase(question.name, _told(turns, self.options))
             lines: list[Line] = []
             done = 0
             try:
@@ -191,21 +203,23 @@ class Measuring:
     def _ask(self, question: Question, turn: Turn, busy: float) -> list[Line]:
         options, one = self.options, turn.one
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        digest = program(self.root, question, one.framework)
         told = ask(self.root, self.engine, question, one, turn.role, options)
+        _, threads, limits, machine = self._surroundings
         added = {
             "image": one.image,
             "name": one.reference,
             "digest": one.digest,
             "layers": one.layers,
             "device": options.device,
-            "program": program(self.root, question, one.framework),
+            "program": digest,
             "set": options.set,
             "block": turn.block,
             "place": turn.place,
             "role": turn.role,
-            "threads": options.threads,
-            "limits": Limits(options.cpus, options.memory_bytes),
-            "machine": here(),
+            "threads": threads,
+            "limits": limits,
+            "machine": machine,
             "load": busy,
             "started": now,
         }
@@ -234,11 +248,6 @@ class Measuring:
                 f"set {options.set} of {question.name} has {', '.join(lost)} too, and a block is measured as a whole",
                 "Name these images as well, or measure another set: --set NAME.",
             )
-
-
-def here() -> Machine:
-    """This machine."""
-    return Machine(load.processor(), load.processors(), load.memory_bytes(), load.kernel())
 
 
 def _told(turns: Sequence[Turn], options: Options) -> str:

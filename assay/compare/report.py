@@ -56,7 +56,7 @@ def require_sound(comparison: Comparison) -> None:
     rest = f"; and {len(void) - MOST_NAMED} problems more" if len(void) > MOST_NAMED else ""
     raise VerificationFailed(
         f"the comparison does not stand: {'; '.join(named)}{rest}",
-        "`assay compare --check` lists it all; `assay compare` measures again what does not stand.",
+        "`assay compare --check` lists it all. Measure that again: `assay compare --again --question NAME`.",
     )
 
 

@@ -71,6 +71,21 @@ def test_a_changed_program_is_measured_again(place: Place) -> None:
     assert len(place.measure(blocks=1)) == 8
 
 
+def test_what_was_measured_elsewhere_or_under_load_is_measured_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.measure(question="fast", blocks=1)
+    assert len(place.measure(question="fast", blocks=1, memory_bytes=2**30)) == 5
+    monkeypatch.setattr(load, "kernel", lambda: "another")
+    assert len(place.measure(question="fast", blocks=1, memory_bytes=2**30)) == 5
+    monkeypatch.setattr(load, "busy", lambda seconds: load.Busy(0.5))
+    assert len(place.measure(question="fast", blocks=1, memory_bytes=2**30, load=1.0, again=True)) == 5
+    assert place.measure(question="fast", blocks=1, memory_bytes=2**30, load=1.0) == []
+    monkeypatch.setattr(load, "busy", lambda seconds: load.Busy(0.0))
+    assert len(place.measure(question="fast", blocks=1, memory_bytes=2**30)) == 5
+    assert len(place.lines("fast")) == 10
+
+
 def test_files_of_another_framework_change_nothing(place: Place) -> None:
     place.measure(question="can")
     (place.root / "compare/can/tensor.cpp").write_text("// C++")
