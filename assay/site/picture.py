@@ -115,7 +115,7 @@ def _key(top: int) -> Markup:
         "whole": "as asked", "half": "in part", "none": "not", "failed": "went wrong", "unknown": "not measured",
     }  # fmt: skip
     drawn = [Markup('<text class="soft" x="26" y="{}">a dot is a task</text>').format(top + 4)]
-    across = _LEFT
+    across = _LEFT + 12
     for degree, word in words.items():
         part = '<g class="soft"><g transform="translate({} {})">{}</g><text class="soft" x="{}" y="{}">{}</text></g>'
         drawn.append(Markup(part).format(across + _RADIUS, top, _dot(degree), across + 14, top + 4, word))  # noqa: S704

@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from assay.compare import Answer, Comparison, Ratio
-from assay.compare.question import WRITTEN
+from assay.compare import Answer, Comparison, Question, Ratio
 from assay.site.frameworks import look, looks
 from assay.site.units import size, span, time
 
@@ -122,7 +121,7 @@ def sentence(ask: Ask, comparison: Comparison) -> str:
     if not found:
         return ""
     if ask.framework:
-        return _of_ratios(ask, found)
+        return _of_ratios(ask, comparison.questions[ask.question], found)
     chosen = [one for one in found if _asked(ask, one.cell)]
     named = ask.frameworks or ordered({one.framework for one in chosen})
     told = [_count(ask, name, [one for one in chosen if one.framework == name]) for name in named]
@@ -160,13 +159,13 @@ def _count(ask: Ask, framework: str, cells: Sequence[Answer]) -> str:
     return f"{title} {sum(_has(values, ask.count) for values in done)} of {len(done if ask.among else cells)}"
 
 
-def _of_ratios(ask: Ask, found: Iterable[Answer]) -> str:
-    """How a framework's measures compare with PyTorch's, both as written: in how many cells, and how far."""
+def _of_ratios(ask: Ask, question: Question, found: Iterable[Answer]) -> str:
+    """How a framework's first measure compares with PyTorch's, both as written: in how many cells, and how far."""
+    measure = next(iter(question.measures))
     ratios = [
-        ratio
+        one.ratios[measure]
         for one in found
-        if one.framework == ask.framework and one.cell.rpartition("/")[2] in {WRITTEN, one.cell}
-        for ratio in one.ratios.values()
+        if one.framework == ask.framework and question.baseline(one.cell) == one.cell and measure in one.ratios
     ]
     title = look(ask.framework).title
     if not ratios:

@@ -115,6 +115,14 @@ def test_what_was_measured_is_shown(tmp_path: Path) -> None:
     assert "1.05 (1.03 to 1.07) passed" in text["compare/speed.html"]
 
 
+def test_a_timed_question_without_an_interval_says_so(tmp_path: Path) -> None:
+    (tmp_path / "checkout").mkdir()
+    found = comparison(fact("speed", "mlp/1/written", "torch"), problems=[Problem("the set is void", "speed")])
+    text = " ".join(written(tmp_path, with_questions(tmp_path / "checkout", found))["compare.html"].text.split())
+    assert "No interval stands yet" in text
+    assert "the set is void" in text
+
+
 def test_corrections_are_listed_newest_first(tmp_path: Path) -> None:
     found = measured(tmp_path)
     lines = [
