@@ -215,7 +215,7 @@ def _not_whole(
 def strays(line: Line) -> str:
     """What is wrong with the losses of a cell that is done, held against those of the float64 reference."""
     loss, reference = (line.values.get(name) for name in FOLLOWED)
-    if reference is None:
+    if loss is None and reference is None:
         return ""
     if not isinstance(loss, list) or not isinstance(reference, list) or len(loss) != len(reference) or not loss:
         return "its losses are not those that the reference has"

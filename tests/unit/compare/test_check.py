@@ -109,6 +109,7 @@ VOID: dict[str, tuple[Callable[[Lines], None], str]] = {
     "other limits": (each(lambda one: one["limits"].update(memory_bytes=1), **BLOCK3), "or with other limits"),
     "too few blocks": (without(block=14), "has 14 whole blocks, and 15 are needed"),
     "other losses": (each(lambda one: one["values"].update(loss=[2.3, 2.21]), **PLAIN), "at step 2 is 2.21, and the"),
+    "no reference": (each(lambda one: one["values"].pop("reference"), **PLAIN), "its losses are not those that the"),
     "no losses": (each(lambda one: one["values"].pop("loss"), **PLAIN), "its losses are not"),
     "a cell that is not asked": (each(lambda one: one.update(cell="net/fast"), **PLAIN), "no such cell"),
     "facts of a timed question": (each(lambda one: one.update(block=None), **BLOCK3), "a timed question has blocks"),
