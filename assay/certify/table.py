@@ -163,6 +163,16 @@ def inserted(text: str, made: str, marks: tuple[str, str] = (BEGIN, END), name: 
     return f"{before}{begin}\n{made}{end}{after}"
 
 
+def write(root: Path, table: list[Row]) -> None:
+    """Put the table into README.md, and the digests into CITATION.cff."""
+    for name, made, marks in (
+        ("README.md", markdown(table), (BEGIN, END)),
+        ("CITATION.cff", citation(table), CITED),
+    ):
+        path = root / name
+        path.write_text(inserted(path.read_text(encoding="utf-8"), made, marks, name), encoding="utf-8")
+
+
 def _row(image: str, several: list[Certificate], described: Image | None, platform: str) -> Row:
     # A certificate of an earlier build says nothing of the image that the others are of.
     newest = max(several, key=lambda one: one.age_key).digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ def question_words(question: Question, comparison: Comparison, root: Path) -> di
     """What is said of a question on both pages."""
     answers = [one for one in comparison.answers if one.question == question.name]
     measured = [one for one in answers if one.outcome != "not measured"]
+    drawn = plots(question, measured)
     return {
         "question": question,
         "about": about(root, question),
@@ -85,7 +87,8 @@ def question_words(question: Question, comparison: Comparison, root: Path) -> di
         "measured": measured,
         "frameworks": told.ordered(question.frameworks),
         "cells": {cell: {one.framework: one for one in answers if one.cell == cell} for cell in question.cells},
-        "plots": plots(question, measured),
+        "plots": drawn,
+        "shown": _fullest(drawn),
         "sentences": _sentences(question, comparison),
         "controls": [one for one in comparison.controls if one.question == question.name],
         "problems": [one for one in comparison.problems if one.question == question.name],
@@ -131,7 +134,7 @@ def plots(question: Question, answers: Sequence[Answer]) -> list[Plot]:
             continue
         scale = Scale.around(value for one in ratios for value in _extent(one))
         for group, cells in _groups(question).items():
-            rows = tuple(_rows(answers, cells, measure, scale))
+            rows = tuple(_rows(question, answers, cells, measure, scale))
             if any(row.ratio for row in rows):
                 made.append(Plot(group, title, rows, plot.axis(scale), _sides(measure)[0], _verdicts(rows, measure)))
     return made
@@ -143,31 +146,48 @@ def _sentences(question: Question, comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(filter(None, (told.sentence(ask, comparison) for ask in asked))))
 
 
+def _fullest(drawn: Sequence[Plot]) -> list[Plot]:
+    """The plots that have the most to compare: those that stand on the page with all questions."""
+    most = max((len(one.rows) for one in drawn), default=0)
+    return [one for one in drawn if len(one.rows) == most and one.measure == drawn[0].measure]
+
+
 def _groups(question: Question) -> dict[str, list[str]]:
-    """The cells of each plot, by its title: network/batch/how without the last part."""
+    """The cells of each plot, by its title: those that differ in their last part, in how they are run.
+
+    The title is what the titles of the cells begin with alike.
+    """
     found: dict[str, list[str]] = {}
     for cell in question.cells:
-        found.setdefault(", ".join(cell.split("/")[:-1]) or question.cells[cell], []).append(cell)
-    return found
+        found.setdefault(cell.rpartition("/")[0] or cell, []).append(cell)
+    return {_alike([question.cells[cell] for cell in cells]) or name: cells for name, cells in found.items()}
 
 
-def _rows(answers: Sequence[Answer], cells: Sequence[str], measure: str, scale: Scale) -> Iterable[Row]:
+def _alike(titles: Iterable[str]) -> str:
+    parts = zip(*(title.split(", ") for title in titles), strict=False)
+    return ", ".join(one[0] for one in itertools.takewhile(lambda several: len(set(several)) == 1, parts))
+
+
+def _rows(
+    question: Question, answers: Sequence[Answer], cells: Sequence[str], measure: str, scale: Scale
+) -> Iterable[Row]:
     for framework in told.ordered({one.framework for one in answers}):
         for cell in cells:
+            how = cell.rpartition("/")[2] if len(cells) > 1 else WRITTEN
+            label = look(framework).title + (f", {how}" if how != WRITTEN else "")
             for one in answers:
                 if (one.framework, one.cell) == (framework, cell):
-                    yield _row(one, measure, scale)
+                    yield _row(question, one, label, measure, scale)
 
 
-def _row(answer: Answer, measure: str, scale: Scale) -> Row:
-    how = answer.cell.rpartition("/")[2] if "/" in answer.cell else ""
-    label = look(answer.framework).title + (f", {how}" if how and how != WRITTEN else "")
+def _row(question: Question, answer: Answer, label: str, measure: str, scale: Scale) -> Row:
     ratio = answer.ratios.get(measure)
-    if ratio is None:
-        baseline = answer.framework == BASELINE and how in {"", WRITTEN} and answer.outcome == "done"
-        return Row(answer, label, None, Markup(), "the baseline: 1" if baseline else told.words(answer).says)
-    strip = plot.strip(answer.framework, ratio.interval, ratio.points.values(), scale)
-    return Row(answer, label, ratio, strip, units.span(ratio.interval))
+    if ratio is not None:
+        strip = plot.strip(answer.framework, ratio.interval, ratio.points.values(), scale)
+        return Row(answer, label, ratio, strip, units.span(ratio.interval))
+    itself = answer.framework == BASELINE and question.baseline(answer.cell) == answer.cell
+    words = "the baseline: 1" if itself and answer.outcome == "done" else told.words(answer).says
+    return Row(answer, label, None, Markup(), words)
 
 
 def _verdicts(rows: Iterable[Row], measure: str) -> list[tuple[str, str]]:

@@ -11,23 +11,26 @@ from typing import Any, Literal
 
 import msgspec
 
-from assay.compare import Answer, Comparison, Ratio
-from assay.compare.question import WRITTEN
+from assay.compare import Answer, Comparison, Question, Ratio
 from assay.site.frameworks import look, looks
 from assay.site.units import size, span, time
 
 _QUESTIONS, _CLAIMS = (Path(__file__).with_name(f"{name}.toml") for name in ("questions", "claims"))
-_PLACE = re.compile(r"\{(\w+)(?::(bytes|seconds))?\}")
+_PLACE = re.compile(r"\{(\w+)(?::(bytes|seconds|count))?\}")
 NOT_MEASURED = "not measured yet"
 
 Degree = Literal["whole", "half", "none", "failed", "unknown"]
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is said of a cell that has these values; ``half`` and ``none`` are how far it is what was asked for."""
+    """What is said of a cell that has these values; of these cells only, where there are any.
+
+    ``half`` and ``none`` are how far it is what was asked for.
+    """
 
     says: str
     when: dict[str, Any] = {}
+    cells: tuple[str, ...] = ()
     half: bool = False
     none: bool = False
 
@@ -38,6 +41,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     question: str
     lead: str = ""
     count: dict[str, Any] = {}
+    among: dict[str, Any] = {}
     sum: str = ""
     cells: tuple[str, ...] = ()
     without: str = ""
@@ -106,7 +110,7 @@ def words(answer: Answer) -> Words:
     values = _values(answer)
     for rule in telling(answer.question).rules:
         names = {name for name, _ in _PLACE.findall(rule.says)}
-        if names <= values.keys() and _has(values, rule.when):
+        if names <= values.keys() and _has(values, rule.when) and answer.cell in (rule.cells or {answer.cell}):
             return Words(_filled(rule.says, values), "none" if rule.none else "half" if rule.half else "whole")
     return Words("done", "whole")
 
@@ -117,7 +121,7 @@ def sentence(ask: Ask, comparison: Comparison) -> str:
     if not found:
         return ""
     if ask.framework:
-        return _of_ratios(ask, found)
+        return _of_ratios(ask, comparison.questions[ask.question], found)
     chosen = [one for one in found if _asked(ask, one.cell)]
     named = ask.frameworks or ordered({one.framework for one in chosen})
     told = [_count(ask, name, [one for one in chosen if one.framework == name]) for name in named]
@@ -148,20 +152,20 @@ def _count(ask: Ask, framework: str, cells: Sequence[Answer]) -> str:
     title = look(framework).title
     if not cells:
         return f"{title} {NOT_MEASURED}"
-    done = [_values(one) for one in cells if one.outcome == "done"]
+    done = [values for one in cells if one.outcome == "done" and _has(values := _values(one), ask.among)]
     if ask.sum:
         numbers = [values[ask.sum] for values in done if isinstance(values.get(ask.sum), int)]
         return f"{title} {sum(numbers):,}"
-    return f"{title} {sum(_has(values, ask.count) for values in done)} of {len(cells)}"
+    return f"{title} {sum(_has(values, ask.count) for values in done)} of {len(done if ask.among else cells)}"
 
 
-def _of_ratios(ask: Ask, found: Iterable[Answer]) -> str:
-    """How a framework's measures compare with PyTorch's, both as written: in how many cells, and how far."""
+def _of_ratios(ask: Ask, question: Question, found: Iterable[Answer]) -> str:
+    """How a framework's first measure compares with PyTorch's, both as written: in how many cells, and how far."""
+    measure = next(iter(question.measures))
     ratios = [
-        ratio
+        one.ratios[measure]
         for one in found
-        if one.framework == ask.framework and one.cell.rpartition("/")[2] in {WRITTEN, one.cell}
-        for ratio in one.ratios.values()
+        if one.framework == ask.framework and question.baseline(one.cell) == one.cell and measure in one.ratios
     ]
     title = look(ask.framework).title
     if not ratios:
@@ -179,7 +183,8 @@ def _values(answer: Answer) -> dict[str, Any]:
     line = answer.line
     if line is None:
         return {}
-    return {**line.values, **({"lines": line.lines} if line.lines is not None else {})}
+    lines = {} if line.lines is None else {"lines": line.lines}
+    return {**line.values, **lines, "values": list(line.values)}
 
 
 def _has(values: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
@@ -191,6 +196,8 @@ def _filled(text: str, values: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any, unit: str | None) -> str:
+    if unit == "count":
+        return str(len(value)) if isinstance(value, list) else "?"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return size(int(value)) if unit == "bytes" else time(value) if unit else f"{value:,}"
     return str(value)

@@ -19,7 +19,7 @@ from assay.doctor.cuda import dotted
 from assay.errors import UsageError
 from assay.host import files, foreign
 from assay.host.release import version
-from assay.site import comparison, doctor, frameworks, image, marks, told, units
+from assay.site import comparison, doctor, frameworks, image, marks, picture, told, units
 from assay.site.subject import Subject
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -66,13 +66,19 @@ def _pages(site: Site) -> Iterable[tuple[str, str]]:
     made = _Pages(site)
     doctors = doctor.words(site.subjects)
     claims = comparison.claims(site.comparison)
-    yield "index.html", made.page("index", commands=image.commands(doctors["ranked"][0]), claims=claims)
+    drawn = picture.picture(site.comparison) if site.comparison else ""
+    yield (
+        "index.html",
+        made.page("index", commands=image.commands(doctors["ranked"][0]), claims=claims, picture=drawn),
+    )
     yield "doctor.html", made.page("doctor", script=_ours("doctor.js"), **doctors)
     for one in site.subjects:
         yield made.addresses[one.name], made.page("image", up="../", one=one, **image.words(one))
     if site.comparison is None:
         yield "compare.html", made.page("compare", comparison=None)
         return
+    if drawn := picture.alone(site.comparison):
+        yield picture.FILE, drawn
     measured = comparison.words(site.comparison, site.root)
     yield "compare.html", made.page("compare", **measured)
     for each in measured["questions"]:

@@ -34,7 +34,7 @@ def checkout(root: Path, *statements: dict[str, Any]) -> list[site.Subject]:
 
 def question(name: str, kind: Any = "facts", cells: Iterable[str] = ("a", "b")) -> Question:
     measures = {"steps": "a steady step"} if kind == "timed" else {}
-    titles = {cell: f"The cell {cell}" for cell in cells}
+    titles = {cell: f"The cell {cell}".replace("/", ", ") for cell in cells}
     return Question(name, f"How about {name}?", f"A claim on {name}.", kind, titles, measures, ("torch", "keras"))
 
 

@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -45,7 +46,7 @@ def measured(root: Path) -> Any:
         timed("speed", "mlp/1/tuned", "keras", 1.0, "no difference shown"),
         problems=[
             Problem("the machine was busy", "speed", "keras", "mlp/1/tuned"),
-            Problem("a cut line", "debugging"),
+            Problem("a cut line", "debugging", file="debugging.jsonl", lines=(3, 4)),
         ],
         controls=[Control("speed", "1", "steps", Interval(0.99, 1, 1.01), Interval(1.03, 1.05, 1.07), passed=True)],
     )
@@ -58,8 +59,8 @@ def test_a_page_for_each_image_and_all_links_are_whole(tmp_path: Path) -> None:
         "index.html", "doctor.html", "compare.html", "images/torchy.html", "images/tensory.html",
         "compare/debugging.html", "compare/speed.html",
     }  # fmt: skip
-    for page in pages.values():
-        assert page.text.count("\n") < 2000
+    picture = ElementTree.parse(tmp_path / "out/picture.svg").getroot()
+    assert picture.findtext("{*}title") == "How about debugging? PyTorch 1 of 1, Keras 0 of 1"
 
 
 def test_the_first_page_says_what_there_is(tmp_path: Path) -> None:
@@ -102,14 +103,24 @@ def test_what_was_measured_is_shown(tmp_path: Path) -> None:
     text = {name: " ".join(page.text.split()) for name, page in pages.items()}
     assert "names the line" in text["compare.html"]
     assert "the machine was busy" in text["compare.html"]
+    assert "a cut line debugging.jsonl, line 3, 4" in text["compare.html"]
     assert "None yet." in text["compare.html"], "of corrections"
     assert "What is done is told here." in text["compare.html"]
     assert "Error: <the last line>" in text["compare/debugging.html"]
     assert "it has no such check" in text["compare/debugging.html"]
+    assert "The cell mlp, 1: a steady step as a ratio" in text["compare/speed.html"]
     assert "Shown faster: Keras 0.80 (0.78 to 0.82)." in text["compare/speed.html"]
     assert "No difference shown: Keras, tuned 1.00" in text["compare/speed.html"]
     assert "1.60 ms 2.00 ms 0.80 (0.78 to 0.82)" in text["compare/speed.html"]
     assert "1.05 (1.03 to 1.07) passed" in text["compare/speed.html"]
+
+
+def test_a_timed_question_without_an_interval_says_so(tmp_path: Path) -> None:
+    (tmp_path / "checkout").mkdir()
+    found = comparison(fact("speed", "mlp/1/written", "torch"), problems=[Problem("the set is void", "speed")])
+    text = " ".join(written(tmp_path, with_questions(tmp_path / "checkout", found))["compare.html"].text.split())
+    assert "No interval stands yet" in text
+    assert "the set is void" in text
 
 
 def test_corrections_are_listed_newest_first(tmp_path: Path) -> None:

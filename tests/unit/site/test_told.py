@@ -24,7 +24,11 @@ OF_CAFFE = Ask(question="speed", framework="caffe", thing="A step", less="faster
         (fact("debugging", "nan", "torch", values={"raised": False, "harmless": True}), "harmless", "whole"),
         (fact("flexibility", "own", "torch", lines=12), "12 lines", "whole"),
         (fact("modules", "layers", "torch", values={"ran": 90, "found": 100}), "90 of 100", "whole"),
-        (fact("modules", "transforms", "torch", values={"equal": ["flip"]}), "done", "whole"),
+        (fact("modules", "transforms", "torch", values={"equal": ["flip"]}), "equal: 1", "whole"),
+        (fact("languages", "others", "mxnet", values={"R": 2, "Go": 1}, lines=3), "languages: 2", "whole"),
+        (fact("languages", "c", "mxnet", values={"alone": True}, lines=30), "30 lines", "whole"),
+        (fact("languages", "c", "jax", values={"alone": False}, lines=30), "called, 30 lines", "half"),
+        (fact("cost", "licences", "jax", values={"licences": ["MIT: 2"]}, lines=0), "licences: 1", "whole"),
         (fact("cost", "disk", "torch", values={"bytes": 2_500_000_000}), "2.50 GB", "whole"),
         (fact("cost", "import", "torch", values={"seconds": 0.0421}), "42.1 ms", "whole"),
         (fact("of-nobody", "x", "torch"), "done", "whole"),
@@ -54,6 +58,16 @@ def test_a_framework_that_was_not_measured_is_named_as_that() -> None:
     found = comparison(fact("flexibility", "own", "torch"))
     ask = Ask(question="flexibility", lead="Tasks", frameworks=("torch", "keras"))
     assert told.sentence(ask, found) == "Tasks: PyTorch 1 of 1, Keras not measured yet."
+
+
+def test_cells_count_among_those_that_can_be_asked() -> None:
+    ask = Ask(question="debugging", lead="Named", count={"raised": True}, among={"possible": True})
+    found = comparison(
+        fact("debugging", "nan", "torch", values={"possible": True, "raised": True}),
+        fact("debugging", "two-devices", "torch", values={"possible": False}),
+        fact("debugging", "in-place", "torch", "cannot", because="nothing changes in place"),
+    )
+    assert told.sentence(ask, found) == "Named: PyTorch 1 of 1."
 
 
 def test_values_are_added_up() -> None:
