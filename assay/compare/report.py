@@ -56,7 +56,7 @@ def require_sound(comparison: Comparison) -> None:
     rest = f"; and {len(void) - MOST_NAMED} problems more" if len(void) > MOST_NAMED else ""
     raise VerificationFailed(
         f"the comparison does not stand: {'; '.join(named)}{rest}",
-        "`assay compare --check` lists it all. `assay compare` measures what is missing; with --again, also what is there.",
+        "`assay compare --check` lists it all. `assay compare` measures what is missing, and with --again all of it.",
     )
 
 
