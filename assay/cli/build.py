@@ -151,7 +151,7 @@ def images_command(as_json: bool) -> None:
     from assay import catalog
     from assay.catalog import read_images
 
-    root = certificates_root()
+    root = checkout()
     cat, built = catalog.load(root), read_images(root).images
     finish(
         cat,
@@ -229,4 +229,4 @@ def plan_command(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""
     from assay import catalog
 
-    click.echo(json.dumps(catalog.plan(catalog.load(certificates_root()).get(image), device), indent=1))
+    click.echo(json.dumps(catalog.plan(catalog.load(checkout()).get(image), device), indent=1))
