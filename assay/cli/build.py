@@ -11,7 +11,6 @@ import click
 
 from assay.cli.console import Styled, finish, note, say, say_table, size
 from assay.cli.options import (
-    certificates_root,
     checkout,
     engine_watched,
     image_names,
