@@ -11,7 +11,6 @@ import click
 
 from assay.cli.console import Styled, finish, note, say, say_table, size
 from assay.cli.options import (
-    certificates_root,
     checkout,
     engine_watched,
     here_option,
@@ -162,7 +161,7 @@ def images_command(as_json: bool) -> None:
     from assay import catalog
     from assay.catalog import read_images
 
-    root = certificates_root()
+    root = checkout()
     cat, built = catalog.load(root), read_images(root).images
     finish(
         cat,
@@ -240,4 +239,4 @@ def plan_command(image: str, device: str) -> None:
     """Print the plan of an image's smoke run, as JSON."""
     from assay import catalog
 
-    click.echo(json.dumps(catalog.plan(catalog.load(certificates_root()).get(image), device), indent=1))
+    click.echo(json.dumps(catalog.plan(catalog.load(checkout()).get(image), device), indent=1))

@@ -54,6 +54,7 @@ def test_images(assay_: Callable[..., Ran]) -> None:
         "compressed_bytes": 1_500_000_000,
         "uncompressed_bytes": 4 * 10**9,
         "supported_until": None,
+        "support": None,
         "drift": {},
     }
     assert rows[0]["digest"] is None
