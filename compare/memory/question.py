@@ -15,8 +15,9 @@ import threading
 from pathlib import Path
 from typing import Any, Callable
 
-from speed import networks, question as speed
-from speed.networks import Problem, Program
+from speed import _networks as networks
+from speed import question as speed
+from speed._networks import Problem, Program
 
 TITLE = "How much memory does training take?"
 CLAIM = "Caffe is efficient in memory."
@@ -43,12 +44,7 @@ def program(cell: str) -> str:
     return cell.partition("/")[0]
 
 
-def cannot(cell: str, module: Any) -> Any:
-    """What cannot be trained has no memory to measure."""
-    return getattr(module, "CANNOT", {}).get(program(cell))
-
-
-def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dict[str, Any]:  # noqa: ARG001
+def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dict[str, Any]:
     """Bytes of resident memory."""
     network, size = cell.split("/")
     problem = Problem(network, "written", networks.weights(network), networks.batches(network, int(size)))

@@ -7,8 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
-
-from speed.networks import (
+from speed._networks import (
     EPSILON,
     HEADS,
     HIDDEN,
@@ -25,7 +24,6 @@ from speed.networks import (
     channels_last,
 )
 
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("hand_over",)
 JIT = {"written": "auto", "compiled": True, "tuned": False}
 
@@ -148,7 +146,10 @@ def of_layer(layer: Any, given: Arrays) -> list[np.ndarray]:
     if name.endswith(".attention"):
         place, found = name.partition(".")[0], []
         for part in ("query", "key", "value"):
-            found += [given[f"{place}.{part}.w"].reshape(WIDTH, HEADS, -1), given[f"{place}.{part}.b"].reshape(HEADS, -1)]
+            found += [
+                given[f"{place}.{part}.w"].reshape(WIDTH, HEADS, -1),
+                given[f"{place}.{part}.b"].reshape(HEADS, -1),
+            ]
         return [*found, given[f"{place}.out.w"].reshape(HEADS, -1, WIDTH), given[f"{place}.out.b"]]
     if name.endswith(".conv"):
         return [given[f"{name[:-5]}.w"]]

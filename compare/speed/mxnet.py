@@ -8,10 +8,8 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.gluon import nn
+from speed._networks import HEADS, HIDDEN, INNER, LAYERS, LEARNING_RATE, MOMENTUM, STAGES, WIDTH, Problem, Program
 
-from speed.networks import HEADS, HIDDEN, INNER, LAYERS, LEARNING_RATE, MOMENTUM, STAGES, WIDTH, Problem, Program
-
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("hand_over",)
 
 
@@ -93,7 +91,8 @@ class EncoderLayer(gluon.HybridBlock):
     def __init__(self, name: str) -> None:
         super().__init__(prefix=f"{name}_")
         self.query, self.key, self.value, self.out, self.outer = (
-            nn.Dense(WIDTH, flatten=False, prefix=f"{name}_{part}_") for part in ("query", "key", "value", "out", "outer")
+            nn.Dense(WIDTH, flatten=False, prefix=f"{name}_{part}_")
+            for part in ("query", "key", "value", "out", "outer")
         )
         self.inner = nn.Dense(INNER, activation="relu", flatten=False, prefix=f"{name}_inner_")
         self.norm1, self.norm2 = (nn.LayerNorm(prefix=f"{name}_{part}_") for part in ("norm1", "norm2"))
@@ -131,7 +130,9 @@ def transformer(problem: Problem) -> Program:
 
 def trained(model: Any, problem: Problem) -> Program:
     hand_over(model, problem)
-    options = {"written": None, "compiled": {}, "tuned": {"static_alloc": True, "static_shape": True}}.get(problem.how)
+    options = {"written": None, "compiled": {}, "tuned": {"static_alloc": True, "static_shape": True}}.get(
+        problem.how
+    )
     if options is not None:
         model.hybridize(**options)
     trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM})

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
-from tensorflow.keras import layers
-
-from speed.networks import (
+from speed._networks import (
     EPSILON,
     HEADS,
     HIDDEN,
@@ -25,8 +22,9 @@ from speed.networks import (
     Program,
     channels_last,
 )
+from tensorflow import keras
+from tensorflow.keras import layers
 
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("hand_over",)
 
 
@@ -205,14 +203,19 @@ def trained(model: Any, problem: Problem) -> Program:
 def hand_over(model: Any, problem: Problem) -> Any:
     """Gives the model its weights, and the batches in tensors, images NHWC."""
     batches = [
-        (tf.constant(one.inputs.transpose(0, 2, 3, 1) if one.inputs.ndim == 4 else one.inputs), tf.constant(one.labels))
+        (
+            tf.constant(one.inputs.transpose(0, 2, 3, 1) if one.inputs.ndim == 4 else one.inputs),
+            tf.constant(one.labels),
+        )
         for one in problem.batches
     ]
     model(batches[0][0])  # makes the variables
     given = of_keras(channels_last(problem.network, problem.weights))
     for variable in model.trainable_variables:
         place, _, kind = variable.path.rpartition("/")
-        _, _, owner = place.rpartition("/") if ".attention" not in place else ("", "", "/".join(place.split("/")[-2:]))
+        _, _, owner = (
+            place.rpartition("/") if ".attention" not in place else ("", "", "/".join(place.split("/")[-2:]))
+        )
         variable.assign(given[f"{owner}/{kind}"])
     return batches
 
@@ -233,9 +236,11 @@ def of_keras(given: Arrays) -> Arrays:
             turned = value.reshape(HEADS, -1, WIDTH) if part == "w" else value
             named[f"{layer}.attention/attention_output/{'kernel' if part == 'w' else 'bias'}"] = turned
         elif f"{place}.g" in given and f"{place}.w" in given:  # a convolution and its normalization
-            named[f"{place}.{'conv' if part == 'w' else 'norm'}/{ {'w': 'kernel', 'g': 'gamma', 'b': 'beta'}[part]}"] = value
+            named[
+                f"{place}.{'conv' if part == 'w' else 'norm'}/{ {'w': 'kernel', 'g': 'gamma', 'b': 'beta'}[part] }"
+            ] = value
         elif f"{place}.g" in given:
-            named[f"{place}/{ {'g': 'gamma', 'b': 'beta'}[part]}"] = value
+            named[f"{place}/{ {'g': 'gamma', 'b': 'beta'}[part] }"] = value
         elif place in ("token", "position"):
             named[f"{place}/embeddings"] = value
         else:

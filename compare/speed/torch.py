@@ -7,11 +7,21 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from speed._networks import (
+    HEADS,
+    HIDDEN,
+    INNER,
+    LAYERS,
+    LEARNING_RATE,
+    MOMENTUM,
+    STAGES,
+    WIDTH,
+    Arrays,
+    Problem,
+    Program,
+)
 from torch import nn
 
-from speed.networks import HEADS, HIDDEN, INNER, LAYERS, LEARNING_RATE, MOMENTUM, STAGES, WIDTH, Arrays, Problem, Program
-
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("state",)  # handing over the weights is not counted as lines of the program
 WORDS = {"w": "weight", "g": "weight", "b": "bias"}
 

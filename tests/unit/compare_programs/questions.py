@@ -14,8 +14,9 @@ from typing import Any
 from tests.conftest import ROOT
 
 COMPARE = ROOT / "compare"
+sys.path.append(str(COMPARE))  # as it is for run.py: memory asks with what speed asks with
 QUESTIONS = sorted(path.parent for path in COMPARE.glob("*/question.py"))
-PROGRAMS = sorted(path for folder in QUESTIONS for path in folder.glob("*.py") if path.name != "question.py")
+PROGRAMS = sorted(path for folder in QUESTIONS for path in folder.glob("[!_]*.py") if path.name != "question.py")
 
 
 def load(file: Path) -> ModuleType:
@@ -36,8 +37,9 @@ def literals(file: Path) -> dict[str, Any]:
             found[node.name] = None
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Name):
-                    found[target.id] = _literal(node.value, found)
+                for one in target.elts if isinstance(target, ast.Tuple) else [target]:
+                    if isinstance(one, ast.Name):
+                        found[one.id] = _literal(node.value, found)
     return found
 
 
