@@ -1,8 +1,8 @@
 """How much memory does training take? Three of the timed networks, as written, each batch in a process of its own.
 
 Linux keeps the peak of a process's resident memory itself (VmHWM), so no sampling can miss it. For other processes
-of the group, such as a compiler that a framework starts, the sum over the group is sampled; the peak is the larger of
-the two. A control group's memory.peak would count files that the kernel caches, which another run can have read before.
+of the group, such as a compiler, the sum over the group is sampled; the peak is the larger of
+the two. A control group's memory.peak would count files in the cache, which another run can have read before.
 
 ``baseline_bytes``: after importing the framework; ``peak_bytes``: from there through the checked steps and ten more,
 with everything that was built and compiled; ``steady_bytes``: the process alone, during the ten steps.
@@ -15,8 +15,9 @@ import threading
 from pathlib import Path
 from typing import Any, Callable
 
-from speed import networks, question as speed
-from speed.networks import Problem, Program
+from speed import _networks as networks
+from speed import question as speed
+from speed._networks import Problem, Program
 
 TITLE = "How much memory does training take?"
 CLAIM = "Caffe is efficient in memory."
@@ -43,12 +44,7 @@ def program(cell: str) -> str:
     return cell.partition("/")[0]
 
 
-def cannot(cell: str, module: Any) -> Any:
-    """What cannot be trained has no memory to measure."""
-    return getattr(module, "CANNOT", {}).get(program(cell))
-
-
-def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dict[str, Any]:  # noqa: ARG001
+def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dict[str, Any]:
     """Bytes of resident memory."""
     network, size = cell.split("/")
     problem = Problem(network, "written", networks.weights(network), networks.batches(network, int(size)))
@@ -116,6 +112,6 @@ def resident_of_group(group: int) -> list[int]:
             after_name = (place / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             if int(after_name[2]) == group:
                 found.append(int((place / "statm").read_text(encoding="ascii").split()[1]) * PAGE)
-        except (OSError, IndexError):
+        except (OSError, IndexError):  # noqa: PERF203 -- processes end while they are counted
             continue
     return found

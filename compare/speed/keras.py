@@ -7,8 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
-
-from speed.networks import (
+from speed._networks import (
     EPSILON,
     HEADS,
     HIDDEN,
@@ -25,7 +24,6 @@ from speed.networks import (
     channels_last,
 )
 
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("hand_over",)
 JIT = {"written": "auto", "compiled": True, "tuned": False}
 

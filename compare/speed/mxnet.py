@@ -8,10 +8,8 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.gluon import nn
+from speed._networks import HEADS, HIDDEN, INNER, LAYERS, LEARNING_RATE, MOMENTUM, STAGES, WIDTH, Problem, Program
 
-from speed.networks import HEADS, HIDDEN, INNER, LAYERS, LEARNING_RATE, MOMENTUM, STAGES, WIDTH, Problem, Program
-
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("hand_over",)
 
 

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
-
-from speed import networks
-from speed.expected import LOSSES
-from speed.networks import Batch, Problem, Program
+from speed import _networks as networks
+from speed._expected import LOSSES
+from speed._networks import Batch, Problem, Program
 
 TITLE = "How fast does it train?"
 CLAIM = "Caffe is efficient in speed; MXNet scales; PyTorch is as fast as the others."
@@ -65,14 +64,6 @@ DIGITS = "smoke/data/digits.csv.gz"
 def program(cell: str) -> str:
     """The network's name: one function for its batches and for written, tuned and compiled."""
     return cell.partition("/")[0]
-
-
-def cannot(cell: str, module: Any) -> Any:
-    """A framework's CANNOT may name a network, or written, tuned or compiled, for all such cells."""
-    reasons = getattr(module, "CANNOT", {})
-    network, _, rest = cell.partition("/")
-    how = rest.rpartition("/")[2]
-    return reasons.get(network) or reasons.get(how) or reasons.get(f"{network}/{how}")
 
 
 def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dict[str, Any]:

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
-from tensorflow.keras import layers
-
-from speed.networks import (
+from speed._networks import (
     EPSILON,
     HEADS,
     HIDDEN,
@@ -25,8 +22,9 @@ from speed.networks import (
     Program,
     channels_last,
 )
+from tensorflow import keras
+from tensorflow.keras import layers
 
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("hand_over",)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
-
-from speed.networks import (
+from speed._networks import (
     HEADS,
     HIDDEN,
     INNER,
@@ -22,8 +20,8 @@ from speed.networks import (
     Problem,
     Program,
 )
+from torch import nn
 
-CANNOT: dict[str, str] = {}
 SCAFFOLD = ("state",)  # handing over the weights is not counted as lines of the program
 WORDS = {"w": "weight", "g": "weight", "b": "bias"}
 

@@ -14,6 +14,7 @@ from typing import Any
 from tests.conftest import ROOT
 
 COMPARE = ROOT / "compare"
+sys.path.append(str(COMPARE))  # as it is for run.py: memory asks with what speed asks with
 QUESTIONS = sorted(path.parent for path in COMPARE.glob("*/question.py"))
 # What frameworks share, or a question has besides, begins with an underscore.
 PROGRAMS = sorted(path for folder in QUESTIONS for path in folder.glob("[!_]*.py") if path.name != "question.py")
@@ -37,8 +38,9 @@ def literals(file: Path) -> dict[str, Any]:
             found[node.name] = None
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Name):
-                    found[target.id] = _literal(node.value, found)
+                for one in target.elts if isinstance(target, ast.Tuple) else [target]:
+                    if isinstance(one, ast.Name):
+                        found[one.id] = _literal(node.value, found)
     return found
 
 

@@ -1,20 +1,17 @@
 """The float64 reference of the timed networks, in NumPy: the losses of their first steps, gradients by hand.
 
-``python compare/speed/reference.py`` writes the losses that ``expected.py`` holds. A layer takes an array and gives
+``python compare/speed/_reference.py`` writes the losses that ``_expected.py`` holds. A layer takes an array and gives
 its output and a function that turns the output's gradient into the input's; on the way that function adds the
 gradients of the layer's weights to ``Model.gradients``.
 """
 
 from __future__ import annotations
 
-from typing import Callable
-
 import numpy as np
-
-from speed.networks import (
+from speed._layers import Layer, Pull, chain, flatten, heads, joined, max_pool, mean_over, relu, same, sigmoid, total
+from speed._networks import (
     BATCHES,
     EPSILON,
-    HEADS,
     HIDDEN,
     LAYERS,
     LEARNING_RATE,
@@ -26,8 +23,6 @@ from speed.networks import (
     weights,
 )
 
-Pull = Callable[[np.ndarray], np.ndarray]
-Layer = Callable[[np.ndarray], tuple[np.ndarray, Pull]]
 STEPS = 4  # enough for the momentum to show
 
 
@@ -142,7 +137,7 @@ class Model:
         state, kept = np.zeros((len(x), HIDDEN)), []
         for step in range(x.shape[1]):
             read, held = np.split(x[:, step] @ wx + bx, 3, 1), np.split(state @ wh + bh, 3, 1)
-            r, z = _sigmoid(read[0] + held[0]), _sigmoid(read[1] + held[1])
+            r, z = sigmoid(read[0] + held[0]), sigmoid(read[1] + held[1])
             n = np.tanh(read[2] + r * held[2])
             kept.append((state, r, z, n, held[2]))
             state = (1 - z) * n + z * state
@@ -178,12 +173,12 @@ class Model:
 
         def layer(x: np.ndarray) -> tuple[np.ndarray, Pull]:
             (q, pull_q), (k, pull_k), (v, pull_v) = (
-                chain(self.dense(f"{name}.{part}"), _heads)(x) for part in ("query", "key", "value")
+                chain(self.dense(f"{name}.{part}"), heads)(x) for part in ("query", "key", "value")
             )
             scale = q.shape[-1] ** -0.5
             scores = np.exp((scores := q @ k.swapaxes(2, 3) * scale) - scores.max(-1, keepdims=True))
             p = scores / scores.sum(-1, keepdims=True)
-            y, pull_out = chain(_joined, self.dense(f"{name}.out"))(p @ v)
+            y, pull_out = chain(joined, self.dense(f"{name}.out"))(p @ v)
 
             def pull(d: np.ndarray) -> np.ndarray:
                 d = pull_out(d)
@@ -194,88 +189,6 @@ class Model:
             return y, pull
 
         return layer
-
-
-def chain(*layers: Layer) -> Layer:
-    """One layer after the other."""
-
-    def layer(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-        pulls = []
-        for one in layers:
-            x, pull = one(x)
-            pulls.append(pull)
-
-        def back(d: np.ndarray) -> np.ndarray:
-            for pull in reversed(pulls):
-                d = pull(d)
-            return d
-
-        return x, back
-
-    return layer
-
-
-def total(one: Layer, other: Layer) -> Layer:
-    """Both layers' outputs, added."""
-
-    def layer(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-        (y, pull), (more, pull_more) = one(x), other(x)
-        return y + more, lambda d: pull(d) + pull_more(d)
-
-    return layer
-
-
-def same(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-    """The input itself."""
-    return x, lambda d: d
-
-
-def relu(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-    """What is above zero."""
-    return np.maximum(x, 0), lambda d: d * (x > 0)
-
-
-def max_pool(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-    """The largest of each 2 by 2."""
-    batch, channels, height, width = x.shape
-    tiles = x.reshape(batch, channels, height // 2, 2, width // 2, 2).transpose(0, 1, 2, 4, 3, 5)
-    flat = tiles.reshape(*tiles.shape[:4], 4)
-    first = flat.argmax(-1)[..., None] == np.arange(4)  # of equal ones, the first has the gradient
-
-    def pull(d: np.ndarray) -> np.ndarray:
-        return (d[..., None] * first).reshape(tiles.shape).transpose(0, 1, 2, 4, 3, 5).reshape(x.shape)
-
-    return flat.max(-1), pull
-
-
-def flatten(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-    """(batch, everything else)."""
-    return x.reshape(len(x), -1), lambda d: d.reshape(x.shape)
-
-
-def mean_over(axes: tuple[int, ...]) -> Layer:
-    """The mean over these axes."""
-
-    def layer(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-        y = x.mean(axes, keepdims=True)
-        return y.squeeze(axes), lambda d: np.broadcast_to(d.reshape(y.shape), x.shape) * (y.size / x.size)
-
-    return layer
-
-
-def _heads(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-    """(batch, time, width) -> (batch, heads, time, width / heads)."""
-    split = x.reshape(*x.shape[:2], HEADS, -1)
-    return split.swapaxes(1, 2), lambda d: d.swapaxes(1, 2).reshape(x.shape)
-
-
-def _joined(x: np.ndarray) -> tuple[np.ndarray, Pull]:
-    turned = x.swapaxes(1, 2)
-    return turned.reshape(*turned.shape[:2], -1), lambda d: d.reshape(turned.shape).swapaxes(1, 2)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 def _mlp(model: Model) -> Layer:

@@ -1,4 +1,4 @@
-"""The losses of each network's first steps in float64, as ``python compare/speed/reference.py`` prints them."""
+"""The losses of each network's first steps in float64, as ``python compare/speed/_reference.py`` prints them."""
 
 LOSSES = {
     "mlp/1": [4.243491308758203, 3.8046690306714797, 6.133938240682398, 2.5468971186772937],

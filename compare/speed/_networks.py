@@ -1,7 +1,7 @@
 """The five networks that are timed: their sizes, and the weights and data that every framework starts with.
 
 Everything is float32 and made by NumPy's RandomState, whose stream is frozen, so all frameworks get the same bits.
-Arrays are NCHW, kernels OIHW, dense weights (in, out), sequences (batch, time, features); ``reference.py`` has the
+Arrays are NCHW, kernels OIHW, dense weights (in, out), sequences (batch, time, features); ``_reference.py`` has the
 arithmetic. Labels can be learned: an input is a pattern of its class, and noise.
 """
 
