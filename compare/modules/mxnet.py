@@ -101,10 +101,10 @@ def models() -> Iterator[Trial]:
 
 
 def transforms() -> Transforms:
-    side, crop = _pictures.SMALLER, _pictures.CROPPED
+    side, cut = _pictures.SMALLER, own_transforms.CenterCrop(_pictures.CROPPED)
     own = {
         "resize": own_transforms.Resize(side),
-        "crop": own_transforms.CenterCrop(crop),
+        "crop": lambda images: nd.stack(*[cut(one) for one in images]),  # it takes one picture
         "flip": nd.image.flip_left_right,
         "normalize": lambda images: nd.image.normalize(
             images.transpose((0, 3, 1, 2)), _pictures.MEAN, [_pictures.DEVIATION] * 3
