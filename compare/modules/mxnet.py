@@ -104,8 +104,8 @@ def transforms() -> Transforms:
     side, cut = _pictures.SMALLER, own_transforms.CenterCrop(_pictures.CROPPED)
     own = {
         "resize": own_transforms.Resize(side),
-        "crop": lambda images: nd.stack(*[cut(one) for one in images]),  # it takes one picture
-        "flip": nd.image.flip_left_right,
+        "crop": lambda images: nd.stack(*[cut(one) for one in images]),  # these two take one picture
+        "flip": lambda images: nd.stack(*[nd.image.flip_left_right(one) for one in images]),
         "normalize": lambda images: nd.image.normalize(
             images.transpose((0, 3, 1, 2)), _pictures.MEAN, [_pictures.DEVIATION] * 3
         ).transpose((0, 2, 3, 1)),
