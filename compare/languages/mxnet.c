@@ -1,6 +1,10 @@
 /* Loads a network that Python exported, through MXNet's C API, and prints what it makes of four rows.
  *
  *   program SYMBOL.json WEIGHTS.params */
+/* MXNet's header uses these, and does not include them. */
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <mxnet/c_predict_api.h>
 #include <stdio.h>
 #include <stdlib.h>

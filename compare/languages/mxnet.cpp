@@ -1,6 +1,8 @@
 // Loads a network that Python exported, through MXNet's C API, and prints what it makes of four rows.
 //
 //   program SYMBOL.json WEIGHTS.params
+#include <cstdint>  // the next header uses it, and does not include it
+
 #include <mxnet/c_predict_api.h>
 
 #include <cstdio>

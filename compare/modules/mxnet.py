@@ -101,11 +101,11 @@ def models() -> Iterator[Trial]:
 
 
 def transforms() -> Transforms:
-    side, crop = _pictures.SMALLER, _pictures.CROPPED
+    side, cut = _pictures.SMALLER, own_transforms.CenterCrop(_pictures.CROPPED)
     own = {
         "resize": own_transforms.Resize(side),
-        "crop": own_transforms.CenterCrop(crop),
-        "flip": nd.image.flip_left_right,
+        "crop": lambda images: nd.stack(*[cut(one) for one in images]),  # these two take one picture
+        "flip": lambda images: nd.stack(*[nd.image.flip_left_right(one) for one in images]),
         "normalize": lambda images: nd.image.normalize(
             images.transpose((0, 3, 1, 2)), _pictures.MEAN, [_pictures.DEVIATION] * 3
         ).transpose((0, 2, 3, 1)),
