@@ -11,6 +11,9 @@ jax.config.update("jax_num_cpu_devices", 2)  # for weights on two devices
 compiled = jax.jit
 NO_LOSSES = "JAX itself has no losses: a user writes the difference"
 CANNOT = {"broadcast-loss": NO_LOSSES, "broadcast-loss-compiled": NO_LOSSES}
+NOTES = {
+    "two-devices-compiled": "jax.jit moves what a function closes over; an argument on another device it refuses"
+}
 
 
 def eager(function: Any) -> Any:

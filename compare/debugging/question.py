@@ -61,7 +61,7 @@ STEPS, BAD_STEP = 5, 3
 MARK = "# <- the mistake"
 NAMED = {  # what a message names if it names what does not fit
     "wrong-shape": (r"\b5\b", r"\b4\b"),
-    "wrong-dtype": (r"(?i)int64|long", r"(?i)float"),
+    "wrong-dtype": (r"(?i)int64|long|float64", r"(?i)float"),
     "label-range": (r"\b3\b",),
     "two-devices": (r"(?i)cpu", r"(?i)meta|cpu\(1\)|cpu:1|CpuDevice\(id=1\)|\[1\]"),
     "nan-checked": (r"(?i)nan",),

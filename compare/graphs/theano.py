@@ -115,7 +115,9 @@ def early_exit_rewritten(task: Any, how: Any) -> Any:
         score = T.dot(task.heads[number], h)
         if number == len(layers) - 1:
             return score, T.constant(number)
-        return ifelse(abs(score) > task.sure, (score, T.constant(number)), answer(h, number + 1))
+        later, its_number = answer(h, number + 1)
+        sure = abs(score) > task.sure
+        return ifelse(sure, score, later), ifelse(sure, T.constant(number), its_number)
 
     score, number = answer(example, 0)
     gradient_of = theano.function([example], [score, number, T.grad(0.5 * score**2, layers[0])])
