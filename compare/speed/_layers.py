@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Callable
 
 import numpy as np
+
 from speed._networks import HEADS
 
 Pull = Callable[[np.ndarray], np.ndarray]

@@ -8,6 +8,7 @@ gradients of the layer's weights to ``Model.gradients``.
 from __future__ import annotations
 
 import numpy as np
+
 from speed._layers import Layer, Pull, chain, flatten, heads, joined, max_pool, mean_over, relu, same, sigmoid, total
 from speed._networks import (
     BATCHES,

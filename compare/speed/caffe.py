@@ -13,6 +13,7 @@ import numpy as np
 from caffe import layers as L
 from caffe import params as P
 from caffe.proto import caffe_pb2
+
 from speed._networks import EPSILON, HIDDEN, KEPT, LEARNING_RATE, MOMENTUM, STAGES, TIME, Problem, Program
 
 NO_PRODUCT = "Caffe has no layer that multiplies two blobs as matrices, which attention does"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax, nn
+
 from speed._networks import (
     EPSILON,
     HEADS,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
+
 from speed._networks import (
     EPSILON,
     HEADS,

@@ -8,6 +8,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.gluon import nn
+
 from speed._networks import HEADS, HIDDEN, INNER, LAYERS, LEARNING_RATE, MOMENTUM, STAGES, WIDTH, Problem, Program
 
 SCAFFOLD = ("hand_over",)

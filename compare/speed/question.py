@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+
 from speed import _networks as networks
 from speed._expected import LOSSES
 from speed._networks import Batch, Problem, Program

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
+from tensorflow.keras import layers
+
 from speed._networks import (
     EPSILON,
     HEADS,
@@ -22,8 +25,6 @@ from speed._networks import (
     Program,
     channels_last,
 )
-from tensorflow import keras
-from tensorflow.keras import layers
 
 SCAFFOLD = ("hand_over",)
 

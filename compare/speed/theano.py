@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import theano
 import theano.tensor as T
+from theano.tensor.nnet import bn
+from theano.tensor.signal.pool import pool_2d
+
 from speed._networks import (
     CLASSES,
     EPSILON,
@@ -21,8 +24,6 @@ from speed._networks import (
     Problem,
     Program,
 )
-from theano.tensor.nnet import bn
-from theano.tensor.signal.pool import pool_2d
 
 ONE_WAY = "Theano has no other way: a theano.function is compiled, so what is written is compiled"
 CANNOT = {

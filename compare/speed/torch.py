@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from speed._networks import (
     HEADS,
     HIDDEN,
@@ -20,7 +22,6 @@ from speed._networks import (
     Problem,
     Program,
 )
-from torch import nn
 
 SCAFFOLD = ("state",)  # handing over the weights is not counted as lines of the program
 WORDS = {"w": "weight", "g": "weight", "b": "bias"}
