@@ -62,7 +62,7 @@ MARK = "# <- the mistake"
 NAMED = {  # what a message names if it names what does not fit
     "wrong-shape": (r"\b5\b", r"\b4\b"),
     "wrong-dtype": (r"(?i)int64|long|float64", r"(?i)float"),
-    "label-range": (r"\b3\b",),
+    "label-range": (r"(?i)(target|label|index)[^\d:\n]{0,30}\b3\b",),
     "two-devices": (r"(?i)cpu", r"(?i)meta|cpu\(1\)|cpu:1|CpuDevice\(id=1\)|\[1\]"),
     "nan-checked": (r"(?i)nan",),
     "broadcast": (r"\b8\b", r"\b1\b"),
