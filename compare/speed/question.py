@@ -149,7 +149,8 @@ def to_accuracy(function: Callable[[Problem], Program], slowdown: float) -> dict
     (trained,) = made
     losses: list[Any] = []
     for step in range(LONGEST):
-        seconds += timed(lambda: losses.append(trained.step(step % len(train))), slowdown)  # noqa: B023 -- at once
+        index = step % len(train)
+        seconds += timed(lambda: losses.append(trained.step(index)), slowdown)  # noqa: B023 -- at once
         losses[-1] = float(losses[-1])
         if step + 1 == len(LOSSES["cnn/accuracy"]):
             followed("cnn/accuracy", losses)
