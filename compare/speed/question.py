@@ -83,7 +83,7 @@ def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dic
 
 
 def keep_to(threads: int) -> None:
-    """Leaves this process so many processors (0: all), which TensorFlow and JAX count and OMP_NUM_THREADS does not."""
+    """Leaves this process so many processors (0: all): TensorFlow and JAX count those, not OMP_NUM_THREADS."""
     if threads:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
