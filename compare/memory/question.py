@@ -47,11 +47,12 @@ def program(cell: str) -> str:
 def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dict[str, Any]:
     """Bytes of resident memory."""
     network, size = cell.split("/")
+    speed.keep_to(task.threads)
     problem = Problem(network, "written", networks.weights(network), networks.batches(network, int(size)))
     baseline = peak_of_process()
     with Group() as group:
         _, trained, losses = speed.begun(function, problem, 1.0)
-        followed = speed.followed(cell, trained, losses)
+        followed = speed.followed(cell, losses)
         before = peak_of_process()
         restart_peak()
         for index in range(STEPS):

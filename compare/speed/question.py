@@ -12,6 +12,7 @@ are timed one by one. Moving data from NumPy to the framework is not timed, unle
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -70,15 +71,22 @@ def program(cell: str) -> str:
 def measure(cell: str, function: Callable[[Problem], Program], task: Any) -> dict[str, Any]:
     """``first``: seconds from nothing built to the end of the first step; ``steps``: seconds of each later step."""
     slowdown = float(task.settings.get("slowdown", 1))
+    keep_to(task.threads)
     if cell == "cnn/accuracy":
         return {"values": to_accuracy(function, slowdown)}
     network, size, how = cell.split("/")
     problem = Problem(network, how, networks.weights(network), networks.batches(network, int(size)))
     first, trained, losses = begun(function, problem, slowdown)
-    values = followed(f"{network}/{size}", trained, losses)
+    values = followed(f"{network}/{size}", losses)
     steps, last = steady(trained, len(losses), slowdown)
     assert math.isfinite(last), f"the loss is {last} after {len(steps)} steps"
     return {"values": {"first": first, "steps": steps, **values, "settings": list(trained.settings)}}
+
+
+def keep_to(threads: int) -> None:
+    """Leaves this process so many processors (0: all): TensorFlow and JAX count those, not OMP_NUM_THREADS."""
+    if threads:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def begun(
@@ -96,7 +104,7 @@ def begun(
     return first, trained, [float(loss), *(float(trained.step(index)) for index in range(1, networks.TURNS))]
 
 
-def followed(name: str, trained: Program, losses: list[float]) -> dict[str, Any]:
+def followed(name: str, losses: list[float]) -> dict[str, Any]:
     """The losses, and how far they are from the reference's. Beyond GATE raises AssertionError."""
     expected = LOSSES[name]
     off = max(abs(loss - right) / right for loss, right in zip(losses, expected))
@@ -140,8 +148,13 @@ def to_accuracy(function: Callable[[Problem], Program], slowdown: float) -> dict
     made: list[Program] = []
     seconds = timed(lambda: made.append(function(problem)), slowdown)
     (trained,) = made
+    losses: list[Any] = []
     for step in range(LONGEST):
-        seconds += timed(lambda: trained.step(step % len(train)), slowdown)  # noqa: B023 -- it is called at once
+        index = step % len(train)
+        seconds += timed(lambda: losses.append(trained.step(index)), slowdown)  # noqa: B023 -- at once
+        losses[-1] = float(losses[-1])
+        if step + 1 == len(LOSSES["cnn/accuracy"]):
+            followed("cnn/accuracy", losses)
         if (step + 1) % EACH == 0:
             accuracy = float((trained.scores(test.inputs).argmax(1) == test.labels).mean())
             if accuracy >= ACCURACY:

@@ -100,6 +100,7 @@ def gru(problem: Problem) -> Program:
 
 
 def transformer(problem: Problem) -> Program:
+    """Attention by elements and sums: T.batched_dot needs a BLAS to link, and the image has NumPy's only."""
     w, x = shared(problem), T.lmatrix("tokens")
 
     def normed(name: str, x: Any) -> Any:
@@ -107,15 +108,18 @@ def transformer(problem: Problem) -> Program:
         return x / T.sqrt((x * x).mean(-1, keepdims=True) + np.float32(EPSILON)) * w[f"{name}.g"] + w[f"{name}.b"]
 
     def heads(x: Any) -> Any:
-        """(batch, time, width) -> (batch * heads, time, width / heads), as batched_dot takes it."""
+        """(batch, time, width) -> (batch * heads, time, width / heads)."""
         return x.reshape((-1, TIME, HEADS, WIDTH // HEADS)).dimshuffle(0, 2, 1, 3).reshape((-1, TIME, WIDTH // HEADS))
 
     y = w["token.w"][x.flatten()].reshape((-1, TIME, WIDTH)) + w["position.w"]
     for name in (f"layer{number}" for number in range(LAYERS)):
         q, k, v = (heads(dense(w, f"{name}.{part}", y)) for part in ("query", "key", "value"))
-        scores = T.batched_dot(q, k.dimshuffle(0, 2, 1)) * np.float32((WIDTH // HEADS) ** -0.5)
+        scores = (q.dimshuffle(0, 1, "x", 2) * k.dimshuffle(0, "x", 1, 2)).sum(-1) * np.float32(
+            (WIDTH // HEADS) ** -0.5
+        )
         p = T.nnet.softmax(scores.reshape((-1, TIME))).reshape((-1, TIME, TIME))
-        attended = T.batched_dot(p, v).reshape((-1, HEADS, TIME, WIDTH // HEADS)).dimshuffle(0, 2, 1, 3)
+        attended = (p.dimshuffle(0, 1, 2, "x") * v.dimshuffle(0, "x", 1, 2)).sum(2)
+        attended = attended.reshape((-1, HEADS, TIME, WIDTH // HEADS)).dimshuffle(0, 2, 1, 3)
         y = normed(f"{name}.norm1", y + dense(w, f"{name}.out", attended.reshape((-1, TIME, WIDTH))))
         inner = T.nnet.relu(dense(w, f"{name}.inner", y))
         y = normed(f"{name}.norm2", y + dense(w, f"{name}.outer", inner))
