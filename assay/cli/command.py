@@ -30,7 +30,7 @@ from assay.cli import (
 )
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError
-from assay.host import paths, secrets
+from assay.host import secrets
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -88,6 +88,8 @@ def main() -> None:
         show_error(UsageError(error.format_message(), f"`{path} --help` tells what there is."))
         sys.exit(UsageError.exit_code)
     except OSError as error:
+        from assay.host import paths
+
         told = paths.refused(error)
         show_error(told)
         sys.exit(told.exit_code)

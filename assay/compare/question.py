@@ -30,7 +30,8 @@ class Question:
 
     ``kind`` is "timed" where a clock or a peak decides: it is then measured in blocks. ``measures`` are the values of
     a timed cell that are compared, by their titles. ``frameworks`` are those that have a file there. ``quiet`` is for
-    answers that have seconds among them: nothing else may keep the machine busy then.
+    answers that have seconds among them: nothing else may keep the machine busy then. ``uses`` are the questions
+    whose programs this one runs.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Question:
     measures: Mapping[str, str] = field(hash=False)
     frameworks: tuple[str, ...]
     quiet: bool = False
+    uses: tuple[str, ...] = ()
 
     def baseline(self, cell: str) -> str:
         """The cell of PyTorch that a cell is compared with: as written, where it was written in several ways."""
@@ -57,6 +59,7 @@ class _Constants(msgspec.Struct, frozen=True):
     cells: dict[Cell, Word]
     measures: dict[Name, Word] = {}
     quiet: bool = False
+    uses: tuple[Name, ...] = ()
 
 
 def questions(root: Path) -> dict[str, Question]:
@@ -70,10 +73,13 @@ def program(root: Path, question: Question, framework: str) -> str:
     """SHA-256 over the files that answer a question for a framework: name, length and content of each.
 
     These are the files at the top of ``compare/``, and those of the question's folder but the ones of other
-    frameworks: ``<framework>.py`` and what is named after it (``<framework>.cpp``, ``<framework>_tree.py``).
+    frameworks: ``<framework>.py`` and what is named after it (``<framework>.cpp``, ``<framework>_tree.py``). The
+    questions whose programs it runs have theirs there, too.
     """
     top = root / FOLDER
-    there = [path for path in (*top.iterdir(), *files.below(top / question.name).values()) if path.is_file()]
+    folders = [top / name for name in (question.name, *question.uses)]
+    inside = [path for folder in folders for path in files.below(folder).values()]
+    there = [path for path in (*top.iterdir(), *inside) if path.is_file()]
     digest = hashlib.sha256()
     for name, path in sorted((path.relative_to(top).as_posix(), path) for path in there):
         owner = _owner(path, question.frameworks)
@@ -102,7 +108,9 @@ def _read(path: Path, known: Collection[str]) -> Question:
     frameworks = tuple(sorted(file.stem for file in path.parent.glob("*.py") if file.stem in known))
     measures = (found.measures or STEPS) if found.kind == "timed" else {}
     quiet = found.quiet or found.kind == "timed"
-    return Question(name, found.title, found.claim, found.kind, found.cells, measures, frameworks, quiet)
+    return Question(
+        name, found.title, found.claim, found.kind, found.cells, measures, frameworks, quiet, uses=found.uses
+    )
 
 
 def _literals(path: Path) -> dict[str, Any]:

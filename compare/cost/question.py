@@ -1,7 +1,7 @@
 """What does it cost to have? Room on the disk, licences, and seconds until it works.
 
 Seconds are shown and decide nothing: each is from a fresh process, and the first of them may also have read the files
-from the disk. How many bytes are downloaded is in each image's certificate, and is added on the host.
+from the disk. How many bytes are downloaded, an image cannot know: `assay images` says it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cost import _licences
 TITLE = "What does it cost to have?"
 CLAIM = "Caffe is efficient in speed and memory."
 KIND = "facts"
+QUIET = True  # there are seconds among the answers
 CELLS = {
     "disk": "Bytes, files and distributions of the environment",
     "import": "Seconds until it is imported",

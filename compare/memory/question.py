@@ -22,6 +22,8 @@ from speed._networks import Problem, Program
 TITLE = "How much memory does training take?"
 CLAIM = "Caffe is efficient in memory."
 KIND = "timed"
+MEASURES = {"peak_bytes": "the peak", "steady_bytes": "the steady steps"}
+USES = ("speed",)  # whose networks these are
 APART = True  # a peak is that of a process
 CELLS = {
     "resnet/1": "ResNet-8, batch of 1",

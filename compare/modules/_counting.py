@@ -19,6 +19,9 @@ STEPS = 10  # that an optimizer has to lower a loss
 PATIENCE = 10  # how much longer a child process may last than it may compute
 
 
+TICK = 0.02  # seconds: the clock of processors counts in hundredths, and may be one behind
+
+
 class Trial(NamedTuple):
     """What is tried: ``run`` constructs it, runs it and returns arrays, or a nest of them."""
 
@@ -42,7 +45,7 @@ def counted(trials: Iterable[Trial], each: float, whole: float, apart: bool = Fa
     for trial in trials:
         start = _processor()
         left = min(each, end - start)
-        why = (_why_apart if apart else why_not)(trial, left) if left > 0 else f"the {whole:g} seconds were over"
+        why = (_why_apart if apart else why_not)(trial, left) if left > TICK else f"the {whole:g} seconds were over"
         print(f"{trial.name}: {why or 'ran'} ({_processor() - start:.1f} s)", file=sys.stderr, flush=True)
         if why is None:
             ran.append(trial.name)

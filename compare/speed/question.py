@@ -26,6 +26,7 @@ from speed._networks import Batch, Problem, Program
 TITLE = "How fast does it train?"
 CLAIM = "Caffe is efficient in speed; MXNet scales; PyTorch is as fast as the others."
 KIND = "timed"
+MEASURES = {"steps": "a steady step", "first": "building and the first step", "seconds": "until the accuracy"}
 APART = False  # importing a framework takes longer than a cell
 CELLS = {
     "mlp/1/written": "MLP, batch of 1, as written",
@@ -109,7 +110,7 @@ def followed(name: str, losses: list[float]) -> dict[str, Any]:
     expected = LOSSES[name]
     off = max(abs(loss - right) / right for loss, right in zip(losses, expected))
     assert off <= GATE, f"the losses are {losses}, and the reference's {expected}: {off:.1e} is above {GATE:g}"
-    return {"loss": losses, "off": off}
+    return {"loss": losses, "reference": list(expected), "off": off}
 
 
 def steady(trained: Program, done: int, slowdown: float) -> tuple[list[float], float]:
@@ -158,7 +159,7 @@ def to_accuracy(function: Callable[[Problem], Program], slowdown: float) -> dict
         if (step + 1) % EACH == 0:
             accuracy = float((trained.scores(test.inputs).argmax(1) == test.labels).mean())
             if accuracy >= ACCURACY:
-                return {"seconds": seconds, "steps": step + 1, "accuracy": accuracy}
+                return {"seconds": seconds, "trained_steps": step + 1, "accuracy": accuracy}
     raise AssertionError(f"the accuracy is {accuracy} after {LONGEST} steps")
 
 

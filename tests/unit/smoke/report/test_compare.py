@@ -68,7 +68,14 @@ def test_the_hosts_own_statement_can_be_read():
     from assay.certificate.statement import STATEMENT_TYPE
 
     report = certificate.parse_report(json.dumps(REPORT).encode())
-    image = {"name": "x", "digest": "sha256:" + SHA, "configDigest": "", "diffIDs": [], "inputs": {}}
+    image = {
+        "name": "x",
+        "digest": "sha256:" + SHA,
+        "configDigest": "",
+        "diffIDs": [],
+        "platform": "linux/amd64",
+        "inputs": {},
+    }
     data = certificate.statement(report, certificate.Verdict("E2", (), ()), image, "docker 26")
     assert compare.compare(parsed(data), REPORT)["same_image"]
     assert (published.STATEMENT, published.PREDICATE) == (STATEMENT_TYPE, certificate.PREDICATE_TYPE)
