@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from assay.lock.uv import environment
+from assay.host.network import uv_environment
 from tests import published
 from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry, serving
@@ -75,7 +75,7 @@ class Installed:
             env = self.env
         else:
             argv = [uv.find_uv_bin(), "pip", "install", "--python", f"{folder}/venv/bin/python", str(wheel)]
-            env = environment()
+            env = uv_environment()
         began = time.monotonic()
         subprocess.run(argv, env=env, check=True, capture_output=True, timeout=300)
         self.seconds = time.monotonic() - began
