@@ -44,7 +44,7 @@ class AssayError(Exception):
 
 
 class CertificateFailed(AssayError):
-    """An environment did not pass what its certificate asks for."""
+    """An environment did not pass what is asked of it: by its certificate, or since then."""
 
     exit_code = 1
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from assay import lock, rootfs
 from assay.catalog import Catalog, Image
 from assay.catalog.support import ended
-from assay.errors import AssayError, UsageError
+from assay.errors import CertificateFailed, UsageError
 from assay.host.files import Tell
 from assay.lock import Newer, Yanked
 from assay.rootfs import PackagesLock, Update
 
 
-class SecurityUpdateWaits(AssayError):
+class SecurityUpdateWaits(CertificateFailed):
     """Debian has a security update of a package that an image holds in an older version."""
 
     exit_code = 1

@@ -7,13 +7,13 @@ import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from assay.errors import AssayError, UsageError
+from assay.errors import CertificateFailed, UsageError
 from assay.scan.advisories import Advisory, Affected
 from assay.scan.allowed import Allowed
 from assay.scan.components import Component
 
 
-class AdvisoryHolds(AssayError):
+class AdvisoryHolds(CertificateFailed):
     """An advisory is about a version that an image holds, and nobody allowed it."""
 
     exit_code = 1

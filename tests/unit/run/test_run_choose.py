@@ -118,7 +118,7 @@ def test_the_driver_decides_between_images_of_one_framework(tmp_path: Path) -> N
     (tmp_path / "train.py").write_text("import torch\n")
     assert chosen(tmp_path, ["python", "train.py"], H100).image.image == "pytorch"
     found = chosen(tmp_path, ["python", "train.py"], DRIVER_550)
-    assert (found.image.image, found.answer.runs) == ("torchtext", "gpu")
+    assert (found.image.image, found.answer.runs) == ("pytorch/cuda12", "gpu")
     assert "pytorch is newer, but driver 550 serves CUDA up to 12.x" in found.why
 
 
