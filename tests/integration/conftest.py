@@ -259,7 +259,8 @@ def installed(root: Path, first_newcomer: Newcomer, tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(root / "assay", folder / "assay", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(root / "certificates", folder / "certificates")
-    shutil.copytree(first_newcomer.checkout / "smoke", folder / "smoke")
+    for name in ("images", "smoke"):
+        shutil.copytree(first_newcomer.checkout / name, folder / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, folder / name)
     argv = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "dist")]
