@@ -66,16 +66,30 @@ def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _mark_of(case: Case, name: str) -> str:
-    """The mark that a result is for; also of one that stands for a whole family, which ended before its results."""
+    """The mark that a result is for; also of one that stands for a whole family, which ended before its results, and of
+    a fault, which is put in for its check.
+    """
+    fault = case.faults.get(name.removeprefix("fault "))
+    name = fault.check if fault else name
     named = (one.mark for one in case.expected.values() if one.id == name or one.id.startswith(f"{name}."))
     return next((mark for mark in named if mark), "")
 
 
 def _marks(case: Case, unmarked: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The marks of which each result is as it must be."""
+    """The marks of which each result is as it must be, and something was asked for."""
     lost = {_mark_of(case, name) for name, _ in unmarked}
     lost |= {one.mark for one in case.expected.values() if not one.counts}
-    return tuple(sorted({one.mark for one in case.expected.values() if one.mark} - lost))
+    shown = {one.mark for one in case.expected.values() if one.mark and one.not_run is None}
+    return tuple(_told(case, one) for one in sorted(shown - lost))
+
+
+def _told(case: Case, mark: str) -> str:
+    """A mark as it is told; that of ranks says how many, over what, and where."""
+    if mark != "ranks":
+        return mark
+    asked = {one.asked for one in case.expected.values() if one.mark == mark and " over " in one.asked}
+    over = "+".join(sorted(one.partition(" over ")[2] for one in asked))
+    return f"ranks {case.plan.ranks}, {over}, {case.plan.device}, 1 host"
 
 
 def _level(case: Case, bad: set[str]) -> Level:
