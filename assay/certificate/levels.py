@@ -47,9 +47,9 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"aske
 
     ``class``: what must have been asked for and observed; ``{takes}``, the device that the framework takes by itself;
     ``{ranks}``, how many ranks over what.
-    ``needs``: asked for only where the plan has it (``labels.cuda``, ``ranks``); without it the result is absent, or not run for
-    the reason ``otherwise``. ``cannot``: the level is reached, too, where the framework declares that it cannot; such
-    a result then has the id ``instead``, if there is one.
+    ``needs``: asked for only where the plan has it (``labels.cuda``, ``ranks``); without it the result is absent, or
+    not run for the reason ``otherwise``. ``cannot``: the level is reached, too, where the framework declares that it
+    cannot; such a result then has the id ``instead``, if there is one.
     """
 
     id: str
@@ -90,8 +90,8 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The literals of a framework's file: what it cannot do and why, its compilers, workloads of its own, and whether
-    it takes a GPU by itself where there is one; of its everyday file, the formats and the extensions; and of its file
-    for ranks, what carries their collectives, by the backend.
+    it takes a GPU by itself where there is one; of its everyday file, the formats and the extensions; and of its
+    file for ranks, what carries their collectives, by the backend.
     """
 
     cannot: dict[str, str]

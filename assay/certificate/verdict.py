@@ -66,8 +66,8 @@ def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _mark_of(case: Case, name: str) -> str:
-    """The mark that a result is for; also of one that stands for a whole family, which ended before its results, and of
-    a fault, which is put in for its check.
+    """The mark that a result is for; also of one that stands for a whole family, which ended before its results, and
+    of a fault, which is put in for its check.
     """
     fault = case.faults.get(name.removeprefix("fault "))
     name = fault.check if fault else name
@@ -87,8 +87,12 @@ def _told(case: Case, mark: str) -> str:
     """A mark as it is told; that of ranks says how many, over what, and where."""
     if mark != "ranks":
         return mark
-    asked = {one.asked for one in case.expected.values() if one.mark == mark and " over " in one.asked}
-    over = "+".join(sorted(one.partition(" over ")[2] for one in asked))
+    backends = case.plan.framework.backends
+    asked = (one for one in case.expected.values() if one.mark == mark and " over " in one.asked)
+    over = " and ".join(
+        " on ".join((one.asked.partition(" over ")[2], *(name for name in backends if one.id.endswith(f".{name}"))))
+        for one in asked
+    )
     return f"ranks {case.plan.ranks}, {over}, {case.plan.device}, 1 host"
 
 

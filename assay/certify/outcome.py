@@ -14,13 +14,15 @@ from assay.errors import AssayError, CertificateFailed
 class Options:
     """What to run: the device, whether to certify again what has a certificate, and a memory bound in bytes.
 
-    With ``pack`` the embedded engine holds an image compressed only, once it has been run.
+    With ``pack`` the embedded engine holds an image compressed only, once it has been run. ``ranks``: how many
+    processes are to train as one, beside all else; 0: none.
     """
 
     device: str = "cpu"
     again: bool = False
     memory_bytes: int | None = None
     pack: bool = False
+    ranks: int = 0
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,18 @@ COLOURS = {"pass": "green", "fail": "bold red", "error": "bold red", "not-run": 
 @click.option(
     "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="What to train on."
 )
+@click.option(
+    "--ranks",
+    type=click.Choice(["2", "4", "8", "16", "32"]),
+    help="Train, too, in so many processes that compute as one.",
+)
 @click.option("--again", is_flag=True, help="Certify again what already has a certificate.")
 @click.option("--memory", metavar="SIZE", help="Bound each container's memory, for instance 8g.")
 @json_option
 @pack_option
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML for a CI system.")
 def smoke_command(
-    images: tuple[str, ...], memory: str | None, as_json: bool, junit: Path | None, **options: Any
+    images: tuple[str, ...], memory: str | None, ranks: str | None, as_json: bool, junit: Path | None, **options: Any
 ) -> None:
     """Train in the built images (all, unless named) and write their certificates."""
     from assay import catalog, certify, engine
@@ -46,7 +51,11 @@ def smoke_command(
         cat.get(name)
     if junit and not junit.absolute().parent.is_dir():
         raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
-    how = certify.Options(memory_bytes=None if memory is None else engine.parse_size(memory), **options)
+    if ranks and options["device"] != "cpu":
+        raise UsageError("ranks train on the CPU only", "Leave out --ranks, or --device gpu.")
+    how = certify.Options(
+        ranks=int(ranks or 0), memory_bytes=None if memory is None else engine.parse_size(memory), **options
+    )
     view = SmokeView(quiet=as_json)
     with engine.find() as found, view:
         outcomes = certify.certify(cat, found, images, how, view.start, view.done)

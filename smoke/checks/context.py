@@ -86,10 +86,8 @@ class Context:
         chosen += [self.plan.device] if self.plan.device == "gpu" or host.has_gpu_device() else []
         chosen += ["deterministic"] if self._deterministic else []
         switches: Mapping[str, tuple[str, ...]] = declared(self.plan.framework, "SWITCHES")
-        own: tuple[str, ...] = of_ranks(self.plan.framework, "SWITCHES") if family == "ranks" else ()
-        found = [*own] + [
-            one for name in chosen for key in (name, f"{name}.{self.backend}") for one in switches.get(key, ())
-        ]
+        found = [one for name in chosen for key in (name, f"{name}.{self.backend}") for one in switches.get(key, ())]
+        found += of_ranks(self.plan.framework, "SWITCHES") if self.plan.ranks and family == "ranks" else ()
         return (*ALWAYS, *(SIDE_BY_SIDE if self.plan.device == "cpu" else ()), *dict.fromkeys(found))
 
     def refused(self, family: str, check_id: str, requested: str = "") -> Optional[Result]:

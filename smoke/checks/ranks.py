@@ -1,8 +1,8 @@
 """ranks: several processes on one host train as one, over the framework's own collectives.
 
 What is shown: sums of whole numbers are exact, no row of the data is lost or repeated, training follows the float64
-reference of one process, all ranks end with the same weights, a checkpoint goes on with another number of ranks, and a
-rank that is killed or hangs ends all of them, and is named. The faults are put into the last rank.
+reference of one process, all ranks end with the same weights, a checkpoint goes on with another number of ranks, and
+a rank that is killed or hangs ends all of them, and is named. The faults are put into the last rank.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def launched(context: Context, count: int, tasks: Sequence[str]) -> Launched:
         path.write_text(json.dumps({**job, "rank": rank, "out": str(_launch.out_of(folder, rank))}))
         commands.append([sys.executable, "-c", START, str(SUITE.parent), str(path)])
     switches = of_ranks(context.plan.framework, "SWITCHES")
-    limits = Limits(join=context.plan.seconds_per_check * 0.8)
+    limits = Limits(slow=context.plan.seconds_per_check * 0.8)
     return _launch.launch(commands, folder, dict(one.split("=", maxsplit=1) for one in switches), limits)
 
 
@@ -131,7 +131,7 @@ def _judged(context: Context, check: str, answers: Answers) -> Result:
 
 
 def _trained(context: Context, answers: Answers) -> list[Metric]:
-    """How far the ranks are from one process in float64: the loss over all of them, and the worst of their weights."""
+    """How far the ranks are from one process in float64: the loss over all of them, the worst of their weights."""
     problem = reference.problem()
     right = reference.train(problem)
     losses = np.mean([one["losses"] for one in answers], axis=0)

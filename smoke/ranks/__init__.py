@@ -1,8 +1,9 @@
 """One file per framework, with the same functions in each: how it trains in several processes that compute as one.
 
-Each process is a *rank*. ``_launch`` starts and watches them, ``_rank`` is what each does. As in ``smoke.frameworks``,
-the work is done in the framework's own way: its collectives, its split of the data, its averaging of gradients. What a
-file must hold is ``Ranks``: a unit test compares each file with it by name and signature, without importing it.
+Each process is a *rank*. ``_launch`` starts and watches them, ``_rank`` is what each does. As in
+``smoke.frameworks``, the work is done in the framework's own way: its collectives, its split of the data, its
+averaging of gradients. What a file must hold is ``Ranks``: a unit test compares each file with it by name and
+signature, without importing it.
 
 All ranks are on one host and on its CPU. They find each other on loopback, so that they need no network, and no entry
 for the container's own name.

@@ -22,14 +22,15 @@ from smoke.ranks import HOST
 
 TICK = 0.02
 KEPT_OUTPUT = 2048
+LONGEST_MARK = 256  # bytes of a line that says what a rank begins
 GONE_SECONDS = 5.0  # in which what was killed is to be gone
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: until all ranks have joined, and in which one at least must get on after that."""
+    """Seconds in which one rank at least must get on: while any is at what may take long, and while none is."""
 
-    join: float = 300.0
+    slow: float = 240.0
     still: float = 20.0
 
 
@@ -71,9 +72,15 @@ class _Child:
         """What it began last."""
         return next((str(one["at"]) for one in reversed(self.lines()) if "at" in one), "its start")
 
-    def has_joined(self) -> bool:
-        """Whether it is one of the others."""
-        return any(one.get("answer") == "join" for one in self.lines())
+    def is_slow(self) -> bool:
+        """Whether it is at what may take long: it starts, compiles, or takes up something new."""
+        with self.out.open("rb") as file:
+            file.seek(max(0, self.out.stat().st_size - LONGEST_MARK))
+            last = file.read().rstrip().rpartition(b"\n")[2]
+        try:
+            return bool(json.loads(last).get("slow", True))
+        except ValueError:  # nothing yet, or an answer
+            return True
 
 
 class _Blame(NamedTuple):
@@ -139,7 +146,7 @@ def _started(rank: int, command: Sequence[str], folder: Path, variables: Mapping
 def _watched(children: Sequence[_Child], limits: Limits) -> Optional[_Blame]:
     """Waits until all have ended well; else who is to blame."""
     sizes: list[int] = []
-    since, joined = time.monotonic(), False
+    since, limit = time.monotonic(), limits.slow
     while True:
         died = [one for one in children if _has_died(one)]
         if died:
@@ -151,8 +158,8 @@ def _watched(children: Sequence[_Child], limits: Limits) -> Optional[_Blame]:
         now, told = time.monotonic(), [one.out.stat().st_size for one in children]
         if told != sizes:
             sizes, since = told, now
-            joined = joined or all(one.has_joined() for one in children)
-        if now - since > (limits.still if joined else limits.join):
+            limit = limits.slow if any(one.is_slow() for one in children) else limits.still
+        if now - since > limit:
             return _stuck(children, now - since)
         time.sleep(TICK)
 

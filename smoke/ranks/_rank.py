@@ -61,9 +61,9 @@ class Rank:
     file: IO[str]
     folder: str
 
-    def begin(self, what: str) -> None:
-        """Says what it begins: whoever does not get on is known by it."""
-        self._tell({"at": what})
+    def begin(self, what: str, slow: bool = True) -> None:
+        """Says what it begins: whoever does not get on is known by it. What may compile first is slow."""
+        self._tell({"at": what, "slow": slow})
 
     def answer(self, task: str, data: Mapping[str, Any]) -> None:
         """Answers a task."""
@@ -93,7 +93,7 @@ class Rank:
         return self.place.rank == self.place.count - 1
 
     def _step(self, number: int) -> None:
-        self.begin(f"step {number}")
+        self.begin(f"step {number}", slow=number == 0)
 
     def _tell(self, line: Mapping[str, Any]) -> None:
         self.file.write(json.dumps(line) + "\n")
@@ -151,7 +151,7 @@ def _ending(end: Callable[[], None]) -> Callable[[Rank], dict[str, Any]]:
         def at(number: int) -> None:
             if rank.is_bad() and number == FAULT_AT:
                 end()
-            rank.begin(f"step {number}")
+            rank.begin(f"step {number}", slow=number == 0)
 
         return rank.train(rank.share(at=at))
 

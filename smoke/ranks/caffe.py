@@ -12,7 +12,8 @@ from smoke.frameworks import Cannot
 from smoke.ranks import Place, Share
 
 CANNOT: dict[str, str] = {
-    "ranks": "Caffe's solver trains in one process; in several it shares its weights between the GPUs of one host by NCCL only",
+    "ranks": "Caffe's solver trains in one process: it has no collectives on the CPU, and for the GPUs of a "
+    "host it starts threads",
 }
 TRANSPORT: dict[str, str] = {}
 SWITCHES: tuple[str, ...] = ()

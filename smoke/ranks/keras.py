@@ -18,8 +18,8 @@ from smoke.ranks import HOST, Place, Share
 from smoke.reference import NAMES
 
 CANNOT: dict[str, str] = {
-    "ranks.jax": "not tried: what Keras's distribution does over several processes of JAX, JAX's own image shows for JAX",
-    "ranks.torch": "Keras has no distribution on PyTorch: it leaves that to torch.distributed, see PyTorch's own image",
+    "ranks.jax": "not tried with Keras: JAX's own image shows ranks on JAX",
+    "ranks.torch": "Keras has no distribution on PyTorch: it leaves that to torch.distributed, see PyTorch's image",
 }
 TRANSPORT: dict[str, str] = {"tensorflow": "grpc"}
 SWITCHES: tuple[str, ...] = ()
@@ -68,15 +68,14 @@ def split(place: Place, count: int, seed: int) -> list[int]:
 def train(share: Share) -> dict[str, Any]:
     with _strategies[0].scope():
         model = keras.saving.load_model(Path(share.load, "checkpoint.keras")) if share.load else _model(share)
-    images = np.ascontiguousarray(share.images.transpose(0, 2, 3, 1)).astype(np.float32)
-    labels = share.labels.astype(np.int32)
+    step = _step(model, share)
     losses: list[float] = []
     first: dict[str, np.ndarray] = {}
-    for step in range(share.steps):
-        share.at(step)
+    for number in range(share.steps):
+        share.at(number)
         before = [ops.convert_to_numpy(one.value) for one in model.trainable_variables]
-        losses.append(float(model.train_on_batch(images, labels, sample_weight=np.full(len(labels), share.factor))))
-        for one, value in zip(model.trainable_variables, before) if step == share.stale else ():
+        losses.append(float(_local(_strategies[0].run(step))))
+        for one, value in zip(model.trainable_variables, before) if number == share.stale else ():
             _local(one.value).assign(value)
         first = first or _named(model.optimizer.gradients)
     if share.save:
@@ -90,6 +89,29 @@ def train(share: Share) -> dict[str, Any]:
 def leave() -> None:
     """A program that uses the strategy ends without a word; none may while another one still waits for it."""
     total(np.zeros(1, np.float32))
+
+
+def _step(model: Any, share: Share) -> Any:
+    """A step of a loop of one's own: Keras's fit under this strategy ends in an error, where it averages the loss.
+
+    Keras's optimizer adds the ranks' gradients up, and its losses are a rank's part of the whole one.
+    """
+    import tensorflow as tf
+
+    images = tf.constant(share.images.transpose(0, 2, 3, 1), tf.float32)
+    labels, cross_entropy = tf.constant(share.labels), model.loss
+    ranks = _strategies[0].num_replicas_in_sync
+
+    @tf.function
+    def step() -> Any:
+        with tf.GradientTape() as tape:
+            loss = cross_entropy(labels, model(images, training=True))
+            scaled = loss * share.factor
+        variables = model.trainable_variables
+        model.optimizer.apply(tape.gradient(scaled, variables), variables)
+        return loss * ranks
+
+    return step
 
 
 @keras.saving.register_keras_serializable("smoke")

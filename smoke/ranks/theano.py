@@ -12,7 +12,7 @@ from smoke.frameworks import Cannot
 from smoke.ranks import Place, Share
 
 CANNOT: dict[str, str] = {
-    "ranks": "Theano computes in one process: it has no collectives, and Platoon, which its authors built for several, was given up before 1.0.5",
+    "ranks": "Theano computes in one process: its collectives were those of pygpu, on GPUs only",
 }
 TRANSPORT: dict[str, str] = {}
 SWITCHES: tuple[str, ...] = ()
