@@ -82,7 +82,7 @@ def launched(context: Context, count: int, tasks: Sequence[str]) -> Launched:
         path.write_text(json.dumps({**job, "rank": rank, "out": str(_launch.out_of(folder, rank))}))
         commands.append([sys.executable, "-c", START, str(SUITE.parent), str(path)])
     switches = of_ranks(context.plan.framework, "SWITCHES")
-    limits = Limits(slow=context.plan.seconds_per_check * 0.8)
+    limits = Limits(whole=context.plan.seconds_per_check * 0.9)
     return _launch.launch(commands, folder, dict(one.split("=", maxsplit=1) for one in switches), limits)
 
 

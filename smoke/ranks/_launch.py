@@ -28,9 +28,9 @@ GONE_SECONDS = 5.0  # in which what was killed is to be gone
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds in which one rank at least must get on: while any is at what may take long, and while none is."""
+    """Seconds for all that the ranks do; and in which one at least must get on, while none starts or compiles."""
 
-    slow: float = 240.0
+    whole: float = 240.0
     still: float = 20.0
 
 
@@ -146,7 +146,8 @@ def _started(rank: int, command: Sequence[str], folder: Path, variables: Mapping
 def _watched(children: Sequence[_Child], limits: Limits) -> Optional[_Blame]:
     """Waits until all have ended well; else who is to blame."""
     sizes: list[int] = []
-    since, limit = time.monotonic(), limits.slow
+    start = since = time.monotonic()
+    slow = True
     while True:
         died = [one for one in children if _has_died(one)]
         if died:
@@ -158,8 +159,8 @@ def _watched(children: Sequence[_Child], limits: Limits) -> Optional[_Blame]:
         now, told = time.monotonic(), [one.out.stat().st_size for one in children]
         if told != sizes:
             sizes, since = told, now
-            limit = limits.slow if any(one.is_slow() for one in children) else limits.still
-        if now - since > limit:
+            slow = any(one.is_slow() for one in children)
+        if now - start > limits.whole or (not slow and now - since > limits.still):
             return _stuck(children, now - since)
         time.sleep(TICK)
 

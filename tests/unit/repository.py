@@ -69,7 +69,9 @@ FILES = {
     "smoke/reference.py": "",
     "smoke/gates.json": (ROOT / "smoke/gates.json").read_text(),
     "smoke/levels.json": (ROOT / "smoke/levels.json").read_text(),
-    "smoke/suite.json": '{"schema": 1, "by_framework": ["frameworks", "everyday", "ranks"], "outside": ["report/compare.py"]}',
+    "smoke/suite.json": (
+        '{"schema": 1, "by_framework": ["frameworks", "everyday", "ranks"], "outside": ["report/compare.py"]}'
+    ),
     "smoke/report/compare.py": "",
     "smoke/frameworks/torch.py": LITERALS,
     "smoke/frameworks/tensor.py": LITERALS,
