@@ -70,7 +70,6 @@ class Plan:
         """The plan as it is written in a file."""
         backends = {"backends": list(self.backends)} if self.backends else {}
         optional = {"stderr": list(self.stderr), **{name: dict(getattr(self, name)) for name in _OPTIONAL}}
-        optional["ranks"] = self.ranks
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -81,6 +80,7 @@ class Plan:
             "packages": dict(self.packages),
             "seconds_per_check": self.seconds_per_check,
             **{key: value for key, value in optional.items() if value},
+            **({"ranks": self.ranks} if self.ranks else {}),
         }
 
 

@@ -107,7 +107,7 @@ def _error(found: Launched) -> Result:
 
 
 def _total(context: Context, joined: Answers, answers: Answers) -> Result:
-    right = sum(_rank.numbers(rank) for rank in range(len(answers)))
+    right = np.sum([_rank.numbers(rank) for rank in range(len(answers))], axis=0)
     wrong = sum(int((np.asarray(values) != right).sum()) for one in answers for values in one.values())
     transport = of_ranks(context.plan.framework, "TRANSPORT").get(context.backend, "")
     told = sorted({f"{one['count']} over {one['transport']}" for one in joined})

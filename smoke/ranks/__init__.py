@@ -73,7 +73,10 @@ class Ranks(Protocol):
         """Join the other ranks; give how many there are and what carries the collectives, as the framework tells."""
 
     def total(self, values: np.ndarray) -> np.ndarray:
-        """Give the sum over all ranks of an array (int32 or float32), element by element, in its own type."""
+        """Give the sum over all ranks of an array (int32 or float32), element by element, in its own type.
+
+        Collectives that take no integers carry them in a type that holds them exactly.
+        """
 
     def split(self, place: Place, count: int, seed: int) -> list[int]:
         """Give the rows, of ``count``, that this rank is to train on, shuffled with a seed that all ranks share."""

@@ -71,7 +71,8 @@ def train(share: Share) -> dict[str, Any]:
         losses.append(float(loss))
         first = first or gradients
     if share.save and _place.rank == 0:
-        arrays = {kind + name: value for kind, part in zip("wv", (weights, velocity)) for name, value in part.items()}
+        parts = zip("wv", (weights, velocity))
+        arrays: Any = {kind + name: value for kind, part in parts for name, value in part.items()}
         numpy.savez(Path(share.save, "checkpoint.npz"), **arrays)
     return {"losses": losses, "gradients": first, "weights": weights}
 

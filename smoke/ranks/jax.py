@@ -109,7 +109,8 @@ def _start(share: Share) -> tuple[Weights, Weights]:
     if share.load:
         with jnp.load(Path(share.load, "checkpoint.npz")) as saved:
             weights, velocity = ({name: saved[kind + name] for name in share.problem.weights} for kind in "wv")
-    return tuple({name: _replicated(one) for name, one in part.items()} for part in (weights, velocity))
+    replicated = [{name: _replicated(one) for name, one in part.items()} for part in (weights, velocity)]
+    return replicated[0], replicated[1]
 
 
 @jax.jit

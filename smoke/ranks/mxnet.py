@@ -45,9 +45,11 @@ def join(place: Place) -> tuple[int, str]:
 
 
 def total(values: np.ndarray) -> np.ndarray:
-    array = nd.array(values, dtype=values.dtype)
-    _sum({f"total {values.dtype}": array}, fresh=True)
-    return array.asnumpy()
+    """The store adds floating-point numbers only: whole ones are added as float64, which holds them."""
+    kind = "float64" if values.dtype == np.int32 else "float32"
+    array = nd.array(values, dtype=kind)
+    _sum({f"total {kind}": array}, fresh=True)
+    return array.asnumpy().astype(values.dtype)
 
 
 def split(place: Place, count: int, seed: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Certifying the newcomer with ranks: the mark, what it costs if a rank does not do as it should, and what is left."""
+"""The newcomer with ranks: the mark that its certificate then bears, and ranks that cannot be."""
 
 from __future__ import annotations
 
