@@ -67,20 +67,24 @@ def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 def _mark_of(case: Case, name: str) -> str:
     """The mark that a result is for; also of one that stands for a whole family, which ended before its results, and
-    of a fault, which is put in for its check.
+    of a fault, which is put in for its check. A mark that the plan does not ask for takes no blame.
     """
     fault = case.faults.get(name.removeprefix("fault "))
     name = fault.check if fault else name
     named = (one.mark for one in case.expected.values() if one.id == name or one.id.startswith(f"{name}."))
-    return next((mark for mark in named if mark), "")
+    return next((mark for mark in named if mark in _asked_for(case)), "")
+
+
+def _asked_for(case: Case) -> set[str]:
+    """The marks of which at least something was to be run."""
+    return {one.mark for one in case.expected.values() if one.mark and one.not_run is None}
 
 
 def _marks(case: Case, unmarked: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The marks of which each result is as it must be, and something was asked for."""
+    """The marks of which each result is as it must be."""
     lost = {_mark_of(case, name) for name, _ in unmarked}
     lost |= {one.mark for one in case.expected.values() if not one.counts}
-    shown = {one.mark for one in case.expected.values() if one.mark and one.not_run is None}
-    return tuple(_told(case, one) for one in sorted(shown - lost))
+    return tuple(_told(case, one) for one in sorted(_asked_for(case) - lost))
 
 
 def _told(case: Case, mark: str) -> str:

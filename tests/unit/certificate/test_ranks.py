@@ -96,8 +96,8 @@ def test_results_of_ranks_that_nobody_asked_for_are_none() -> None:
     data["results"] = [one for one in data["results"] if one["family"] != "ranks"]
     data["results"] += [one for one in asked()["results"] if one["family"] == "ranks"]
     verdict = judged(data, SUITE)
-    assert (verdict.level, verdict.marks) == ("E2", ("everyday",))
-    assert any(what.startswith("it passed, they say") for _, what in verdict.unmarked)
+    assert (verdict.level, verdict.marks) == ("E1", ())
+    assert all(what.startswith("it passed, they say") for _, what in verdict.problems)
 
 
 def test_a_plan_with_ranks_is_the_images_and_shows_what_one_without_asks_for() -> None:
