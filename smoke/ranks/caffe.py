@@ -12,8 +12,7 @@ from smoke.frameworks import Cannot
 from smoke.ranks import Place, Share
 
 CANNOT: dict[str, str] = {
-    "ranks": "Caffe's solver trains in one process: it has no collectives on the CPU, and for the GPUs of a "
-    "host it starts threads",
+    "ranks": "Caffe's solver trains in one process on the CPU: what it has for several is NCCL, between GPUs",
 }
 TRANSPORT: dict[str, str] = {}
 SWITCHES: tuple[str, ...] = ()

@@ -92,7 +92,7 @@ def leave() -> None:
 
 
 def _step(model: Any, share: Share) -> Any:
-    """A step of a loop of one's own: Keras's fit under this strategy ends in an error, where it averages the loss.
+    """A step of a loop of one's own: train_on_batch ends in an error under this strategy, where it averages the loss.
 
     Keras's optimizer adds the ranks' gradients up, and its losses are a rank's part of the whole one.
     """

@@ -12,7 +12,8 @@ from smoke.frameworks import Cannot
 from smoke.ranks import Place, Share
 
 CANNOT: dict[str, str] = {
-    "ranks": "Theano computes in one process: its collectives were those of pygpu, on GPUs only",
+    "ranks": "Theano has no collectives on the CPU: those of pygpu are between GPUs, and over MPI it only sends and "
+    "receives single arrays",
 }
 TRANSPORT: dict[str, str] = {}
 SWITCHES: tuple[str, ...] = ()
