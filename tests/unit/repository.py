@@ -38,7 +38,7 @@ size_gb = 2
 """
 LITERALS = "CANNOT = {}\nCOMPILERS = ()\nWORKLOADS = ()\nTAKES_GPU = False\n"
 EVERYDAY = "CANNOT = {}\nFORMATS = ()\nEXTENSIONS = ()\n"
-RANKS = "CANNOT = {}\nTRANSPORT = {}\n"
+RANKS = 'CANNOT = {}\nTRANSPORT = {"": "gloo"}\n'
 STACK_LOCK = f"cuda-lib==1.0 --hash=sha256:{A}\n"
 PACKAGES = f"# rootfs sha256:{A}\npython3=3.13.5-1 sha256:{B}\n"
 
