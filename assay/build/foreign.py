@@ -24,5 +24,5 @@ def require_runs(platform: Platform) -> None:
     """Raise `BuildFailed` where nothing here runs programs for the platform."""
     if not emulation.runs(platform.machine, machine.architecture()):
         raise BuildFailed(
-            f"nothing here runs programs for {platform.machine}", f"{emulation.TODO}, or build on such a machine."
+            f"nothing here runs programs for {platform.machine}", f"{emulation.REMEDY}, or build on such a machine."
         )

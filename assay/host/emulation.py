@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REGISTERED = Path("/proc/sys/fs/binfmt_misc")
-TODO = "Install qemu-user-binfmt (Debian 13; before it qemu-user-static)"
+REMEDY = "Install qemu-user-binfmt (Debian 13; before it qemu-user-static)"
 # The processor in an ELF header, at byte 18, little-endian. Source: elf.h.
 _ELF = {"x86_64": 62, "aarch64": 183}
 _AT = 18

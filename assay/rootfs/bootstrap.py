@@ -43,7 +43,7 @@ def require_possible(image: Image) -> None:
     if not emulation.runs(wanted.machine, machine.architecture()):
         raise BuildFailed(
             f"{image.name} cannot be bootstrapped{wanted.suffix}: nothing here runs programs for {wanted.machine}",
-            f"{emulation.TODO}, or do it on such a machine.",
+            f"{emulation.REMEDY}, or do it on such a machine.",
         )
 
 

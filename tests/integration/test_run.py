@@ -118,7 +118,7 @@ def test_an_image_that_is_described_and_was_never_built(project: Path) -> None:
     described = project.parent / "images/assay-tests-never/image.toml"
     described.parent.mkdir()
     try:
-        described.write_text("")
+        described.write_text((project.parent / "images/newcomer/image.toml").read_text())
         done = assay(project, "run", "assay-tests-never", "python")
     finally:
         described.unlink()

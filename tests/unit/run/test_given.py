@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from assay.engine import FOLDER
 from assay.errors import UsageError
 from assay.run import Given
 
@@ -23,7 +24,7 @@ from assay.run import Given
         ("volumes", "/x:/y:ro:z", "'ro:z' is no option of a volume"),
         ("volumes", "data dir:/y", "data dir is neither a path (./data dir) nor the name of a volume"),
         ("volumes", "/x:/work", "-v ...:/work: the current folder is there"),
-        ("volumes", "/x:/work/", "-v ...:/work: the current folder is there"),
+        ("volumes", f"/x:{FOLDER}/", "-v ...:/work: the current folder is there"),
         ("ports", "abc", "it names no ports"),
         ("ports", "80:", "it names no ports"),
         ("ports", "", "it names no ports"),
