@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import uv
 
+from assay import rootfs
 from assay.build.foreign import is_foreign
 from assay.catalog import Image
 from assay.catalog.platforms import AMD64, PLATFORMS
@@ -18,10 +19,10 @@ from assay.host import cache, files, machine, network, paths, process
 SECONDS = 600  # for uv to fetch another
 
 
-def base_context(tar: Path, folder: Path) -> Path:
-    """A folder with a base's root file system in it."""
+def base_context(tar: Path, first: Sequence[str], folder: Path) -> Path:
+    """A folder with a base's root file system in two tars: these folders of it, and the rest."""
     folder.mkdir()
-    _link(tar, folder / "rootfs.tar")
+    rootfs.split(tar, first, folder / "first.tar", folder / "rootfs.tar")
     return folder
 
 
@@ -76,11 +77,3 @@ def _static_uv_folder(tell: files.Tell) -> Path:
 
     cache.use()
     return files.once(paths.cache() / "tools" / f"uv-{version('uv')}-static", make, "uv to be unpacked", tell)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the two are on different disks."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

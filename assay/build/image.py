@@ -207,6 +207,8 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
         args["PARENT"] = tag(image.parent, short(parent.digest), run.options.suffix)
     if image.sources:
         args["SOURCES"] = " ".join(image.sources)
+    if image.first and not image.suite:
+        args["FIRST"] = " ".join(image.first)
     if image.framework:
         args["PLAN"] = catalog.plan_text(image)
     made = _rootfs(run, image, image.name) if image.suite else None
@@ -215,7 +217,9 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
     return BuildRequest(
         tag=name,
         dockerfile=image.dockerfile,
-        context=base_context(made.tar, temporary / "context") if made else context_of(image, temporary / "context"),
+        context=base_context(made.tar, image.first, temporary / "context")
+        if made
+        else context_of(image, temporary / "context"),
         args=args,
         contexts={
             "common": str(run.catalog.root / "images" / "common"),

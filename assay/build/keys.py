@@ -14,7 +14,7 @@ from assay.catalog.inputs import ENVIRONMENT, environment_files, hashes, image_f
 from assay.certificate import suite_files
 
 # Raise it when this file changes what goes into an image in a way that no input shows.
-RECIPE = 1
+RECIPE = 2
 
 
 def environment_tag(cat: Catalog, image: Image, parent_digest: str | None, suffix: str) -> str:
@@ -35,7 +35,8 @@ def input_key(cat: Catalog, image: Image, parent_digest: str | None) -> str:
 
 def _inputs(image: Image) -> dict[str, object]:
     inputs: dict[str, object] = {"recipe": RECIPE, "epoch": rootfs.SOURCE_DATE_EPOCH, "uv": version("uv")}
-    return {**inputs, "sources": sorted(image.sources)} if image.sources else inputs
+    optional: dict[str, object] = {"sources": sorted(image.sources), "first": list(image.first)}
+    return {**inputs, **{name: value for name, value in optional.items() if value}}
 
 
 def _digest_of(parts: Mapping[str, object]) -> str:

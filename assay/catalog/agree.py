@@ -35,6 +35,7 @@ def _own_pins(catalog: Catalog, image: Image) -> Mapping[str, Pin]:
         requirements(image.requirements, relative(image.requirements, catalog.root))
     pins = read_pins(image.lock, relative(image.lock, catalog.root)) if image.lock else {}
     _check_sources(image, pins)
+    _check_first(image, pins)
     return pins
 
 
@@ -47,6 +48,16 @@ def _check_sources(image: Image, pins: Mapping[str, Pin]) -> None:
                     f"{toml_of(image.name)}: sources.{source} takes {name}, which its {image.lock_path.name} lacks",
                     f"Name {name} in {IMAGES}/{image.name}/requirements.in and run `assay lock {image.name}`.",
                 )
+
+
+def _check_first(image: Image, pins: Mapping[str, Pin]) -> None:
+    """What goes into a layer of its own stands in the lock."""
+    for name in image.first if image.suite is None else ():
+        if name not in pins:
+            raise UsageError(
+                f"{toml_of(image.name)}: layers.first: {name} is not in its {image.lock_path.name}",
+                "Name what the lock pins.",
+            )
 
 
 def check_contains(image: Image, pins: Mapping[str, Pin], below: str, stack: Mapping[str, Pin]) -> None:

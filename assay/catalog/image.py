@@ -46,6 +46,8 @@ class Image:
     # Programs that upstream left broken, each with the reason; modules that want what is not here, and what adds it.
     programs: Mapping[str, str] = field(default_factory=dict, hash=False)
     left_out: Mapping[str, str] = field(default_factory=dict, hash=False)
+    exclude: tuple[str, ...] = ()  # paths that the base or the build tools leave out, in dpkg's patterns
+    first: tuple[str, ...] = ()  # what goes into a layer of its own: distributions, or of a base folders
     build_tools: Image | None = None  # what its Dockerfile builds packages with
     tools: Tools | None = None  # of build tools only
     # Packages that are built from source in the image, and what each of them requires.

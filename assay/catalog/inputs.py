@@ -21,9 +21,9 @@ from assay.host import files
 # The stage of a framework's Dockerfile that holds what is installed, without the suite.
 ENVIRONMENT = "environment"
 # The files of images/common/install that make an environment; suite.sh there makes the last stage.
-INSTALLERS = ("env.sh", "lock.sh", "byte_compile.py")
+INSTALLERS = ("env.sh", "lock.sh", "byte_compile.py", "split_lock.py")
 WHEEL_INSTALLER = "wheels.sh"
-SOURCE_INSTALLERS = ("split_lock.py", "sources.sh")
+SOURCE_INSTALLER = "sources.sh"
 # What a lock was resolved from decides nothing, as the lock does; nor does what is for people.
 _NO_INPUTS = ("image.toml", "requirements.in", "README.md")
 
@@ -61,7 +61,7 @@ def environment_files(catalog: Catalog, image: Image) -> list[Path]:
         others = {platform.lock("requirements") for platform in PLATFORMS.values()} - {image.lock_path.name}
         paths += [path for path in _tree(image.folder) if path.relative_to(image.folder).as_posix() not in others]
         installers = [*INSTALLERS, *((WHEEL_INSTALLER,) if image.built else ())]
-        installers += SOURCE_INSTALLERS if image.sources else ()
+        installers += [SOURCE_INSTALLER] if image.sources else []
         paths += [catalog.root / IMAGES / "common/install" / name for name in installers]
     return paths
 

@@ -139,6 +139,8 @@ def _image(root: Path, name: str, file: File, others: Mapping[str, Image], platf
         packages_lock=present(folder / platform.lock("packages")),
         suite=bottom.suite if bottom else None,
         include=bottom.include if bottom else (),
+        exclude=bottom.exclude if bottom else (),
+        first=_first(root, name, file),
         platform=platform.wheels(file.base.platform) if file.base else parent.platform if parent else None,
         notes=file.image.notes,
         built=MappingProxyType({canonicalize_name(key): value for key, value in file.built.items()}),
@@ -215,6 +217,19 @@ def _sources(name: str, own: Mapping[str, tuple[str, ...]]) -> Mapping[str, tupl
             where = f"{toml_of(name)}: sources.{source}"
             parse_requirement(text, where, "Write what it needs, such as NAME>=VERSION.")
     return MappingProxyType({canonicalize_name(source): needs for source, needs in own.items()})
+
+
+def _first(root: Path, name: str, file: File) -> tuple[str, ...]:
+    """What goes into a layer of its own; `UsageError` where nothing would put it there."""
+    parts = file.layers.first
+    where = f"{toml_of(name)}: layers.first"
+    for part in parts:
+        if part.startswith("/") != (file.base is not None):
+            todo = "Name folders for a base, and distributions of the lock for any other image."
+            raise UsageError(f"{where}: {part}", todo)
+    if parts and not file.base and _dockerfile(root / IMAGES / name, root) != root / IMAGES / "Dockerfile":
+        raise UsageError(f"{where}: the image has a Dockerfile of its own, which makes its layers", "Remove it.")
+    return parts if file.base else tuple(canonicalize_name(part) for part in parts)
 
 
 def _support(name: str, file: File) -> Support | None:

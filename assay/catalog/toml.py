@@ -18,6 +18,8 @@ _Month = Annotated[str, msgspec.Meta(pattern=r"^20\d\d-(0[1-9]|1[0-2])\Z")]
 _Module = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")]
 # The last word of the ids of what is found with it.
 _Backend = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\Z")]
+# A distribution, or a folder by a pattern of its path, without a slash at its end.
+_Part = Annotated[str, msgspec.Meta(pattern=r"^(/[A-Za-z0-9._+*-]+)+\Z|^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 _Pattern = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._+/*?-]+\Z")]
 
 
@@ -36,11 +38,16 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A Debian suite that images stand on. ``supported_until`` is the last month of Debian's support."""
+    """A Debian suite that images stand on.
+
+    ``exclude`` are paths that are left out, in the patterns of dpkg's path-exclude. ``supported_until`` is the last
+    month of Debian's support.
+    """
 
     suite: _Word
     platform: _Word
     include: tuple[_Word, ...] = ()
+    exclude: tuple[_Pattern, ...] = ()
     supported_until: _Month | None = None
 
 
@@ -70,6 +77,15 @@ class ImageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workloads: tuple[_Word, ...] = ()
     notes: tuple[_Line, ...] = ()
     platforms: tuple[Literal["linux/amd64", "linux/arm64"], ...] = ("linux/amd64",)
+
+
+class Layers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What goes into a layer of its own, below the rest of the image, since it moves less often than that.
+
+    ``first`` are distributions of its lock; of a base they are folders, such as /usr/lib/gcc or /usr/lib/*/perl.
+    """
+
+    first: tuple[_Part, ...] = ()
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +121,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     framework: Framework | None = None
     labels: dict[_Word, _Line] = {}
     limits: Limits = Limits()
+    layers: Layers = Layers()
     base: Base | None = None
     tools: Tools | None = None
     built: dict[_Word, _Word] = {}
@@ -122,6 +139,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "image": ImageTable,
     "framework": Framework,
     "limits": Limits,
+    "layers": Layers,
     "base": Base,
     "tools": Tools,
     "as_found": AsFound,

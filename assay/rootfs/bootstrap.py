@@ -97,6 +97,7 @@ def _mmdebstrap(image: Image, pins: Mapping[str, str], archive: Archive, work: P
         f"--setup-hook=cp {work}/preferences $1/etc/apt/preferences.d/locked",
         f"--customize-hook=chroot $1 apt-cache dumpavail > {work}/available",
         f"--customize-hook=chroot $1 dpkg-query -W -f '${{Package}} ${{Version}}\\n' > {work}/installed",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in image.exclude),
         *(_extras(image.tools, pins, work) if image.tools else []),
         f"--customize-hook={_byte_code(image)}",
         f"--customize-hook={_SOURCES}",
@@ -115,7 +116,7 @@ def _foreign(platform: Platform) -> list[str]:
 
 def _extras(tools: Tools, pins: Mapping[str, str], work: Path) -> list[str]:
     """What build tools have besides: packages unpacked alone, sources, and paths that are left out of both."""
-    options = [f"--dpkgopt=path-exclude={pattern}" for pattern in tools.exclude]
+    options: list[str] = []
     apt_get = f'mkdir -p {work}/{{}} && cd {work}/{{}} && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get {{}}'
     if tools.unpack:
         excludes = " ".join(f"--exclude='.{pattern}'" for pattern in tools.exclude)

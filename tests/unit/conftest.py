@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    (tmp_path / "tar").write_bytes(b"tar")
+    tarfile.open(tmp_path / "tar", "w").close()
     monkeypatch.setattr(rootfs, "rootfs", lambda image, on_step, how: rootfs.Rootfs(tmp_path / "tar"))
     monkeypatch.setattr(image, "uv_for", lambda image, tell: tmp_path / "uv")
     monkeypatch.setattr(network, "secrets", lambda folder: {})

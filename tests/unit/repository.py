@@ -64,6 +64,7 @@ FILES = {
     "images/common/install/env.sh": "",
     "images/common/install/lock.sh": "#!/bin/sh",
     "images/common/install/byte_compile.py": "",
+    "images/common/install/split_lock.py": "",
     "smoke/runner/run.py": "",
     "smoke/reference.py": "",
     "smoke/gates.json": (ROOT / "smoke/gates.json").read_text(),

@@ -16,7 +16,7 @@ def test_a_lock_is_split_by_how_its_distributions_come(tmp_path: Path) -> None:
         return subprocess.run(argv, capture_output=True, text=True, check=False)
 
     assert split("theano").returncode == 0
-    assert (tmp_path / "wheels.lock").read_text() == wheel
-    assert (tmp_path / "sources.lock").read_text() == source
+    assert (tmp_path / "rest.lock").read_text() == wheel
+    assert (tmp_path / "named.lock").read_text() == source
     done = split("theano", "pygpu")
     assert (done.returncode, done.stderr) == (1, "not in the lock: pygpu\n")

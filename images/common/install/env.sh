@@ -18,7 +18,7 @@ uv() {
 
 # Byte code, so that imports are not compiled anew in every container. The hash seed makes it the same every time.
 byte_compile() {
-  PYTHONHASHSEED=0 /opt/env/bin/python -S /run/common/install/byte_compile.py "$1"
+  PYTHONHASHSEED=0 /opt/env/bin/python -S /run/common/install/byte_compile.py --missing "$1"
 }
 
 # Give whatever was made in these folders the one time that all files of an image have.

@@ -1,8 +1,8 @@
-"""Split a lock in two: what comes as a wheel, and what comes as source. Runs at build time only.
+"""Split a lock in two: some distributions, and the rest. Runs at build time only.
 
     python split_lock.py LOCK FOLDER NAME...
 
-writes FOLDER/wheels.lock and FOLDER/sources.lock, the latter with the pins of the distributions named.
+writes FOLDER/named.lock, with the pins of the distributions named, and FOLDER/rest.lock.
 """
 
 import sys
@@ -22,8 +22,8 @@ def main(lock, folder, names):
         parts[name in names].append(line)
     if set(names) - pinned:
         sys.exit("not in the lock: " + ", ".join(sorted(set(names) - pinned)))
-    (folder / "wheels.lock").write_text("".join(parts[False]), encoding="utf-8")
-    (folder / "sources.lock").write_text("".join(parts[True]), encoding="utf-8")
+    (folder / "rest.lock").write_text("".join(parts[False]), encoding="utf-8")
+    (folder / "named.lock").write_text("".join(parts[True]), encoding="utf-8")
 
 
 main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -4,7 +4,7 @@ import pytest
 
 from assay import catalog
 from assay.build import keys
-from assay.catalog.inputs import SOURCE_INSTALLERS
+from assay.catalog.inputs import SOURCE_INSTALLER
 from tests.unit.place import (
     Place,
     change,
@@ -85,8 +85,7 @@ def test_what_comes_as_source_is_an_input_and_so_is_what_builds_it(place: Place)
     def environment() -> str:
         return keys.environment_tag(place.catalog, place.catalog.get("torchy"), "sha256:1", "")
 
-    for name in SOURCE_INSTALLERS:
-        place.write(f"images/common/install/{name}", "")
+    place.write(f"images/common/install/{SOURCE_INSTALLER}", "")
     lock = (place.root / "images/torchy/requirements.lock").read_text()
     tools = "".join(f"{name}==1.0 --hash=sha256:{'a' * 64}\n" for name in catalog.SDIST_BUILDERS)
     place.write("images/torchy/requirements.lock", lock + tools)

@@ -94,6 +94,7 @@ def test_a_certificate_and_the_keys_have_the_same_inputs_but_for_image_toml(with
             *("common/bin/entrypoint", "common/bin/new", "common/install/new", "common/install/env.sh"),
             "common/install/lock.sh",
             "common/install/byte_compile.py",
+            "common/install/split_lock.py",
             "common/beside/assay-environment/assay_environment/new",
             "common/beside/assay-environment/assay_environment/__init__.py",
         ),

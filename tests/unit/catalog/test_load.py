@@ -191,3 +191,33 @@ def test_twenty_images_load_in_a_tenth_of_a_second(root: Path) -> None:
         return time.process_time() - begin
 
     assert min(seconds() for _ in range(5)) < 0.1
+
+
+def test_what_goes_into_a_layer_of_its_own(root: Path) -> None:
+    edit(root, "torchy", "[framework]", '[layers]\nfirst = ["Torch"]\n[framework]')
+    edit(root, "base/trixie", "[base]", '[layers]\nfirst = ["/usr/lib/gcc", "/usr/lib/*/perl"]\n[base]')
+    images = catalog.load(root)
+    assert images.get("torchy").first == ("torch",)
+    assert images.get("base/trixie").first == ("/usr/lib/gcc", "/usr/lib/*/perl")
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "fragment"),
+    [
+        ("torchy", "/usr/lib", "layers.first: /usr/lib"),
+        ("torchy", "jaxlib", "layers.first: jaxlib is not in its requirements.lock"),
+        ("torchy", "torch $(id)", "layers.first"),
+        ("base/trixie", "gcc", "layers.first: gcc"),
+        ("base/trixie", "/usr/lib/", "layers.first"),
+    ],
+)
+def test_defects_of_a_layer_of_its_own(root: Path, name: str, first: str, fragment: str) -> None:
+    table = "[base]" if name == "base/trixie" else "[framework]"
+    edit(root, name, table, f'[layers]\nfirst = ["{first}"]\n{table}')
+    refused(root, f"images/{name}/image.toml", fragment)
+
+
+def test_an_image_with_a_dockerfile_of_its_own_makes_its_layers_itself(root: Path) -> None:
+    edit(root, "torchy", "[framework]", '[layers]\nfirst = ["torch"]\n[framework]')
+    (root / "images/torchy/Dockerfile").write_text("FROM scratch\n")
+    refused(root, "images/torchy/image.toml: layers.first: the image has a Dockerfile of its own")

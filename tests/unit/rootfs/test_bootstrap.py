@@ -150,7 +150,7 @@ def tools(image: catalog.Image) -> catalog.Image:
         sources=("hello",),
         exclude=("/usr/lib/*.a",),
     )
-    return dataclasses.replace(image, tools=extras)
+    return dataclasses.replace(image, tools=extras, exclude=extras.exclude)
 
 
 def test_the_command_line_of_build_tools(tools: catalog.Image, program: Mmdebstrap) -> None:
