@@ -1,11 +1,11 @@
 """What is pulled after a bump. In a checkout with built images: .venv/bin/python bench/bumps.py [--build] [NAME]...
 
-A bump of a package makes new the layer of the image whose own lock has it, and those of the suite in each image
-above, which name all packages. Whoever has the image of before pulls these and no other. The table has for a package
+A bump of a package makes new one layer of the image whose own lock has it (that of `layers.first` in its image.toml, or
+the one above that), and that of the suite in each image above, which names all packages. Whoever has the image of before pulls these and no other. The table has for a package
 the images in which that is least and most, computed from the sizes of the layers of today. With --build the least is
 measured too: the package is pinned to a version before, in a copy of the checkout, the image is built, and its layers
-are held against those of today; then the image of today is built again. The name of a base stands for Debian: a
-security update of any of its packages makes its one layer new, and that is computed in both cases.
+are held against those of today; then the image of today is built again. The name of a base stands for Debian: the least
+is a security update of what is in its upper layer, the most one of what is in the lower.
 """
 
 from __future__ import annotations
@@ -50,10 +50,15 @@ def owner_of(cat: Catalog, image: Image, package: str) -> Image | None:
     return with_it[-1] if with_it else None
 
 
-def computed(built: dict[str, Built], image: Image, owner: Image) -> int:
-    """The bytes that whoever has the image of today pulls, if what ``owner`` installs becomes another."""
-    of_suite = own_layers(built, image)[1:] if owner is not image else ()
-    return sum(dict((*own_layers(built, owner), *of_suite)).values())
+def computed(built: dict[str, Built], image: Image, owner: Image, package: str) -> int:
+    """The bytes that whoever has the image of today pulls, if a package that ``owner`` installs becomes another."""
+    own = own_layers(built, owner)
+    if package in owner.first:
+        own = own[:1]
+    elif owner.first:
+        own = own[1:]
+    of_suite = own_layers(built, image)[-1:] if image.framework else ()
+    return sum(dict((*own, *of_suite)).values())
 
 
 def measured(root: Path, owner: Image, image: Image, package: str) -> int | None:
@@ -98,15 +103,17 @@ def main() -> None:
     rows = []
     for package in options.packages or (*bases, *USUAL):
         if package in bases:
-            cost = size(computed(built, cat.get(package), cat.get(package)))
-            rows.append((f"Debian, {package}", cost, cost, ""))
+            base = cat.get(package)
+            rows.append(
+                (f"Debian, {package}", *(size(computed(built, base, base, of)) for of in ("", *base.first[:1])), "")
+            )
             continue
         found = [(image, owner) for image in there if (owner := owner_of(cat, image, package))]
-        found.sort(key=lambda pair: computed(built, *pair))
+        found.sort(key=lambda pair: computed(built, *pair, package))
         if not found:
             rows.append((package, "no built image has it", "", ""))
             continue
-        ends = [f"{size(computed(built, *pair))} ({pair[0].name})" for pair in (found[0], found[-1])]
+        ends = [f"{size(computed(built, *pair, package))} ({pair[0].name})" for pair in (found[0], found[-1])]
         count = measured(root, found[0][1], found[0][0], package) if options.build else None
         told = (size(count) if count is not None else "no version before fits") if options.build else ""
         rows.append((package, *ends, told))
