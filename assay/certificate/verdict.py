@@ -66,16 +66,38 @@ def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _mark_of(case: Case, name: str) -> str:
-    """The mark that a result is for; also of one that stands for a whole family, which ended before its results."""
+    """The mark that a result is for; also of one that stands for a whole family, which ended before its results, and
+    of a fault, which is put in for its check. A mark that the plan does not ask for takes no blame.
+    """
+    fault = case.faults.get(name.removeprefix("fault "))
+    name = fault.check if fault else name
     named = (one.mark for one in case.expected.values() if one.id == name or one.id.startswith(f"{name}."))
-    return next((mark for mark in named if mark), "")
+    return next((mark for mark in named if mark in _asked_for(case)), "")
+
+
+def _asked_for(case: Case) -> set[str]:
+    """The marks of which at least something was to be run."""
+    return {one.mark for one in case.expected.values() if one.mark and one.not_run is None}
 
 
 def _marks(case: Case, unmarked: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """The marks of which each result is as it must be."""
     lost = {_mark_of(case, name) for name, _ in unmarked}
     lost |= {one.mark for one in case.expected.values() if not one.counts}
-    return tuple(sorted({one.mark for one in case.expected.values() if one.mark} - lost))
+    return tuple(_told(case, one) for one in sorted(_asked_for(case) - lost))
+
+
+def _told(case: Case, mark: str) -> str:
+    """A mark as it is told; that of ranks says how many, over what, and where."""
+    if mark != "ranks":
+        return mark
+    backends = case.plan.framework.backends
+    asked = (one for one in case.expected.values() if one.mark == mark and " over " in one.asked)
+    over = " and ".join(
+        " on ".join((one.asked.partition(" over ")[2], *(name for name in backends if one.id.endswith(f".{name}"))))
+        for one in asked
+    )
+    return f"ranks {case.plan.ranks}, {over}, {case.plan.device}, 1 host"
 
 
 def _level(case: Case, bad: set[str]) -> Level:

@@ -81,7 +81,8 @@ def _certify(
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
-    policy = catalog.policy(cat, image, built, suites, options.device)
+    plan = catalog.plan(image, options.device, options.ranks)
+    policy = dataclasses.replace(catalog.policy(cat, image, built, suites, options.device), plan=plan)
     # A mark that it lacks is shown as what failed, with its remedy: the evidence is there, and is of this image.
     shown = dataclasses.replace(policy, marks=())
     if not options.again:
@@ -89,7 +90,6 @@ def _certify(
         if kept:
             return kept
     on_image(image.name)
-    plan = catalog.plan(image, options.device)
     target = Target(image.name, image.name, tag(image.name, "latest"))
     with replaced_or_void(path):
         report, seconds = run_suite(cat.root, engine, target, plan, options)
