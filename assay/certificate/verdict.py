@@ -23,7 +23,8 @@ class Verdict:
     """What the evidence amounts to. ``problems`` are (id, what is wrong) pairs; empty means that all held.
 
     ``marks`` are those that it bears beside its level, and ``unmarked`` what is wrong with results that only a mark
-    asks for: that costs the mark, and not the level.
+    asks for: that costs the mark, and not the level. ``lost`` are the kinds of marks that were asked for, and that it
+    does not bear because of that.
     """
 
     level: Level
@@ -31,6 +32,7 @@ class Verdict:
     not_run: tuple[tuple[str, str], ...]
     marks: tuple[str, ...] = ()
     unmarked: tuple[tuple[str, str], ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -54,7 +56,8 @@ def judge(report: Report, suite: Suite, rules: Iterable[Rule] = RULES, *, derive
     if not problems and RANK[level] < RANK[asked]:
         what = f"the evidence amounts to {level}, and {asked} was asked for: see what was not run"
         problems = (("level", what),)
-    return Verdict(level, problems, not_run, () if problems else _marks(case, unmarked), unmarked)
+    lost = tuple(sorted({_mark_of(case, name) for name, _ in unmarked}))
+    return Verdict(level, problems, not_run, () if problems else _marks(case, lost), unmarked, lost)
 
 
 def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -66,12 +69,19 @@ def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _mark_of(case: Case, name: str) -> str:
-    """The mark that a result is for; also of one that stands for a whole family, which ended before its results, and
-    of a fault, which is put in for its check. A mark that the plan does not ask for takes no blame.
+    """The mark that a result is for; also of one that stands for a whole family, maybe with one backend, which ended
+    before its results, and of a fault, which is put in for its check. A mark that the plan does not ask for takes no
+    blame.
     """
     fault = case.faults.get(name.removeprefix("fault "))
     name = fault.check if fault else name
-    named = (one.mark for one in case.expected.values() if one.id == name or one.id.startswith(f"{name}."))
+    family, _, last = name.rpartition(".")
+    begin, end = (f"{family}.", f".{last}") if last in case.plan.framework.backends else (f"{name}.", "")
+    named = (
+        one.mark
+        for one in case.expected.values()
+        if one.id == name or (one.id.startswith(begin) and one.id.endswith(end))
+    )
     return next((mark for mark in named if mark in _asked_for(case)), "")
 
 
@@ -80,11 +90,10 @@ def _asked_for(case: Case) -> set[str]:
     return {one.mark for one in case.expected.values() if one.mark and one.not_run is None}
 
 
-def _marks(case: Case, unmarked: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def _marks(case: Case, lost: Iterable[str]) -> tuple[str, ...]:
     """The marks of which each result is as it must be."""
-    lost = {_mark_of(case, name) for name, _ in unmarked}
-    lost |= {one.mark for one in case.expected.values() if not one.counts}
-    return tuple(_told(case, one) for one in sorted(_asked_for(case) - lost))
+    without = {*lost, *(one.mark for one in case.expected.values() if not one.counts)}
+    return tuple(_told(case, one) for one in sorted(_asked_for(case) - without))
 
 
 def _told(case: Case, mark: str) -> str:

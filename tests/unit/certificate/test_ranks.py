@@ -80,6 +80,20 @@ def test_what_is_wrong_with_ranks_costs_the_mark_and_not_the_level(name: str, sp
     assert any(one.startswith("ranks") for one, _ in verdict.unmarked)
 
 
+@pytest.mark.parametrize(("family", "mark"), [("ranks", "ranks"), ("everyday.files", "everyday")])
+def test_a_family_that_ends_with_one_backend_costs_the_mark_and_not_the_level(family: str, mark: str) -> None:
+    data = asked("keras", backends=["tensorflow", "jax"])
+    those = [one for one in data["results"] if one["family"] == family.rpartition(".")[2]]
+    with_it = [one for one in those if one["id"].startswith(f"{family}.") and one["id"].endswith(".tensorflow")]
+    assert with_it
+    data["results"] = [one for one in data["results"] if one not in with_it]
+    error = {"id": f"{family}.tensorflow", "state": "error", "reason": "it was killed", "metrics": []}
+    data["results"].append({**with_it[0], **error, "requested": "", "observed": ""})
+    verdict = judged(data, SUITE)
+    assert (verdict.level, verdict.problems, verdict.lost) == ("E2", (), (mark,))
+    assert not [one for one in verdict.marks if one.startswith(mark)]
+
+
 @pytest.mark.parametrize("name", ["rank-dropped", "rank-twice", "rank-seed", "rank-stale", "rank-behind"])
 def test_a_fault_that_was_let_through_or_not_put_in_costs_the_mark(name: str) -> None:
     data = asked()

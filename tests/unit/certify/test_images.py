@@ -142,6 +142,26 @@ def test_ranks_are_asked_of_the_suite_by_its_plan_and_are_in_the_certificate(pla
     assert "ranks" not in json.loads(place.certificate("plain").read_text())["predicate"]["plan"]
 
 
+def test_ranks_that_were_asked_for_and_do_not_compute_as_one_are_a_failure(place: Place) -> None:
+    """The level holds, but whoever asked for ranks is told, and the certificate is not kept for the next who asks."""
+
+    def fail(folder: Path) -> None:
+        data = json.loads((folder / "report.json").read_text())
+        reports.metric(data, "ranks.same", "different")["value"] = "1"
+        (folder / "report.json").write_text(json.dumps(data))
+
+    place.engine.on_run["plain"] = fail
+    outcome = place.smoke("plain", ranks=2)["plain"]
+    assert outcome.verdict is not None
+    assert (outcome.verdict.level, outcome.verdict.marks, outcome.passed) == ("E2", ("everyday",), False)
+    assert "ranks.same" in dict(outcome.problems)
+    with pytest.raises(CertificateFailed):
+        certify.require_passed([outcome])
+    assert not place.smoke("plain", ranks=2)["plain"].passed
+    assert place.smoke("plain")["plain"].passed
+    assert len(place.engine.requests) == 2
+
+
 def test_the_plan(place: Place) -> None:
     image = place.catalog.get("torchy")
     plan = catalog.plan(image, "gpu")
