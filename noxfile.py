@@ -35,7 +35,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def smoke(session: nox.Session) -> None:
-    """Train in the images and certify them: nox -s smoke [-- IMAGE... --device cpu|gpu]"""
+    """Train in the images and certify them: nox -s smoke [-- IMAGE... --device cpu|gpu --ranks N]"""
     run(session, "assay", "smoke", "--pack", *session.posargs)
 
 

@@ -58,6 +58,7 @@ def _options(arguments: Optional[list[str]]) -> argparse.Namespace:
     parser.add_argument("--plan", type=Path, default=plans.BAKED, help="the plan (default: the image's own)")
     parser.add_argument("--report", type=Path, help="write the report to this file")
     parser.add_argument("--device", help="cpu or gpu, instead of the plan's")
+    parser.add_argument("--ranks", type=int, metavar="N", help="train, too, in N processes that compute as one")
     parser.add_argument("--json", action="store_true", help="print the report, not the table")
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="ID-PREFIX", help="only these checks, for instance P2"
@@ -92,6 +93,9 @@ def _plan(options: argparse.Namespace) -> Plan:
     check_known(plan)
     if options.device:
         plan = dataclasses.replace(plan, device=plans.device(options.device))
+    if options.ranks is not None or plan.ranks:
+        asked = plan.ranks if options.ranks is None else options.ranks
+        plan = dataclasses.replace(plan, ranks=plans.ranks(asked, plan.device))
     if not wanted(plan, options.only):
         raise PlanError(
             "no check begins with {}".format(" or ".join(options.only)),

@@ -20,7 +20,10 @@ BAKED = Path("/opt/assay/plan.json")
 DEVICES = ("cpu", "gpu")
 FRAMEWORKS = SUITE / "frameworks"
 EVERYDAY = SUITE / "everyday"
+RANKS = SUITE / "ranks"
 LONGEST = 3600
+# Each is a part of the batch that is trained on.
+RANK_COUNTS = (2, 4, 8, 16, 32)
 # Lines that no list of what may be written on standard error can have: a pattern that takes one takes too much.
 NEVER_LISTED = ("Traceback (most recent call last):", "RuntimeError: out of order", "3 words here", "?")
 
@@ -44,7 +47,8 @@ class Plan:
     ``stderr`` holds patterns of the lines that the framework may write there when it is first used; ``uncalled`` the
     libraries whose version call may crash without a driver, since nothing makes it then, each with the reason.
     ``programs`` are those that upstream left broken, each with the reason; ``left_out`` the framework's modules that
-    import what the image has not, each with what adds it.
+    import what the image has not, each with what adds it. ``ranks``: how many processes are to train as one on this
+    host's CPU; 0: none were asked for.
     """
 
     image: str
@@ -60,6 +64,7 @@ class Plan:
     uncalled: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    ranks: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is written in a file."""
@@ -75,6 +80,7 @@ class Plan:
             "packages": dict(self.packages),
             "seconds_per_check": self.seconds_per_check,
             **{key: value for key, value in optional.items() if value},
+            **({"ranks": self.ranks} if self.ranks else {}),
         }
 
 
@@ -92,7 +98,7 @@ def read(path: Path) -> Plan:
 def from_json(data: Any) -> Plan:
     """A plan from parsed JSON. Raises PlanError that names the key and what was expected of it."""
     known = {"schema", "image", "device", "framework", "workloads", "labels", "packages", "seconds_per_check"}
-    _keys(data, known, "the plan", optional={"stderr", *_OPTIONAL})
+    _keys(data, known, "the plan", optional={"stderr", "ranks", *_OPTIONAL})
     if data["schema"] != SCHEMA or isinstance(data["schema"], bool):
         raise PlanError(
             "the plan has schema {!r}, this suite reads {}".format(data["schema"], SCHEMA),
@@ -111,6 +117,7 @@ def from_json(data: Any) -> Plan:
         backends=_backends(data["framework"]),
         stderr=_patterns(data.get("stderr", [])),
         **{name: _texts(data.get(name, {}), name) for name in _OPTIONAL},
+        ranks=ranks(data["ranks"], data["device"]) if "ranks" in data else 0,
     )
 
 
@@ -119,6 +126,15 @@ def device(name: Any) -> str:
     if name not in DEVICES:
         raise PlanError(f"device is {name!r}", 'Set device to "cpu" or "gpu".')
     return str(name)
+
+
+def ranks(count: Any, device: str) -> int:
+    """How many ranks. Raises PlanError for a number that cannot be, and for a GPU, where no ranks are tried yet."""
+    if isinstance(count, bool) or count not in RANK_COUNTS:
+        raise PlanError(f"ranks is {count!r}", "Set ranks to one of {}.".format(", ".join(map(str, RANK_COUNTS))))
+    if device != "cpu":
+        raise PlanError(f"{count} ranks were asked for on the device {device!r}", "Ranks train on the CPU only.")
+    return int(count)
 
 
 def frameworks() -> tuple[str, ...]:
@@ -150,6 +166,11 @@ def chosen_backend(framework: str) -> str:
 def declared(framework: str, constant: str) -> Any:
     """A literal constant of a framework's file, read without importing it (that takes seconds, or crashes)."""
     return literal(FRAMEWORKS / (framework + ".py"), constant)
+
+
+def of_ranks(framework: str, constant: str) -> Any:
+    """The same of the framework's file in ``smoke.ranks``."""
+    return literal(RANKS / (framework + ".py"), constant)
 
 
 def literal(file: Path, constant: str) -> Any:

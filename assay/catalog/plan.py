@@ -8,8 +8,11 @@ from assay.catalog.image import Image
 from assay.errors import UsageError
 
 
-def plan(image: Image, device: str = "cpu") -> dict[str, object]:
-    """Return what the smoke suite is to do in this image: the border between the host and the image (schema 1)."""
+def plan(image: Image, device: str = "cpu", ranks: int = 0) -> dict[str, object]:
+    """Return what the smoke suite is to do in this image: the border between the host and the image (schema 1).
+
+    ``ranks``: how many processes are to train as one, beside all else; 0: none.
+    """
     if image.framework is None:
         raise UsageError(f"{image.name} has no framework, so nothing is trained in it", "Name a framework image.")
     backends = {"backends": list(image.framework.backends)} if image.framework.backends else {}
@@ -18,6 +21,7 @@ def plan(image: Image, device: str = "cpu") -> dict[str, object]:
         "uncalled": dict(image.uncalled),
         "programs": dict(image.programs),
         "left_out": dict(image.left_out),
+        "ranks": ranks,
     }
     return {
         "schema": 1,

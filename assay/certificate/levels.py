@@ -45,10 +45,11 @@ class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"asked": "class"}):
     """A result that a level needs, or a ``mark``, which a certificate bears beside its level.
 
-    ``class``: what must have been asked for and observed; ``{takes}``, the device that the framework takes by itself.
-    ``needs``: asked for only where the plan has it (``labels.cuda``); without it the result is absent, or not run for
-    the reason ``otherwise``. ``cannot``: the level is reached, too, where the framework declares that it cannot; such
-    a result then has the id ``instead``, if there is one.
+    ``class``: what must have been asked for and observed; ``{takes}``, the device that the framework takes by itself;
+    ``{ranks}``, how many ranks over what.
+    ``needs``: asked for only where the plan has it (``labels.cuda``, ``ranks``); without it the result is absent, or
+    not run for the reason ``otherwise``. ``cannot``: the level is reached, too, where the framework declares that it
+    cannot; such a result then has the id ``instead``, if there is one.
     """
 
     id: str
@@ -89,7 +90,8 @@ class Levels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The literals of a framework's file: what it cannot do and why, its compilers, workloads of its own, and whether
-    it takes a GPU by itself where there is one; and of its everyday file, the formats and the extensions.
+    it takes a GPU by itself where there is one; of its everyday file, the formats and the extensions; and of its
+    file for ranks, what carries their collectives, by the backend.
     """
 
     cannot: dict[str, str]
@@ -98,6 +100,7 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     takes_gpu: bool = False
     formats: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    transport: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ class Expansion:
                 continue
             for names in self._names(row.id):
                 check = next(one for one in self.levels.results if one.id == row.check)
+                if check.cannot and self._cannot(check, names) is not None:
+                    continue  # what is not run catches nothing
                 yield ExpectedFault(
                     _filled(row.id, names),
                     _filled(row.check, names),
@@ -181,7 +186,8 @@ class Expansion:
             return Expected(instead, row.level, row.family, "", {}, row.mark, reason, row.cannot)
         if "{" in identity:
             return None
-        return Expected(identity, row.level, row.family, self._asked(row), self._metrics(row, names), row.mark)
+        asked = self._asked(row, names)
+        return Expected(identity, row.level, row.family, asked, self._metrics(row, names), row.mark)
 
     def _names(self, identity: str) -> list[dict[str, str]]:
         """What the placeholders of an id stand for, one mapping for each id that it makes."""
@@ -205,6 +211,8 @@ class Expansion:
             return bool(self.plan.labels.get(word))
         if field == "device":
             return self.plan.device == word
+        if field == "ranks":
+            return self.plan.ranks > 0
         return field != "workloads" or word in self.plan.workloads
 
     def _cannot(self, row: Row, names: Mapping[str, str]) -> str | None:
@@ -219,7 +227,9 @@ class Expansion:
         told = (*words, *(f"{one}.{names['backend']}" for one in words))
         return next((self.declared.cannot[one] for one in told if one in self.declared.cannot), None)
 
-    def _asked(self, row: Row) -> str:
+    def _asked(self, row: Row, names: Mapping[str, str]) -> str:
+        if row.asked == "{ranks}":
+            return f"{self.plan.ranks} over {self.declared.transport.get(names['backend'], '')}"
         if row.asked == "{takes}":
             return "gpu" if self.plan.device == "gpu" and self.declared.takes_gpu else "cpu"
         if row.asked.startswith("{labels."):

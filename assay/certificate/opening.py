@@ -84,7 +84,7 @@ def read(statement: Mapping[str, Any], policy: Policy, rules: Rules = Rules()) -
 
 def _refused(evidence: Verdict, problems: tuple[tuple[str, str], ...]) -> Verdict:
     """What evidence of a wrong origin amounts to: nothing."""
-    return Verdict("E0", (*problems, *evidence.problems), evidence.not_run, (), evidence.unmarked)
+    return Verdict("E0", (*problems, *evidence.problems), evidence.not_run, (), evidence.unmarked, evidence.lost)
 
 
 def open_up(statement: Mapping[str, Any], policy: Policy, rules: tuple[Rule, ...] = RULES) -> Opened:

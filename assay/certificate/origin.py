@@ -114,8 +114,10 @@ class Opened:
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:
-    """SHA-256 of a plan whatever its device: the image's label tells it, so no other plan can be certified for it."""
-    told = {name: value for name, value in plan.items() if name != "device"}
+    """SHA-256 of a plan whatever its device, and its ranks: the image's label tells it, so no other plan can be
+    certified for it.
+    """
+    told = {name: value for name, value in plan.items() if name not in {"device", "ranks"}}
     return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -240,7 +242,7 @@ def of_the_promises(opened: Opened) -> Iterator[str]:
 def of_the_checkout(opened: Opened) -> Iterator[str]:
     """It answers the plan of this checkout, was made by its suite, and of its inputs."""
     policy = opened.policy
-    if policy.plan is not None and opened.report.plan != dict(policy.plan):
+    if policy.plan is not None and not _answers(opened.report.plan, policy.plan):
         yield "it answers another plan than this checkout has for the image"
     if policy.plan is not None and opened.suite and opened.suite != policy.suites.current:
         yield "it is of an earlier suite than this checkout's"
@@ -261,6 +263,12 @@ ORIGIN: tuple[OriginRule, ...] = (
     of_the_promises,
     of_the_checkout,
 )
+
+
+def _answers(answered: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether a plan is the one that was asked for; one that asks for ranks beside it shows all of that too."""
+    more = {"ranks"} - asked.keys()
+    return {name: value for name, value in answered.items() if name not in more} == dict(asked)
 
 
 def _told(plan: Plan, report: Report) -> dict[str, str]:

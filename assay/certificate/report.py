@@ -103,7 +103,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the suite was asked to do (schema 1).
 
     ``stderr``: patterns of what the first lines may write there. ``uncalled``: libraries that may crash when
-    they are asked for their version without a driver, each with the reason.
+    they are asked for their version without a driver, each with the reason. ``ranks``: how many processes are to
+    train as one.
     """
 
     schema: Annotated[int, msgspec.Meta(ge=SCHEMA, le=SCHEMA)]
@@ -118,6 +119,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uncalled: Annotated[dict[Name, Text], _most(256)] = {}
     programs: Annotated[dict[Name, Text], _most(256)] = {}
     left_out: Annotated[dict[Name, Text], _most(256)] = {}
+    ranks: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
 
 
 def read_report(path: Path) -> Report:

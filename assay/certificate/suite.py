@@ -25,6 +25,7 @@ RELEASED = Path(__file__).resolve().parent.parent / "suites"
 GATES = ("gates.json", "levels.json")
 DECLARED = ("CANNOT", "COMPILERS", "WORKLOADS", "TAKES_GPU")
 EVERYDAY = ("CANNOT", "FORMATS", "EXTENSIONS")
+RANKS = ("CANNOT", "TRANSPORT")
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,15 +114,15 @@ def gates_digest(folder: Path) -> str:
     return _hash({name: folder / name for name in GATES})
 
 
-def declared(framework: Path, everyday: Path) -> Declared:
-    """The literals of a framework's two files, read without running them; of both, what the framework cannot do.
+def declared(framework: Path, everyday: Path, ranks: Path) -> Declared:
+    """The literals of a framework's files, read without running them; of each, what the framework cannot do.
 
     Raises `UsageError` where one is missing.
     """
-    found, daily = _literals(framework, DECLARED), _literals(everyday, EVERYDAY)
-    cannot = {**found.pop("cannot", {}), **daily.pop("cannot", {})}
+    told = (_literals(framework, DECLARED), _literals(everyday, EVERYDAY), _literals(ranks, RANKS))
+    cannot = {what: why for one in told for what, why in one.pop("cannot").items()}
     try:
-        return msgspec.convert({**found, **daily, "cannot": cannot}, type=Declared)
+        return msgspec.convert({**told[0], **told[1], **told[2], "cannot": cannot}, type=Declared)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"{framework.name} does not declare what it must: {error}",

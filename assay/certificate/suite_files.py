@@ -54,10 +54,9 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: digest(folder, name) for name in names}
 
 
-def declaring(folder: Path, framework: str) -> tuple[Path, Path]:
-    """A framework's two files in the suite, which declare what it can: that of training, and the everyday one."""
-    training, everyday = (folder / place / f"{framework}.py" for place in _table(folder).by_framework)
-    return training, everyday
+def declaring(folder: Path, framework: str) -> tuple[Path, ...]:
+    """A framework's files in the suite, which declare what it can: of training, of everyday work, and of ranks."""
+    return tuple(folder / place / f"{framework}.py" for place in _table(folder).by_framework)
 
 
 def _table(folder: Path) -> _Table:

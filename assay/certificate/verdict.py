@@ -23,7 +23,8 @@ class Verdict:
     """What the evidence amounts to. ``problems`` are (id, what is wrong) pairs; empty means that all held.
 
     ``marks`` are those that it bears beside its level, and ``unmarked`` what is wrong with results that only a mark
-    asks for: that costs the mark, and not the level.
+    asks for: that costs the mark, and not the level. ``lost`` are the kinds of marks that were asked for, and that it
+    does not bear because of that.
     """
 
     level: Level
@@ -31,6 +32,7 @@ class Verdict:
     not_run: tuple[tuple[str, str], ...]
     marks: tuple[str, ...] = ()
     unmarked: tuple[tuple[str, str], ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -54,7 +56,8 @@ def judge(report: Report, suite: Suite, rules: Iterable[Rule] = RULES, *, derive
     if not problems and RANK[level] < RANK[asked]:
         what = f"the evidence amounts to {level}, and {asked} was asked for: see what was not run"
         problems = (("level", what),)
-    return Verdict(level, problems, not_run, () if problems else _marks(case, unmarked), unmarked)
+    lost = tuple(sorted({_mark_of(case, name) for name, _ in unmarked}))
+    return Verdict(level, problems, not_run, () if problems else _marks(case, lost), unmarked, lost)
 
 
 def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -66,16 +69,44 @@ def merged(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _mark_of(case: Case, name: str) -> str:
-    """The mark that a result is for; also of one that stands for a whole family, which ended before its results."""
-    named = (one.mark for one in case.expected.values() if one.id == name or one.id.startswith(f"{name}."))
-    return next((mark for mark in named if mark), "")
+    """The mark that a result is for; also of one that stands for a whole family, maybe with one backend, which ended
+    before its results, and of a fault, which is put in for its check. A mark that the plan does not ask for takes no
+    blame.
+    """
+    fault = case.faults.get(name.removeprefix("fault "))
+    name = fault.check if fault else name
+    family, _, last = name.rpartition(".")
+    begin, end = (f"{family}.", f".{last}") if last in case.plan.framework.backends else (f"{name}.", "")
+    named = (
+        one.mark
+        for one in case.expected.values()
+        if one.id == name or (one.id.startswith(begin) and one.id.endswith(end))
+    )
+    return next((mark for mark in named if mark in _asked_for(case)), "")
 
 
-def _marks(case: Case, unmarked: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def _asked_for(case: Case) -> set[str]:
+    """The marks of which at least something was to be run."""
+    return {one.mark for one in case.expected.values() if one.mark and one.not_run is None}
+
+
+def _marks(case: Case, lost: Iterable[str]) -> tuple[str, ...]:
     """The marks of which each result is as it must be."""
-    lost = {_mark_of(case, name) for name, _ in unmarked}
-    lost |= {one.mark for one in case.expected.values() if not one.counts}
-    return tuple(sorted({one.mark for one in case.expected.values() if one.mark} - lost))
+    without = {*lost, *(one.mark for one in case.expected.values() if not one.counts)}
+    return tuple(_told(case, one) for one in sorted(_asked_for(case) - without))
+
+
+def _told(case: Case, mark: str) -> str:
+    """A mark as it is told; that of ranks says how many, over what, and where."""
+    if mark != "ranks":
+        return mark
+    backends = case.plan.framework.backends
+    asked = (one for one in case.expected.values() if one.mark == mark and " over " in one.asked)
+    over = " and ".join(
+        " on ".join((one.asked.partition(" over ")[2], *(name for name in backends if one.id.endswith(f".{name}"))))
+        for one in asked
+    )
+    return f"ranks {case.plan.ranks}, {over}, {case.plan.device}, 1 host"
 
 
 def _level(case: Case, bad: set[str]) -> Level:

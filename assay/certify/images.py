@@ -13,7 +13,7 @@ from assay import catalog, certificate
 from assay.catalog import Built, Catalog, Image, read_images
 from assay.catalog.built import repository, select_built, tag, together
 from assay.catalog.drift import drift_inputs
-from assay.certificate import Policy, Suites
+from assay.certificate import Policy, Suites, Verdict
 from assay.certify.container import Target, replaced_or_void, run_suite
 from assay.certify.outcome import Options, Outcome
 from assay.engine import Engine
@@ -81,15 +81,15 @@ def _certify(
             "Run `assay build`: only the last, small step of the image is made anew.",
         )
     path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
-    policy = catalog.policy(cat, image, built, suites, options.device)
+    plan = catalog.plan(image, options.device, options.ranks)
+    policy = dataclasses.replace(catalog.policy(cat, image, built, suites, options.device), plan=plan)
     # A mark that it lacks is shown as what failed, with its remedy: the evidence is there, and is of this image.
     shown = dataclasses.replace(policy, marks=())
     if not options.again:
-        kept = _kept(path, policy)
+        kept = _kept(path, policy, options)
         if kept:
             return kept
     on_image(image.name)
-    plan = catalog.plan(image, options.device)
     target = Target(image.name, image.name, tag(image.name, "latest"))
     with replaced_or_void(path):
         report, seconds = run_suite(cat.root, engine, target, plan, options)
@@ -100,11 +100,21 @@ def _certify(
         if opened.origin:
             raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
         certificate.write(path, data)
-    lacking = policy.marks if set(policy.marks) - set(opened.verdict.marks) else ()
+    lacking = (
+        *(policy.marks if set(policy.marks) - set(opened.verdict.marks) else ()),
+        *_lost(opened.verdict, options),
+    )
     return Outcome(image.name, options.device, seconds, report, opened.verdict, path, lacking=lacking)
 
 
-def _kept(path: Path, policy: Policy) -> Outcome | None:
+def _lost(verdict: Verdict, options: Options) -> tuple[str, ...]:
+    """Marks that were asked for with these options, and that something wrong took away; not those that a framework
+    cannot have.
+    """
+    return tuple(mark for mark in verdict.lost if mark == "ranks" and options.ranks)
+
+
+def _kept(path: Path, policy: Policy, options: Options) -> Outcome | None:
     """Return the outcome of the certificate that the image has, if that still holds and passed; else None."""
     statement = certificate.read_statement(path)
     if statement is None:
@@ -113,7 +123,7 @@ def _kept(path: Path, policy: Policy) -> Outcome | None:
         opened = certificate.read(statement, policy)
     except VerificationFailed:
         return None
-    if not opened.verdict.passed:
+    if not opened.verdict.passed or _lost(opened.verdict, options):
         return None
     return Outcome(opened.image, opened.device, 0.0, opened.report, opened.verdict, path, kept_from=opened.created)
 

@@ -15,7 +15,8 @@ class Options:
     """What to run: the device, whether to certify again what has a certificate, and a memory bound in bytes.
 
     ``only`` are the beginnings of the ids of the checks that are run; empty: all. With ``pack`` the embedded engine
-    holds an image compressed only, once it has been run.
+    holds an image compressed only, once it has been run. ``ranks``: how many processes are to train as one, beside
+    all else; 0: none.
     """
 
     device: str = "cpu"
@@ -23,6 +24,7 @@ class Options:
     memory_bytes: int | None = None
     pack: bool = False
     only: tuple[str, ...] = ()
+    ranks: int = 0
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ COLOURS = {"pass": "green", "fail": "bold red", "error": "bold red", "not-run": 
 @click.option(
     "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="What to train on."
 )
+@click.option(
+    "--ranks",
+    type=click.Choice(["2", "4", "8", "16", "32"]),
+    help="Train, too, in so many processes that compute as one.",
+)
 @click.option("--again", is_flag=True, help="Certify again what already has a certificate.")
 @click.option("--memory", metavar="SIZE", help="Bound each container's memory, for instance 8g.")
 @json_option
@@ -47,6 +52,7 @@ COLOURS = {"pass": "green", "fail": "bold red", "error": "bold red", "not-run": 
 def smoke_command(
     images: tuple[str, ...],
     memory: str | None,
+    ranks: str | None,
     as_json: bool,
     junit: Path | None,
     platform: str | None,
@@ -62,13 +68,17 @@ def smoke_command(
     for name in images:
         cat.get(name)
     if build.is_foreign(cat.platform):
-        if junit or options["device"] != "cpu":
-            raise UsageError("an image that is emulated gets no certificate", "Leave --device and --junit out.")
+        if junit or ranks or options["device"] != "cpu":
+            raise UsageError("an image that is emulated gets no certificate", "Leave out --device, --junit, --ranks.")
         _look_at(cat, images, as_json)
         return
     if junit and not junit.absolute().parent.is_dir():
         raise UsageError(f"{junit.parent} is no folder, so {junit.name} cannot be written there", "Make it first.")
-    how = certify.Options(memory_bytes=None if memory is None else engine.parse_size(memory), **options)
+    if ranks and options["device"] != "cpu":
+        raise UsageError("ranks train on the CPU only", "Leave out --ranks, or --device gpu.")
+    how = certify.Options(
+        ranks=int(ranks or 0), memory_bytes=None if memory is None else engine.parse_size(memory), **options
+    )
     view = SmokeView(quiet=as_json)
     with engine.find() as found, view:
         outcomes = certify.certify(cat, found, images, how, view.start, view.done)

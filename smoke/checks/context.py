@@ -12,7 +12,7 @@ from smoke import gates
 from smoke.everyday import Everyday
 from smoke.frameworks import Framework
 from smoke.machine import host
-from smoke.plan import Plan, chosen_backend, declared
+from smoke.plan import Plan, chosen_backend, declared, of_ranks
 from smoke.report.result import Result, not_run
 
 PRECISIONS = ("f64", "f32", "tf32", "fp16", "bf16")
@@ -87,6 +87,7 @@ class Context:
         chosen += ["deterministic"] if self._deterministic else []
         switches: Mapping[str, tuple[str, ...]] = declared(self.plan.framework, "SWITCHES")
         found = [one for name in chosen for key in (name, f"{name}.{self.backend}") for one in switches.get(key, ())]
+        found += of_ranks(self.plan.framework, "SWITCHES") if self.plan.ranks and family == "ranks" else ()
         return (*ALWAYS, *(SIDE_BY_SIDE if self.plan.device == "cpu" else ()), *dict.fromkeys(found))
 
     def refused(self, family: str, check_id: str, requested: str = "") -> Optional[Result]:

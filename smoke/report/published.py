@@ -108,7 +108,7 @@ def published(report: Mapping[str, Any], subject: str = "", time: str = "") -> P
         origin={
             "image": _text(report.get("image"), "image"),
             "device": _text(plan.get("device"), "device"),
-            "plan": {name: value for name, value in plan.items() if name not in ("image", "device")},
+            "plan": {name: value for name, value in plan.items() if name not in ("image", "device", "ranks")},
             **{name: _digest(_object(report, name), name) for name in ("suite", "gates", "reference")},
             **{f"stack.{name}": value for name, value in _versions(_object(report, "stack")).items()},
         },

@@ -57,6 +57,7 @@ FAMILIES = (
     Family("loader", "loader"),
     Family("cost", "cost"),
     Family("loaded", "static.loaded"),
+    Family("ranks", "ranks"),
     Family("determinism", "P3", ("first", "second")),
     Family("checkpoint", "checkpoint", ("first", "second")),
     Family("programs", "everyday.programs", ("tried",), once=True),

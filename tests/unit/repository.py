@@ -38,6 +38,7 @@ size_gb = 2
 """
 LITERALS = "CANNOT = {}\nCOMPILERS = ()\nWORKLOADS = ()\nTAKES_GPU = False\n"
 EVERYDAY = "CANNOT = {}\nFORMATS = ()\nEXTENSIONS = ()\n"
+RANKS = 'CANNOT = {}\nTRANSPORT = {"": "gloo"}\n'
 STACK_LOCK = f"cuda-lib==1.0 --hash=sha256:{A}\n"
 PACKAGES = f"# rootfs sha256:{A}\npython3=3.13.5-1 sha256:{B}\n"
 
@@ -69,12 +70,15 @@ FILES = {
     "smoke/reference.py": "",
     "smoke/gates.json": (ROOT / "smoke/gates.json").read_text(),
     "smoke/levels.json": (ROOT / "smoke/levels.json").read_text(),
-    "smoke/suite.json": '{"schema": 1, "by_framework": ["frameworks", "everyday"], "outside": ["report/compare.py"]}',
+    "smoke/suite.json": (
+        '{"schema": 1, "by_framework": ["frameworks", "everyday", "ranks"], "outside": ["report/compare.py"]}'
+    ),
     "smoke/report/compare.py": "",
     "smoke/frameworks/torch.py": LITERALS,
     "smoke/frameworks/tensor.py": LITERALS,
     "smoke/frameworks/plain.py": LITERALS,
     **{f"smoke/everyday/{name}.py": EVERYDAY for name in ("torch", "tensor", "plain")},
+    **{f"smoke/ranks/{name}.py": RANKS for name in ("torch", "tensor", "plain")},
     "README.md": "# Assay",
 }
 

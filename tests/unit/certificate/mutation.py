@@ -106,16 +106,17 @@ def written() -> dict[str, Base]:
             if there is None or len(one.predicate["results"]) < len(there.predicate["results"]):
                 found[one.opened.verdict.level] = one
     found["derived"] = as_derived(found["E2"])
+    found["ranks"] = as_written(kept()["pytorch/cpu"], "cpu", ranks=2)
     return {one.name: one for one in found.values()}
 
 
-def as_written(base: Base, device: str, known: Suites | None = None) -> Base:
-    """The certificate that a plan would have by the current suite, on a device."""
-    plan, several = {**base.plan, "device": device}, known or suites()
+def as_written(base: Base, device: str, known: Suites | None = None, **more: int) -> Base:
+    """The certificate that a plan would have by the current suite, on a device, with what else is asked for."""
+    plan, several = {**base.plan, "device": device, **more}, known or suites()
     image = {"name": plan["image"], "digest": "sha256:" + "d" * 64, "configDigest": "sha256:" + "c" * 64}
     facts = {"diffIDs": ["sha256:" + "a" * 64], "platform": "linux/amd64", "inputs": {"images/x": "e" * 64}}
     whole = reports.stated(reports.written(plan, several.current), several.current, **image, **facts)
-    return Base(f"{base.name.partition('/')[0]}/{device}, written", whole, several)
+    return Base(", ".join((f"{base.name.partition('/')[0]}/{device}", "written", *more)), whole, several)
 
 
 def as_derived(base: Base) -> Base:

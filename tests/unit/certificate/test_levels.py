@@ -112,21 +112,23 @@ def test_a_mark_is_nothing_without_its_level() -> None:
 
 
 def test_the_literals_of_a_frameworks_file_are_read_without_running_it(tmp_path: Path) -> None:
-    path, everyday = tmp_path / "frameworks/new.py", tmp_path / "everyday/new.py"
-    path.parent.mkdir()
-    everyday.parent.mkdir()
+    path, everyday, ranks = (tmp_path / place / "new.py" for place in ("frameworks", "everyday", "ranks"))
+    for one in (path, everyday, ranks):
+        one.parent.mkdir()
     path.write_text(
         'raise SystemExit("run")\nCANNOT: dict[str, str] = {"f64": "it has "\n  "none"}\nCOMPILERS = ("a",)\n'
     )
     with pytest.raises(UsageError, match=r"smoke/frameworks/new\.py has no constant WORKLOADS"):
-        declared(path, everyday)
+        declared(path, everyday, ranks)
     path.write_text(path.read_text() + "WORKLOADS = ()\nTAKES_GPU = True\n")
     with pytest.raises(UsageError, match=r"smoke/everyday/new\.py is missing"):
-        declared(path, everyday)
+        declared(path, everyday, ranks)
     everyday.write_text('CANNOT = {"files.b": "no"}\nFORMATS = ("b",)\nEXTENSIONS = ()\n')
-    found = declared(path, everyday)
+    ranks.write_text('CANNOT = {"ranks.b": "not there"}\nTRANSPORT = {"a": "wire"}\n')
+    found = declared(path, everyday, ranks)
     assert (found.compilers, found.workloads, found.formats) == (("a",), (), ("b",))
-    assert found.cannot == {"f64": "it has none", "files.b": "no"}
+    assert found.cannot == {"f64": "it has none", "files.b": "no", "ranks.b": "not there"}
+    assert found.transport == {"a": "wire"}
 
 
 def test_both_sides_take_the_same_digest_of_what_decides() -> None:
@@ -141,7 +143,7 @@ def test_levels_that_are_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "smoke").symlink_to(ROOT / "smoke")
     copied = tmp_path / "copy/smoke"
     copied.mkdir(parents=True)
-    for name in ("gates.json", "reference.py", "suite.json", "frameworks", "everyday", "compare.py"):
+    for name in ("gates.json", "reference.py", "suite.json", "frameworks", "everyday", "ranks", "compare.py"):
         (copied / name).symlink_to(ROOT / "smoke" / name)
     (copied / "levels.json").write_text(text)
     with pytest.raises(UsageError, match=r"levels\.json"):
@@ -151,7 +153,7 @@ def test_levels_that_are_none(tmp_path: Path, text: str) -> None:
 def test_another_schema_of_levels(tmp_path: Path) -> None:
     smoke = tmp_path / "smoke"
     smoke.mkdir()
-    for name in ("gates.json", "reference.py", "suite.json", "frameworks", "everyday"):
+    for name in ("gates.json", "reference.py", "suite.json", "frameworks", "everyday", "ranks"):
         (smoke / name).symlink_to(ROOT / "smoke" / name)
     data = json.loads((ROOT / "smoke/levels.json").read_text())
     (smoke / "levels.json").write_text(json.dumps({**data, "schema": 2}))

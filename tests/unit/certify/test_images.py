@@ -127,6 +127,41 @@ def test_what_two_images_share_stays_unpacked_until_both_were_run(place: Place) 
     assert names == ["assay/plain", "assay/base/trixie", "assay/tensory", "assay/torchy", "assay/cuda/1.0"]
 
 
+def test_ranks_are_asked_of_the_suite_by_its_plan_and_are_in_the_certificate(place: Place) -> None:
+    told = "ranks 2, gloo, cpu, 1 host"
+    outcome = place.smoke("plain", ranks=2)["plain"]
+    assert outcome.passed
+    assert outcome.verdict is not None
+    assert outcome.verdict.marks == ("everyday", told)
+    predicate = json.loads(place.certificate("plain").read_text())["predicate"]
+    assert (predicate["plan"]["ranks"], predicate["marks"]) == (2, ["everyday", told])
+    for options, runs in (({}, 1), ({"ranks": 2}, 1), ({"ranks": 4}, 2)):  # what shows more is kept
+        place.smoke("plain", **options)
+        assert len(place.engine.requests) == runs
+    place.smoke("plain", again=True)
+    assert "ranks" not in json.loads(place.certificate("plain").read_text())["predicate"]["plan"]
+
+
+def test_ranks_that_were_asked_for_and_do_not_compute_as_one_are_a_failure(place: Place) -> None:
+    """The level holds, but whoever asked for ranks is told, and the certificate is not kept for the next who asks."""
+
+    def fail(folder: Path) -> None:
+        data = json.loads((folder / "report.json").read_text())
+        reports.metric(data, "ranks.same", "different")["value"] = "1"
+        (folder / "report.json").write_text(json.dumps(data))
+
+    place.engine.on_run["plain"] = fail
+    outcome = place.smoke("plain", ranks=2)["plain"]
+    assert outcome.verdict is not None
+    assert (outcome.verdict.level, outcome.verdict.marks, outcome.passed) == ("E2", ("everyday",), False)
+    assert "ranks.same" in dict(outcome.problems)
+    with pytest.raises(CertificateFailed):
+        certify.require_passed([outcome])
+    assert not place.smoke("plain", ranks=2)["plain"].passed
+    assert place.smoke("plain")["plain"].passed
+    assert len(place.engine.requests) == 2
+
+
 def test_the_plan(place: Place) -> None:
     image = place.catalog.get("torchy")
     plan = catalog.plan(image, "gpu")
