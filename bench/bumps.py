@@ -3,7 +3,7 @@
 A bump of a package makes new one layer of the image whose own lock has it (that of `layers.first` in its image.toml,
 or the one above that), and that of the suite in each image above, which names all packages. Whoever has the image of
 before pulls these and no other. The table has for a package the images in which that is least and most, computed from
-the sizes of the layers of today. With --build the least is measured too: the package is pinned to a version before, in
+the sizes of the layers of today. With --build the least is measured too: the package is pinned to a version before in
 a copy of the checkout, the image is built, and its layers are held against those of today; then the image of today is
 built again. The name of a base stands for Debian: the least is a security update of what is in its upper layer, the
 most one of what is in the lower.
