@@ -18,6 +18,7 @@ import uv
 from assay.host.network import uv_environment
 from tests import published
 from tests.conftest import ROOT
+from tests.debian_python import debian_python
 from tests.fake_registry import FakeRegistry, serving
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -26,13 +27,14 @@ NETWORK = ("PIP_", "UV_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "NO_PROXY", "h
 
 
 def python(version: str) -> str | None:
-    """A Python of this version: on the path, or one of pyenv's; None where there is none."""
+    """A Python of this version: on the path, one of pyenv's, or Debian's; None where there is none."""
     kept = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     there = [*sorted(kept.glob(f"{version}.*/bin/python{version}")), shutil.which(f"python{version}")]
     for each in there:
         if each and subprocess.run([each, "-c", ""], capture_output=True, check=False).returncode == 0:
             return str(each)
-    return None
+    made = debian_python(version)
+    return str(made) if made else None
 
 
 @cache
@@ -68,7 +70,9 @@ class Installed:
         settings = Path.home() / ".config/pip/pip.conf"
         if settings.is_file() and "PIP_CONFIG_FILE" not in self.env:
             self.env["PIP_CONFIG_FILE"] = str(settings)
-        subprocess.run([interpreter, "-m", "venv", str(folder / "venv")], check=True, capture_output=True)
+        # Debian's own Python has no pip to give to a venv.
+        without = [] if version == first() else ["--without-pip"]
+        subprocess.run([interpreter, "-m", "venv", *without, str(folder / "venv")], check=True, capture_output=True)
         # pip once, as a researcher would; uv for the other Pythons, which takes a tenth of the time.
         if version == first():
             argv = [f"{folder}/venv/bin/python", "-m", "pip", "install", "--disable-pip-version-check", str(wheel)]
