@@ -1,4 +1,4 @@
-"""A Python that neither this machine nor its suite has: Debian's, of the next suites, unpacked so that it runs here."""
+"""A Python that neither this machine nor its suite has: that of the next Debian, unpacked so that it runs here."""
 
 from __future__ import annotations
 
