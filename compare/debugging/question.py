@@ -70,6 +70,8 @@ NAMED = {  # what a message names if it names what does not fit
 }
 NUMBERS = re.compile(r"\[\[ *-?\d")  # how every framework's print begins a matrix, and no symbol
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
+# Before the path of a source in C++, as /home/maker/framework/src/operator.cc has it.
+COMPILED_IN = re.compile(r"(?<![\w.-])/(?:[\w.-]+/)*(?=[\w.-]+/src/[\w./-]+\.(?:cc|cpp|cu|h|hpp)\b)")
 LOGGED = re.compile(r"[IWEF]\d{4} ")  # of Google's logging library
 
 
@@ -263,8 +265,9 @@ def _loud(mistake: str, module: Any, raised: Exception, text: str) -> dict[str, 
 
 
 def _last(text: str, lines: int = 20) -> str:
-    """The last lines, but for those that only underline."""
-    said = [line[:300] for line in COLOURS.sub("", text).strip().splitlines() if line.strip(" ~^")]
+    """The last lines, but for those that only underline, and without the folder where the framework was compiled."""
+    text = COMPILED_IN.sub("", COLOURS.sub("", text))
+    said = [line[:300] for line in text.strip().splitlines() if line.strip(" ~^")]
     return "\n".join(said[-lines:])
 
 
