@@ -53,7 +53,7 @@ def test_a_framework_that_cannot_has_no_mark_and_loses_none() -> None:
 
 def test_of_several_backends_the_mark_names_those_that_were_tried() -> None:
     verdict = judged(asked("keras", backends=["tensorflow", "jax", "torch"]), SUITE)
-    assert verdict.marks == ("everyday", "ranks 2, grpc on tensorflow, cpu, 1 host")
+    assert verdict.marks == ("everyday", "ranks 2, grpc on tensorflow and gloo on jax, cpu, 1 host")
 
 
 Spoil = Callable[[dict[str, Any]], object]
