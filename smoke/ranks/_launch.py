@@ -59,6 +59,7 @@ class _Child:
     out: Path
     log: Path
     ended: Optional[int] = field(default=None)
+    early: bool = field(default=False)  # it ended with 0, and had not done all
 
     def lines(self) -> list[dict[str, Any]]:
         """What it has written; of a process that was killed, the last line may be broken off."""
@@ -72,15 +73,22 @@ class _Child:
         """What it began last."""
         return next((str(one["at"]) for one in reversed(self.lines()) if "at" in one), "its start")
 
+    def has_left(self) -> bool:
+        """Whether it has done all that it had to."""
+        return any(one.get("answer") == "leave" for one in self.lines())
+
     def is_slow(self) -> bool:
         """Whether it is at what may take long: it starts, compiles, or takes up something new."""
+        if self.ended is not None:
+            return False
         with self.out.open("rb") as file:
             file.seek(max(0, self.out.stat().st_size - LONGEST_MARK))
             last = file.read().rstrip().rpartition(b"\n")[2]
         try:
-            return bool(json.loads(last).get("slow", True))
-        except ValueError:  # nothing yet, or an answer
+            line = json.loads(last)
+        except ValueError:  # nothing yet, or a long answer
             return True
+        return bool(line.get("slow", line.get("answer") != "leave"))
 
 
 class _Blame(NamedTuple):
@@ -145,20 +153,20 @@ def _started(rank: int, command: Sequence[str], folder: Path, variables: Mapping
 
 def _watched(children: Sequence[_Child], limits: Limits) -> Optional[_Blame]:
     """Waits until all have ended well; else who is to blame."""
-    sizes: list[int] = []
+    seen: list[tuple[int, Optional[int]]] = []
     start = since = time.monotonic()
     slow = True
     while True:
         died = [one for one in children if _has_died(one)]
         if died:
-            # Where one was killed, the others soon fail over it: a signal comes first.
+            # Where one was killed, the others soon fail over it: a signal comes first, then who just went away.
             first = min(died, key=lambda one: one.ended or 0)
-            return _Blame(f"rank {first.rank} {_ending(first.ended or 0)} at {first.where()}", first.rank)
+            return _Blame(_ending(first), first.rank)
         if all(one.ended == 0 for one in children):
             return None
-        now, told = time.monotonic(), [one.out.stat().st_size for one in children]
-        if told != sizes:
-            sizes, since = told, now
+        now, told = time.monotonic(), [(one.out.stat().st_size, one.ended) for one in children]
+        if told != seen:
+            seen, since = told, now
             slow = any(one.is_slow() for one in children)
         if now - start > limits.whole or (not slow and now - since > limits.still):
             return _stuck(children, now - since)
@@ -166,16 +174,31 @@ def _watched(children: Sequence[_Child], limits: Limits) -> Optional[_Blame]:
 
 
 def _has_died(child: _Child) -> bool:
-    """Whether it has ended badly. It is not reaped: so its number stays that of its group."""
+    """Whether it has ended badly, or too early. It is not reaped: so its number stays that of its group."""
     if child.ended is None:
         found = os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found is not None:
             child.ended = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
-    return bool(child.ended)
+            child.early = child.ended == 0 and not child.has_left()
+    return bool(child.ended) or child.early
 
 
-def _ending(code: int) -> str:
-    return f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"ended with {code}"
+def _ending(child: _Child) -> str:
+    """How a rank ended that should not have."""
+    code = child.ended or 0
+    if code < 0:
+        return f"rank {child.rank} was killed by signal {-code} ({_signal_name(-code)}) at {child.where()}"
+    if code:
+        return f"rank {child.rank} ended with {code} at {child.where()}"
+    return f"rank {child.rank} ended at {child.where()}, before it was done"
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals have none in Python."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "a real-time signal"
 
 
 def _stuck(children: Sequence[_Child], seconds: float) -> _Blame:
@@ -215,7 +238,7 @@ def _groups() -> Iterator[int]:
 
 
 def _answers(children: Sequence[_Child]) -> tuple[tuple[Mapping[str, Mapping[str, Any]], ...], Optional[_Blame]]:
-    """Each rank's answers by their task, and who answered twice, or ended without a word."""
+    """Each rank's answers by their task, and who answered twice."""
     found: list[Mapping[str, Mapping[str, Any]]] = []
     wrong: Optional[_Blame] = None
     for child in children:
@@ -226,8 +249,6 @@ def _answers(children: Sequence[_Child]) -> tuple[tuple[Mapping[str, Mapping[str
                 if task in own:
                     wrong = wrong or _Blame(f"rank {child.rank} answered {task} twice", child.rank)
                 own[task] = line
-        if "leave" not in own:
-            wrong = wrong or _Blame(f"rank {child.rank} ended at {child.where()}, before it was done", child.rank)
         found.append(own)
     return tuple(found), wrong
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import hashlib
 import importlib
 import json
 import os
@@ -21,32 +22,37 @@ from typing import IO, Any, Callable
 
 import numpy as np
 
-from smoke import reference
+from smoke import plan, reference
+from smoke.installed.packages import installed
 from smoke.ranks import Place, Share
 
 SEED, OTHER_SEED = 1, 2
 SAVED_AT = 10
 NUMBERS = 4096
-FAULT_AT = 3  # the step at which a rank is killed, or hangs
+KINDS = {"int32": np.int32, "float32": np.float32}
+FAULT_AT = 3  # the step that a rank does not begin any more: it is killed, or hangs
+ORPHAN = 3
 _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the job says; returns 0. What goes wrong ends the process, and is for the launcher."""
-    # Whoever started it may be killed: then nobody is left to end it.
+    """Does what the job says; returns 0, or ORPHAN. What goes wrong ends the process, and is for the launcher."""
+    # Whoever started it may be killed, or has been meanwhile: then nobody is left to end it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    faulthandler.enable()
     job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    if os.getppid() != job["parent"]:
+        return ORPHAN
+    faulthandler.enable()
     place = Place(job["rank"], job["count"], tuple(job["ports"]))
     with Path(job["out"]).open("a", encoding="utf-8") as file:
         rank = Rank(place, importlib.import_module("smoke.ranks." + job["framework"]), file, job["folder"])
         rank.begin("join")
         count, transport = rank.framework.join(place)
-        rank.answer("join", {"count": count, "transport": transport})
+        rank.answer("join", {"count": count, "transport": transport, "environment": environment()})
         for task in job["tasks"]:
             rank.begin(task)
             rank.answer(task, TASKS[task](rank))
-        rank.begin("leave")
+        rank.begin("leave", slow=False)
         rank.framework.leave()
         rank.answer("leave", {})
     return 0
@@ -105,10 +111,33 @@ def numbers(rank: int) -> np.ndarray:
     return np.random.RandomState(rank).randint(-(2**18), 2**18, NUMBERS)
 
 
+def environment() -> str:
+    """SHA-256 of what this rank runs in: its Python, all packages that it finds, and what the image is said to be.
+
+    No process can tell the digest of the image that it runs in.
+    """
+    packages = {name: sorted(versions) for name, versions in installed().items()}
+    told = plan.BAKED.read_text(encoding="utf-8") if plan.BAKED.exists() else ""
+    return hashlib.sha256(json.dumps([sys.version, packages, told], sort_keys=True).encode()).hexdigest()
+
+
 def _total(rank: Rank) -> dict[str, Any]:
     mine = numbers(rank.place.rank)
-    kinds = {"int32": np.int32, "float32": np.float32}
-    return {name: rank.framework.total(mine.astype(kind)).tolist() for name, kind in kinds.items()}
+    return {name: rank.framework.total(mine.astype(kind)).tolist() for name, kind in KINDS.items()}
+
+
+def _image(rank: Rank) -> dict[str, Any]:
+    """The bad rank runs in an image that has a package more than those of the others."""
+    other = Path(rank.folder, f"image-{rank.place.rank}")
+    if rank.is_bad():
+        info = other / "other-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n", encoding="utf-8")
+    sys.path.append(str(other))
+    try:
+        return {"environment": environment()}
+    finally:
+        sys.path.remove(str(other))
 
 
 def _train(rank: Rank) -> dict[str, Any]:
@@ -165,6 +194,7 @@ def _hang() -> None:
 
 TASKS: dict[str, Callable[[Rank], dict[str, Any]]] = {
     "total": _total,
+    "rank-image": _image,
     "train": _train,
     "rank-dropped": _dropped,
     "rank-twice": _twice,

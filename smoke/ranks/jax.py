@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax._src import xla_bridge  # see _gloo_on_loopback
+from jax._src import xla_bridge  # it alone has what gloo is made by
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
+from smoke.kit import gloo
 from smoke.machine import host
 from smoke.ranks import HOST, Place, Share
 
@@ -29,7 +30,7 @@ Weights = dict[str, Any]
 def join(place: Place) -> tuple[int, str]:
     if host.has_gpu_device():
         jax.config.update("jax_platforms", "cpu")
-    _gloo_on_loopback()
+    gloo.on_one_address(xla_bridge._jax, HOST)
     jax.distributed.initialize(f"{HOST}:{place.ports[0]}", place.count, place.rank)
     return jax.process_count(), str(jax.config.values["jax_cpu_collectives_implementation"])
 
@@ -75,14 +76,6 @@ def train(share: Share) -> dict[str, Any]:
 
 def leave() -> None:
     jax.distributed.shutdown()
-
-
-def _gloo_on_loopback() -> None:
-    """Lets gloo use 127.0.0.1: it looks up the host's name unless it is told one, and a container without a network
-    has no entry for it. jaxlib can be told, but JAX has no setting for that.
-    """
-    library = xla_bridge._jax
-    library.make_gloo_tcp_collectives = functools.partial(library.make_gloo_tcp_collectives, hostname=HOST)
 
 
 @functools.cache

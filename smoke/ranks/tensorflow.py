@@ -69,8 +69,8 @@ def train(share: Share) -> dict[str, Any]:
         first = first or {name: value.numpy() for name, value in gradients.items()}
     if share.save:
         # All ranks write, as TensorFlow asks for, and only what the first one writes is read.
-        chief = _there().cluster_resolver.task_id == 0
-        training.checkpoint.write(str(Path(share.save, "checkpoint" if chief else "other")))
+        rank = _there().cluster_resolver.task_id
+        training.checkpoint.write(str(Path(share.save, f"other-{rank}" if rank else "checkpoint")))
     total(np.zeros(1, np.float32))
     return {
         "losses": losses,

@@ -53,7 +53,7 @@ def test_a_framework_that_cannot_has_no_mark_and_loses_none() -> None:
 
 def test_of_several_backends_the_mark_names_those_that_were_tried() -> None:
     verdict = judged(asked("keras", backends=["tensorflow", "jax", "torch"]), SUITE)
-    assert verdict.marks == ("everyday", "ranks 2, grpc on tensorflow, cpu, 1 host")
+    assert verdict.marks == ("everyday", "ranks 2, grpc on tensorflow and gloo on jax, cpu, 1 host")
 
 
 Spoil = Callable[[dict[str, Any]], object]
@@ -64,6 +64,7 @@ Spoil = Callable[[dict[str, Any]], object]
     [
         ("ranks.total", lambda one: one.update(observed="1 over gloo")),
         ("ranks.total", lambda one: one.update(requested="4 over gloo", observed="4 over gloo")),
+        ("ranks.image", lambda one: one["metrics"][0].update(value="1")),
         ("ranks.split", lambda one: one["metrics"][1].update(value="1")),
         ("ranks.train.f32", lambda one: one["metrics"][2].update(value="1")),
         ("ranks.same", lambda one: one["metrics"].pop()),
@@ -94,7 +95,9 @@ def test_a_family_that_ends_with_one_backend_costs_the_mark_and_not_the_level(fa
     assert not [one for one in verdict.marks if one.startswith(mark)]
 
 
-@pytest.mark.parametrize("name", ["rank-dropped", "rank-twice", "rank-seed", "rank-stale", "rank-behind"])
+@pytest.mark.parametrize(
+    "name", ["rank-image", "rank-dropped", "rank-twice", "rank-seed", "rank-stale", "rank-behind"]
+)
 def test_a_fault_that_was_let_through_or_not_put_in_costs_the_mark(name: str) -> None:
     data = asked()
     one_of(data, "faults", name)["state"] = "pass"

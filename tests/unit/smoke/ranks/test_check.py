@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ from smoke import reference
 from smoke.checks import ranks as check
 from smoke.checks.context import Context
 from smoke.plan import PlanError, from_json
+from smoke.ranks import _launch
 from smoke.ranks._launch import Launched
 from smoke.report.result import Fault
 from tests.unit.smoke.checks.contexts import PLAN
@@ -44,7 +50,7 @@ def test_a_plan_with_ranks_is_written_as_it_was_read():
 def found(tmp_path_factory):
     """What two ranks of autograd answer to a training."""
     made = context(tmp_path_factory.mktemp("ranks"), ranks=2)
-    return made, check.launched(made, 2, ("train", "rank-seed"))
+    return made, check.launched(made, 2, ("train", "rank-image", "rank-seed"))
 
 
 def test_two_ranks_train_as_one(found):
@@ -53,6 +59,8 @@ def test_two_ranks_train_as_one(found):
     for name in ("ranks.split", "ranks.train.f32", "ranks.same"):
         verdict = check._judged(made, name, check.answers_to(launched, "train"))
         assert verdict.state == "pass", verdict
+    assert check._judged(made, "ranks.image", check.answers_to(launched, "join")).state == "pass"
+    assert check._judged(made, "ranks.image", check.answers_to(launched, "rank-image")).state == "fail"
     assert check._judged(made, "ranks.split", check.answers_to(launched, "rank-seed")).state == "fail"
 
 
@@ -90,16 +98,77 @@ def test_a_sum_that_is_wrong_by_one_or_over_something_else_is_seen(found):
     good = [{"int32": right, "float32": right}] * 2
     assert check._total(made, join, good).state == "pass"
     assert check._total(made, join, changed(good, 1, int32=[right[0] + 1, *right[1:]])).state == "fail"
+    for less in ([], right[1:], right[:1]):
+        assert check._total(made, join, changed(good, 1, float32=less)).state == "fail"
     for other in ({"count": 1, "transport": "sockets"}, {"count": 2, "transport": "mpi"}):
         assert check._total(made, [join[0], other], good).state == "fail"
 
 
 def test_an_end_that_is_late_leaves_somebody_or_names_nobody(tmp_path):
     made = context(tmp_path, ranks=2)
-    well = Launched((), "rank 1 was killed", 1, "", 2.0, 0)
-    assert check._ended(made, [well, well]).state == "pass"
+    killed = Launched((), "rank 1 was killed by signal 9 (SIGKILL) at step 2", 1, "", 0.2, 0)
+    hung = Launched((), "rank 1 hangs: no rank got on for 20 s (rank 0 is at step 3)", 1, "", 20.1, 0)
+    well = {"killed": killed, "hung": hung}
+    assert check._ended(made, well).state == "pass"
     for other in ({"seconds": 31.0}, {"left": 1}, {"blamed": 0}, {"blamed": None}, {"reason": ""}):
-        assert check._ended(made, [well, dataclasses.replace(well, **other)]).state == "fail", other
+        for name, one in well.items():
+            wrong = {**well, name: dataclasses.replace(one, **other)}
+            assert check._ended(made, wrong).state == "fail", (name, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("killed", "rank 1 was killed by signal 9 (SIGKILL) at join"),
+        ("killed", "rank 1 ended with 1 at step 2"),
+        ("hung", "rank 1 ended with 1 at step 2"),
+        ("hung", "rank 1 was killed by signal 6 (SIGABRT) at step 2"),
+    ],
+)
+def test_an_end_for_another_reason_shows_nothing(tmp_path, name, reason):
+    """Else a rank that never comes so far would be one that is ended and named as it has to be."""
+    made = context(tmp_path, ranks=2)
+    well = {
+        "killed": Launched((), "rank 1 was killed by signal 9 (SIGKILL) at step 2", 1),
+        "hung": Launched((), "rank 1 hangs: no rank got on for 20 s", 1),
+    }
+    found = check._ended(made, {**well, name: dataclasses.replace(well[name], reason=reason)})
+    assert (found.state, found.reason) == ("fail", "unnamed 1 (<= 0)")
+
+
+def test_ranks_whose_starter_is_killed_end_too(tmp_path):
+    """Also those that begin only then."""
+    start = (
+        "import sys, pathlib; from tests.unit.smoke.ranks.test_check import check, context\n"
+        "check.launched(context(pathlib.Path(sys.argv[1]), ranks=2), 2, ('hung',))"
+    )
+    outs = [_launch.out_of(tmp_path / "ranks-hung", rank) for rank in range(2)]
+    with subprocess.Popen([sys.executable, "-c", start, str(tmp_path)], start_new_session=True) as starter:
+        try:
+            wait_for(lambda: all(one.exists() and "step 2" in one.read_text() for one in outs))
+        finally:
+            starter.kill()
+    wait_for(lambda: not named_in_commands(tmp_path))
+    for out in outs:
+        out.write_text("")
+    job = tmp_path / "ranks-hung/job-1.json"  # its parent is no more
+    late = subprocess.run([sys.executable, "-c", check.START, str(check.SUITE.parent), str(job)], check=False)
+    assert (late.returncode, outs[1].read_text()) == (check._rank.ORPHAN, "")
+
+
+def wait_for(condition):
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def named_in_commands(folder):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found += [path] if str(folder).encode() in path.read_bytes() else []
+    return found
 
 
 def test_a_rank_that_fails_is_one_error_that_names_it(tmp_path, monkeypatch):

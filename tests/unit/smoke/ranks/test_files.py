@@ -51,7 +51,7 @@ def test_the_levels_name_the_faults_that_are_put_in_and_the_checks_that_are_run(
     rows = [row for row in levels["results"] if row["family"] == "ranks"]
     assert [row["id"] for row in rows] == [f"{one}.{{backend}}" for one in check.IDS]
     assert {row["otherwise"] for row in rows} == {check.NOT_ASKED}
-    assert {*check.FAULTS, "total", "train", "save", "continue", "killed", "hung"} == set(_rank.TASKS)
+    assert {*check.FAULTS, *check.ENDINGS, "total", "train", "save", "continue"} == set(_rank.TASKS)
 
 
 @given(st.sampled_from(plan.RANK_COUNTS), st.integers(0, 2**31))

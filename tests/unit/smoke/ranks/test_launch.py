@@ -50,6 +50,7 @@ def test_what_each_rank_answered(tmp_path):
         ("at('step 3'); os.kill(os.getpid(), signal.SIGKILL)", "rank 1 was killed by signal 9 (SIGKILL) at step 3"),
         ("at('step 3'); os.abort()", "rank 1 was killed by signal 6 (SIGABRT) at step 3"),
         ("at('step 3'); print('no such store'); sys.exit(7)", "rank 1 ended with 7 at step 3"),
+        ("os.kill(os.getpid(), 40)", "rank 1 was killed by signal 40 (a real-time signal) at join"),
         ("raise SystemExit(0)", "rank 1 ended at join, before it was done"),
         ("tell(answer='train'); tell(answer='train'); done()", "rank 1 answered train twice"),
         ('out.write(\'{"answer": "le\'); out.flush()', "rank 1 ended at join, before it was done"),
@@ -57,9 +58,10 @@ def test_what_each_rank_answered(tmp_path):
     ],
 )
 def test_the_rank_that_ends_badly_is_named(tmp_path, program, said):
-    others = WAITS if "kill" in said or "ended with" in said else WELL
-    found = launched(tmp_path, others, program)
+    start = time.monotonic()
+    found = launched(tmp_path, WELL if "twice" in said else WAITS, program, limits=Limits(whole=30, still=20))
     assert (found.reason, found.blamed, found.left) == (said, 1, 0)
+    assert time.monotonic() - start < 10
     assert "no such store" in found.output or "7" not in said
 
 
@@ -93,6 +95,15 @@ def test_a_rank_that_compiles_has_its_time(tmp_path):
     assert launched(tmp_path, slow, "at('step 0'); done()").reason == ""
     (tmp_path / "again").mkdir()
     assert launched(tmp_path / "again", slow.replace("True", "False"), HANGS).reason != ""
+
+
+def test_who_is_done_takes_no_time_for_compiling(tmp_path):
+    """Neither a rank that has ended, nor one that has said its last word, holds up the end of one that hangs."""
+    for name, done in (("ended", "done()"), ("leaving", "done(); time.sleep(60)")):
+        (tmp_path / name).mkdir()
+        found = launched(tmp_path / name, done, HANGS, limits=Limits(whole=30, still=0.4))
+        assert found.blamed == 1
+        assert found.reason.startswith("rank 1 hangs: no rank got on for 0 s (")
 
 
 def test_what_a_rank_started_is_ended_too(tmp_path):
