@@ -5,8 +5,7 @@
 compiles every file, or those that have no byte code: what a layer below has compiled is not written again.
 
 What marshal writes depends on which strings the compiling process knows already, so compileall's result varies with
-the order of the files and the number of its workers. Here each file is compiled in a fork of one untouched process,
-which knows the strings of this file: when it changes, root file systems with a Python before 3.11 are locked anew.
+the order of the files and the number of its workers. Here each file is compiled in a fork of one untouched process.
 The byte code is hash-based, so that it does not depend on a time, and checked, so that an edited source takes effect.
 """
 
