@@ -6,6 +6,7 @@ An authority gives a key that lives for minutes a certificate with that name; a 
 from __future__ import annotations
 
 import contextlib
+import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,9 +77,14 @@ class Session:
     identity: Identity
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
-        """Return the Sigstore bundle of a Statement, which the log has by then; each time it is another one."""
+        """Return the Sigstore bundle of a Statement, which the log has by then; each time it is another one.
+
+        Raises `RegistryFailed` where a service failed, `VerificationFailed` for a signature that nobody could verify.
+        """
         with _asked():
-            return self.signer.sign_dsse(Statement(payload_of(statement))).to_json().encode()
+            bundle = self.signer.sign_dsse(Statement(payload_of(statement))).to_json().encode()
+        self.identity.opened(bundle, datetime.datetime.now(datetime.UTC))
+        return bundle
 
 
 def _public() -> ClientTrustConfig:
