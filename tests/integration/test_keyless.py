@@ -1,4 +1,4 @@
-"""Signatures without a key, through a private Sigstore of the tests: published for real, and what cosign says of them."""
+"""Signatures without a key, through a private Sigstore of the tests: published for real, and what cosign says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sigstore(tmp_path: Path) -> Iterator[Sigstore]:
 
 
 def cosign(programs: Path, sigstore: Sigstore, reference: str, identity: str, kind: str) -> int:
-    """The exit code of the real cosign, which gets each root in a file of its own: else it asks the network for them."""
+    """The exit code of the real cosign; it gets each root in a file too, since it asks the network for what it lacks."""
     public = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     roots = {
         "SIGSTORE_ROOT_FILE": sigstore.authority.pem + sigstore.root.pem,
