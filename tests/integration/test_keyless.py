@@ -29,7 +29,7 @@ def sigstore(tmp_path: Path) -> Iterator[Sigstore]:
 
 
 def cosign(programs: Path, sigstore: Sigstore, reference: str, identity: str, kind: str) -> int:
-    """The exit code of the real cosign; it gets each root in a file too, since it asks the network for what it lacks."""
+    """The exit code of the real cosign. It gets each root in a file too: what it lacks it asks the network for."""
     public = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     roots = {
         "SIGSTORE_ROOT_FILE": sigstore.authority.pem + sigstore.root.pem,
