@@ -18,7 +18,7 @@ from cryptography.x509 import (
     SubjectAlternativeName,
     UniformResourceIdentifier,
 )
-from sigstore.errors import TUFError
+from sigstore.errors import Error
 from sigstore.errors import VerificationError as Refused
 from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier, policy
@@ -117,7 +117,7 @@ def public_verifier() -> Verifier:
     """What checks against the public-good instance's trust root, brought up to date by TUF."""
     try:
         return Verifier.production()
-    except (TUFError, OSError) as error:
+    except (Error, OSError) as error:
         raise RegistryFailed(
             f"the public trust root of Sigstore cannot be brought up to date: {line_of(error)}",
             "Let this machine reach it, or name a copy that you trust: --trust-root FILE.",
@@ -137,5 +137,6 @@ def verifier_of(trust_root: Path) -> Verifier:
 
 
 def line_of(error: BaseException) -> str:
-    """What an error of the library says, in a line of bounded length."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """What an error of the library says, and what it came of, in a line of bounded length."""
+    several = (error, error.__cause__) if error.__cause__ else (error,)
+    return ": ".join(" ".join(str(one).split())[:200] or type(one).__name__ for one in several)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sigstore.dsse import Statement
-from sigstore.errors import TUFError
+from sigstore.errors import Error
 from sigstore.models import ClientTrustConfig
 from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken, detect_credential
 from sigstore.sign import Signer, SigningContext
@@ -90,7 +90,7 @@ class Session:
 def _public() -> ClientTrustConfig:
     try:
         return ClientTrustConfig.production()
-    except (TUFError, OSError) as error:
+    except (Error, OSError) as error:
         raise RegistryFailed(
             f"Sigstore's public services cannot be asked for: {line_of(error)}",
             "Let this machine reach them, or name services of your own: --trust-config FILE.",

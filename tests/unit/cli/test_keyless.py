@@ -113,6 +113,9 @@ def test_a_key_and_an_identity_beside_it_each_verify_alone_and_together(there: P
     lines = held(there.verify(*there.by(), *there.with_key, "--layers"))
     assert key in lines
     assert whose in lines
+    several = there.key.with_name("keys.toml")
+    several.write_text(f'[[key]]\nname = "2026"\npem = """{there.key.read_text()}"""\n')
+    assert "  with the key 2026" in held(there.verify("--key", str(several)))
     row = json.loads(there.verify(*there.by(), "--json").out)
     assert (row["keys"], row["identities"]) == ([], [f"{IDENTITY} ({ISSUER})"])
 
@@ -149,7 +152,9 @@ def test_no_signature_of_a_key_at_all(there: Published, sigstore: Sigstore) -> N
 
 
 def test_where_both_are_asked_what_one_has_not_signed_is_no_evidence(there: Published) -> None:
-    there.verify(*there.by(), *there.with_key).refused(5, "signed with this key and by this identity")
+    ran = there.verify(*there.by(), *there.with_key)
+    ran.refused(5, "signed with this key and by this identity", "it was signed with a key, and by no identity")
+    assert ran.out == ""
     first, *others = there.made.statements()
     there.sign(*others)
     ran = there.verify(*there.by(), *there.with_key)
