@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,9 +63,17 @@ def test_cosign_takes_what_is_signed_and_for_no_other_identity(
         assert cosign(programs, sigstore, reference, f"{IDENTITY}x", kind) != 0, kind
 
 
+def verify(site: Path, folder: Path, reference: str, *asked: str) -> subprocess.CompletedProcess[str]:
+    """`assay verify` of the installed wheel, which knows the newcomer's suite."""
+    program = "import sys; from assay.cli import main; sys.argv[0] = 'assay'; main()"
+    argv = [sys.executable, "-c", program, "verify", reference, *asked]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
 @pytest.mark.engine
 def test_an_image_that_is_published_without_a_key_beside_one(
-    certified: Newcomer, registry: Registry, sigstore: Sigstore, key: Path
+    certified: Newcomer, registry: Registry, sigstore: Sigstore, key: Path, installed: Path
 ) -> None:
     def published_anew() -> int:
         argv = ("newcomer", "--registry", f"{registry.host}/team", "--key", str(key), "--keyless", "--json")
@@ -86,5 +95,5 @@ def test_an_image_that_is_published_without_a_key_beside_one(
         ((*whose, f"{IDENTITY}x", *public), 5),
         ((*whose, IDENTITY, "--key", str(key.with_name("other.pub"))), 5),
     ):
-        done = assay(key.parent, "verify", reference, *asked)
+        done = verify(installed, key.parent, reference, *asked)
         assert done.returncode == code, done.stdout + done.stderr
