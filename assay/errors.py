@@ -74,7 +74,7 @@ class VerificationFailed(AssayError):
 
 
 class RegistryFailed(AssayError):
-    """A registry did not answer as registries should."""
+    """A registry, or a service of Sigstore, did not answer as it should."""
 
     exit_code = 6
 

@@ -2,12 +2,12 @@
 
 from assay.attestation.keyring import Keyring
 from assay.attestation.keyring import read as read_keys
-from assay.attestation.keys import Keys, PrivateKey, PublicKey, WrongKey, generate
+from assay.attestation.keys import Keys, PrivateKey, PublicKey, Signer, WrongKey, generate
 from assay.attestation.provenance import provenance, test_result
 from assay.attestation.statement import PROVENANCE, SBOM, SUPPORT, TEST_RESULT
 
 # fmt: off
 __all__ = [
-    "PROVENANCE", "SBOM", "SUPPORT", "TEST_RESULT", "Keyring", "Keys", "PrivateKey", "PublicKey", "WrongKey",
-    "generate", "provenance", "read_keys", "test_result",
+    "PROVENANCE", "SBOM", "SUPPORT", "TEST_RESULT", "Keyring", "Keys", "PrivateKey", "PublicKey", "Signer",
+    "WrongKey", "generate", "provenance", "read_keys", "test_result",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 
@@ -52,10 +54,20 @@ class Bundle(msgspec.Struct, frozen=True, rename="camel"):
         return tuple(signature.sig for signature in self.dsse_envelope.signatures if signature.sig)
 
     @property
+    def by_key(self) -> bool:
+        """Whether it names a key as what it was signed with, and no certificate."""
+        return self.verification_material.public_key is not None
+
+    @property
     def hint(self) -> str | None:
         """What the bundle calls the key that it was signed with; None if it names none."""
         named = self.verification_material.public_key
         return named.hint if named else None
+
+
+def payload_of(statement: Mapping[str, Any]) -> bytes:
+    """Return what is signed of a Statement: the same bytes for the same statement."""
+    return json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def encode(payload: bytes, signature: bytes, hint: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import msgspec
 
-from assay.attestation.keys import LARGEST_KEY, Keys, Opened, PublicKey, WrongKey
+from assay.attestation.keys import LARGEST_KEY, Keys, Opened, PublicKey, WithKey, WrongKey
 from assay.errors import UsageError, VerificationFailed
 
 _TODO = "Write tables [[key]] with name and pem, and from, until, revoked, why where they are known: docs/verify.md."
@@ -61,7 +61,7 @@ class DatedKey:
 
 
 @dataclass(frozen=True)
-class Keyring:
+class Keyring(WithKey):
     """The keys of one publisher."""
 
     keys: tuple[DatedKey, ...]
@@ -96,8 +96,8 @@ class Keyring:
     def opened(self, bundle: bytes, now: datetime.datetime) -> Opened:
         """Return what one of the keys signed.
 
-        Raises `WrongKey` if none of them signed it, `VerificationFailed` if that one was revoked or is not yet to
-        sign, or if the bundle was edited or is malformed.
+        Raises `WrongKey` if another key signed it, `OtherKind` if none did, `VerificationFailed` if that one was
+        revoked or is not yet to sign, or if the bundle was edited or is malformed.
         """
         wrong: WrongKey | None = None
         for each in self.keys:

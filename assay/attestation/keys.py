@@ -10,7 +10,6 @@ import base64
 import contextlib
 import datetime
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay.attestation.bundle import PAYLOAD_TYPE, decode, encode, to_be_signed
+from assay.attestation.bundle import PAYLOAD_TYPE, decode, encode, payload_of, to_be_signed
 from assay.errors import UsageError, VerificationFailed
 from assay.host.secrets import PASSWORD_VARIABLE
 
@@ -33,24 +32,51 @@ class WrongKey(VerificationFailed):
     """A statement was signed with another key."""
 
 
+class OtherKind(VerificationFailed):
+    """A statement was signed without a key where one is asked for, or with one where an identity is."""
+
+
 @dataclass(frozen=True)
 class Opened:
-    """A payload whose signature holds: the name of the key that signed it, and that key's last day, if it has one."""
+    """A payload whose signature holds, and who signed it: a key, with its last day if it has one, or an identity."""
 
     payload: bytes
-    key: str
+    key: str = ""
     until: datetime.date | None = None
+    identity: str = ""
 
 
 class Keys(Protocol):
-    """What signatures are checked with: one public key, or the several of a `Keyring`."""
+    """What signatures are checked with: one public key, the several of a `Keyring`, or an `Identity`."""
+
+    @property
+    def named(self) -> str:
+        """How a message goes on after "signed": with which key, or by whom."""
+
+    @property
+    def todo(self) -> str:
+        """What to name in their place, where nothing is signed so."""
 
     def opened(self, bundle: bytes, now: datetime.datetime) -> Opened:
-        """Return what is signed. Raises `WrongKey` if it was with another key, else `VerificationFailed`."""
+        """Return what is signed. Raises `WrongKey` or `OtherKind` if it was otherwise, else `VerificationFailed`."""
+
+
+class Signer(Protocol):
+    """What statements are signed with."""
+
+    def sign(self, statement: Mapping[str, Any]) -> bytes:
+        """Return the Sigstore bundle of a Statement."""
+
+
+class WithKey:
+    """How messages call that a key is asked for."""
+
+    named = "with this key"
+    todo = "Name the publisher's key with --key."
 
 
 @dataclass(frozen=True)
-class PublicKey:
+class PublicKey(WithKey):
     """What a signature is checked with."""
 
     key: ec.EllipticCurvePublicKey
@@ -85,7 +111,8 @@ class PublicKey:
     def open(self, bundle: bytes) -> bytes:
         """Return the payload of a bundle that this key signed.
 
-        Raises `WrongKey` if another key signed it, `VerificationFailed` if it was stripped, edited or is malformed.
+        Raises `WrongKey` if another key signed it, `OtherKind` if none did, `VerificationFailed` if it was stripped,
+        edited or is malformed.
         """
         todo = "Do not use what it is attached to, or ask the publisher for the key."
         opened = decode(bundle)
@@ -96,6 +123,8 @@ class PublicKey:
             raise VerificationFailed("the signature was stripped: the bundle has none", todo)
         if any(self._fits(signature, opened.payload) for signature in opened.signatures):
             return opened.payload
+        if not opened.by_key:
+            raise OtherKind("it was signed by an identity, and with no key", todo)
         if opened.hint != self.hint:
             raise WrongKey("it was signed with another key", todo)
         raise VerificationFailed("the payload or its signature was edited: they do not fit", todo)
@@ -140,7 +169,7 @@ class PrivateKey:
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
         """Return the Sigstore bundle of a Statement; the same bytes for the same statement."""
-        payload = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        payload = payload_of(statement)
         signature = self.key.sign(to_be_signed(payload), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         return encode(payload, signature, self.public.hint)
 

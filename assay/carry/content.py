@@ -21,7 +21,7 @@ from assay.registry import (
     is_tag,
 )
 
-MOST_ATTACHED = 128
+MOST_ATTACHED = 256
 MOST_TAGS = 16
 MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
 

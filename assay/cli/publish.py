@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli.console import finish, note, say, say_table, size
+from assay.cli.identity import keyless_options, require_signer, signer_options, signers_of, whose
 from assay.cli.options import (
     checkout,
     engine_watched,
@@ -49,20 +50,21 @@ def keygen_command(out: Path) -> None:
 @images_argument
 @click.option("--registry", required=True, metavar="HOST/PATH", help="Where to: IMAGE goes to HOST/PATH/IMAGE.")
 @click.option("--dated", is_flag=True, help="By a tag with the day of its certificate too, which never moves.")
-@key_option
+@keyless_options
 @plain_option
 @json_option
-def publish_command(images: tuple[str, ...], key: Path, as_json: bool, **where: Any) -> None:
+def publish_command(images: tuple[str, ...], registry: str, dated: bool, plain_http: bool, **how: Any) -> None:
     """Push certified images (all, unless named) with their signed certificates, SBOM and provenance.
 
     The tags of an image that declares several platforms point to an index; each is published from a machine of it.
     """
     from assay import engine, publish
-    from assay.attestation import PrivateKey
     from assay.certificate import Suites
     from assay.cli.publishing import PublishView
     from assay.errors import together
 
+    as_json = how.pop("as_json")
+    require_signer(**how)
     cat = images_here(None)
     good, refused = publish.candidates(cat, Suites.read(cat.root), images)
     for each in refused:
@@ -70,10 +72,10 @@ def publish_command(images: tuple[str, ...], key: Path, as_json: bool, **where: 
     done: list[Published] = []
     failed: dict[str, AssayError] = {}
     if good:
-        private = PrivateKey.read(key, password(confirm=False))
-        destination = publish.Destination(**where)
+        signers = signers_of(**how)
+        destination = publish.Destination(registry, plain_http=plain_http, dated=dated)
         with PublishView() as view, engine.find(lambda text: view.phase("engine", text)) as found:
-            done, failed = publish.publish(cat, found, private, good, destination, view)
+            done, failed = publish.publish(cat, found, signers, good, destination, view)
     finish(done, as_json, row=lambda done: [publish.row(each) for each in done], show=show_published)
     if failed:
         raise together(failed)
@@ -98,7 +100,7 @@ def show_published(done: Sequence[Published]) -> None:
 
 @click.command("verify")
 @click.argument("reference")
-@key_option
+@signer_options
 @click.option("--require", type=click.Choice(LEVELS), default="E2", show_default=True, help="The least level.")
 @click.option("--max-age", type=click.IntRange(0), default=365, show_default=True, help="Days; 0: however old.")
 @click.option("--layers", is_flag=True, help="Read every layer too: content against digest and DiffID.")
@@ -108,16 +110,20 @@ def show_published(done: Sequence[Published]) -> None:
 @name_option
 @plain_option
 @json_option
-def verify_command(reference: str, key: Path, max_age: int, as_json: bool, **demanded: Any) -> None:
-    """Verify a published image from the registry alone; needs no engine and no checkout."""
+def verify_command(reference: str, max_age: int, as_json: bool, **asked: Any) -> None:
+    """Verify a published image from the registry alone; needs no engine and no checkout.
+
+    Its publisher is known by a key, by an identity that signs without one, or by both: what counts is then signed by
+    each.
+    """
     from assay import verify
-    from assay.attestation import read_keys
     from assay.certificate import Suites
     from assay.host import paths
     from assay.registry import Reference
 
-    demands = verify.Demands(max_age_days=max_age or None, **demanded)
-    verdict = verify.verify(Reference.parse(reference), read_keys(key), Suites.read(paths.release()), demands)
+    keys, beside = whose(*(asked.pop(name) for name in ("key", "identity", "issuer", "trust_root")))
+    demands = verify.Demands(max_age_days=max_age or None, beside=beside, **asked)
+    verdict = verify.verify(Reference.parse(reference), keys, Suites.read(paths.release()), demands)
     finish(verdict, as_json, row=verify.row, show=show_verdict, require=verify.require_passed)
 
 
@@ -133,8 +139,8 @@ def show_verdict(verdict: Verification) -> None:
         say(f"  certificate  {certificate.device}: {level}, made {certificate.created}")
     for name in verdict.statements:
         say(f"  signed       {name}")
-    for name in verdict.keys:
-        say(f"  with the key {name}")
+    for words in (*(f"with the key {name}" for name in verdict.keys), *(f"by {name}" for name in verdict.identities)):
+        say(f"  {words}")
     if verdict.ended:
         say((f"  ended        {verdict.ended}", "yellow"))
     for text in verdict.ignored:

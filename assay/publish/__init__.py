@@ -4,7 +4,7 @@
 """
 
 from assay.publish.candidates import Candidate, Refused, candidates, require_none_refused
-from assay.publish.images import Destination, Published, publish, row, source_commit
+from assay.publish.images import Destination, Published, Signers, publish, row, source_commit
 from assay.publish.push import attach
 from assay.registry import View
 
@@ -13,6 +13,7 @@ __all__ = [
     "Destination",
     "Published",
     "Refused",
+    "Signers",
     "View",
     "attach",
     "candidates",

@@ -1,6 +1,7 @@
 """Publish images one after the other. Each image's tags come last, so that no tag points to a part of an image.
 
-Signatures and statements are deterministic, so publishing again asks what is there and sends nothing.
+Statements and the signatures of a key are deterministic, so publishing again asks what is there and sends nothing.
+Keyless signatures are not: what an identity has signed already is not signed again.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from assay import attestation
 from assay.attestation import PrivateKey
+from assay.attestation.bundle import payload_of
 from assay.attestation.sbom import sbom
 from assay.attestation.support import support
 from assay.catalog import Catalog, read_images
@@ -24,7 +26,7 @@ from assay.errors import AssayError, UsageError, of_image
 from assay.host import process
 from assay.publish.candidates import Candidate, Proof
 from assay.publish.inventory import inventory_of
-from assay.publish.push import attach, homes_of_layers, push
+from assay.publish.push import attach, homes_of_layers, payloads, push
 from assay.registry import (
     LARGEST_CONFIG,
     ImageConfig,
@@ -36,6 +38,17 @@ from assay.registry import (
     decode,
     with_image,
 )
+
+if TYPE_CHECKING:
+    from assay.attestation.keyless import Keyless
+
+
+@dataclass(frozen=True)
+class Signers:
+    """What statements are signed with: a key, without one by whom an identity token names, or each."""
+
+    key: PrivateKey | None = None
+    keyless: Keyless | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class Published:
 def publish(
     cat: Catalog,
     engine: Engine,
-    key: PrivateKey,
+    signers: Signers,
     good: Iterable[Candidate],
     destination: Destination,
     view: View,
@@ -76,7 +89,9 @@ def publish(
     Returns what was published, and by its name what failed; one that fails leaves the others alone.
     """
     path = destination.reference("any").path.rpartition("/")[0]
-    publisher = _Publisher(cat, engine, key, destination, view, source_commit(cat.root), homes_of_layers(cat, path))
+    publisher = _Publisher(
+        cat, engine, signers, destination, view, source_commit(cat.root), homes_of_layers(cat, path)
+    )
     done: list[Published] = []
     failed: dict[str, AssayError] = {}
     for candidate in good:
@@ -115,7 +130,7 @@ class _Publisher:
 
     catalog: Catalog
     engine: Engine
-    key: PrivateKey
+    signers: Signers
     destination: Destination
     view: View
     commit: str | None
@@ -134,8 +149,7 @@ class _Publisher:
                 _require_unmoved(reference, tag, repository.digest(tag), digest)
             manifest = push(self.engine, candidate, repository, self.homes, self.view)
             self.view.phase(name, "certificates")
-            statements = self._statements(candidate)
-            attached = sum(attach(repository, manifest, statement, self.key) for statement in statements)
+            attached = self._sign(repository, manifest, name, self._statements(candidate))
             self.view.phase(name, "tags")
             named = _named(repository, candidate, manifest)
             # An index gets more platforms later, so what never moves is the image itself.
@@ -147,6 +161,19 @@ class _Publisher:
             return Published(
                 name, str(reference.at(manifest.digest)), tuple(wanted), attached, repository.sent, seconds
             )
+
+    def _sign(self, repository: Repository, manifest: Manifest, name: str, statements: list[dict[str, Any]]) -> int:
+        """Attach what is not attached yet, with each signer; returns how many bundles that were."""
+        key, keyless = self.signers.key, self.signers.keyless
+        attached = sum(attach(repository, manifest, statement, key) for statement in statements) if key else 0
+        if keyless:
+            session = keyless.session()
+            whose = session.identity
+            self.view.phase(name, f"signing without a key, as {whose.identity}, vouched for by {whose.issuer}")
+            there = payloads(repository, manifest, whose)
+            left = [statement for statement in statements if payload_of(statement) not in there]
+            attached += sum(attach(repository, manifest, statement, session) for statement in left)
+        return attached
 
     def _statements(self, candidate: Candidate) -> list[dict[str, Any]]:
         image, built, proofs = candidate.image, candidate.built, candidate.proofs

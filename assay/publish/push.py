@@ -8,13 +8,15 @@ sent. With the system's engine our way takes the room of as many layers as go at
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import functools
 import io
 from collections.abc import Mapping
 from typing import Any
 
-from assay.attestation import PrivateKey
-from assay.attestation.bundle import BUNDLE_TYPE
+from assay.attestation import Keys, Signer
+from assay.attestation.bundle import BUNDLE_TYPE, BUNDLE_TYPES, LARGEST_BUNDLE
 from assay.attestation.support import annotated
 from assay.catalog import Catalog, read_images
 from assay.catalog.built import tag as local_name
@@ -22,7 +24,17 @@ from assay.engine import Engine
 from assay.errors import VerificationFailed
 from assay.publish.candidates import Candidate
 from assay.publish.layers import send
-from assay.registry import OCI_MANIFEST, Descriptor, ImageManifest, Manifest, Repository, Told, View, digest_of
+from assay.registry import (
+    OCI_MANIFEST,
+    Descriptor,
+    ImageManifest,
+    Manifest,
+    NotThere,
+    Repository,
+    Told,
+    View,
+    digest_of,
+)
 
 
 def homes_of_layers(cat: Catalog, path: str) -> dict[str, list[str]]:
@@ -62,9 +74,9 @@ def push(
     return manifest
 
 
-def attach(repository: Repository, image: Manifest, statement: dict[str, Any], key: PrivateKey) -> bool:
+def attach(repository: Repository, image: Manifest, statement: dict[str, Any], signer: Signer) -> bool:
     """Sign a statement and attach it as a Sigstore bundle; False where that very bundle is attached already."""
-    bundle = key.sign(statement)
+    bundle = signer.sign(statement)
     layer = Descriptor(BUNDLE_TYPE, digest_of(bundle), len(bundle))
     repository.upload(layer.digest, io.BytesIO(bundle), layer.size)
     return repository.attach(
@@ -80,3 +92,14 @@ def attach(repository: Repository, image: Manifest, statement: dict[str, Any], k
             },
         )
     )
+
+
+def payloads(repository: Repository, image: Manifest, keys: Keys) -> set[bytes]:
+    """What is signed so already, of all that is attached to an image."""
+    found, now = set(), datetime.datetime.now(datetime.UTC)
+    for listed in repository.referrers(image.digest):
+        with contextlib.suppress(VerificationFailed, NotThere):  # anybody's, and none of ours
+            artifact = repository.manifest(listed.digest).image()
+            if len(artifact.layers) == 1 and BUNDLE_TYPES.fullmatch(artifact.layers[0].media_type):
+                found.add(keys.opened(repository.blob(artifact.layers[0], LARGEST_BUNDLE), now).payload)
+    return found

@@ -1,11 +1,12 @@
-"""The statements that are attached to an image and signed with the publisher's key.
+"""The statements that are attached to an image and signed by its publisher: with a key, or by an identity.
 
-A statement that is signed with another key, or edited, or about another image, is no evidence: it is named, and
-ignored beside one that holds.
+A statement that is signed otherwise, or edited, or about another image, is no evidence: it is named, and ignored
+beside one that holds.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import msgspec
 from assay import certificate
 from assay.attestation import Keys
 from assay.attestation.bundle import BUNDLE_TYPES, LARGEST_BUNDLE
-from assay.attestation.keys import Opened
+from assay.attestation.keys import Opened, OtherKind
 from assay.certificate.origin import moment_of
 from assay.certificate.statement import STATEMENT_TYPE
 from assay.errors import VerificationFailed
@@ -32,7 +33,7 @@ from assay.registry import (
     image_of,
 )
 
-MOST_ATTACHED = 128
+MOST_ATTACHED = 256  # of two dozen publications, each with a key and without one
 
 
 class _Subject(msgspec.Struct, frozen=True):
@@ -49,11 +50,14 @@ class _Statement(msgspec.Struct, frozen=True, rename={"type": "_type", "predicat
 
 @dataclass(frozen=True)
 class Attached:
-    """A signed statement about an image: its type, all that it says, and the name of the key that signed it."""
+    """A signed statement about an image: its type, all that it says, and the names of the key and the identity that
+    signed it, of which one is empty unless both were asked for.
+    """
 
     predicate_type: str
     data: dict[str, Any]
     key: str
+    identity: str = ""
 
     @property
     def predicate(self) -> dict[str, Any]:
@@ -92,7 +96,8 @@ def signed(
 ) -> Iterator[Attached]:
     """The statements about an image's digest that are signed with this key, or one of these, and when it may sign.
 
-    What else is attached is added to ``ignored``. Raises `VerificationFailed` where more is attached than is read.
+    What else is attached is added to ``ignored``; signatures of the other kind, which stand beside those of this one,
+    only where nothing is of this kind. Raises `VerificationFailed` where more is attached than is read.
     """
     attached = [listed for listed in source.referrers(digest) if _may_be_bundle(listed)]
     if len(attached) > MOST_ATTACHED:
@@ -100,11 +105,44 @@ def signed(
             f"{len(attached)} bundles are attached, and at most {MOST_ATTACHED} are read", "Ask whoever runs it."
         )
     now = now or datetime.datetime.now(datetime.UTC)
+    others: list[str] = []
+    of_this_kind = False
     for listed in attached:
         try:
-            yield _about(digest, key.opened(_bundle(source, listed, digest), now))
+            statement = _about(digest, key.opened(_bundle(source, listed, digest), now))
         except (VerificationFailed, NotThere) as error:
-            ignored.append(f"{listed.digest[7:19]}: {error.what}")
+            of_this_kind |= not isinstance(error, OtherKind)
+            why = others if isinstance(error, OtherKind) else ignored
+            why.append(f"{listed.digest[7:19]}: {error.what}")
+        else:
+            of_this_kind = True
+            yield statement
+    if not of_this_kind:
+        ignored += others
+
+
+def signed_by_each(
+    source: Source, digest: str, keys: tuple[Keys, Keys | None], ignored: list[str], now: datetime.datetime | None
+) -> list[Attached]:
+    """The statements that are signed with the first of the keys and, where there is a second, with that too."""
+    key, other = keys
+    statements = list(signed(source, digest, key, ignored, now))
+    if other is None:
+        return statements
+    lacking: list[str] = []
+    beside = list(signed(source, digest, other, lacking, now))
+    if not beside:
+        ignored += lacking
+        return []
+    both: list[Attached] = []
+    for one in statements:
+        same = next((two for two in beside if two.data == one.data), None)
+        if same is None:
+            lacking.append(f"{one.predicate_type}: it is signed {key.named}, and not {other.named}")
+        else:
+            both.append(dataclasses.replace(one, key=one.key or same.key, identity=one.identity or same.identity))
+    ignored += lacking
+    return both
 
 
 def days_of(statements: Iterable[Attached]) -> set[datetime.date]:
@@ -160,4 +198,5 @@ def _about(digest: str, opened: Opened) -> Attached:
             f"it is dated {made.date()}, and the key {opened.key} that signed it does so until {opened.until} only",
             "Do not use it.",
         )
-    return Attached(statement.predicate_type, certificate.parse_statement(opened.payload), opened.key)
+    data = certificate.parse_statement(opened.payload)
+    return Attached(statement.predicate_type, data, opened.key, opened.identity)

@@ -28,7 +28,7 @@ from assay.registry import (
     image_of,
     tag,
 )
-from assay.verify.attached import days_of, signed, why_nothing
+from assay.verify.attached import days_of, signed_by_each, why_nothing
 from assay.verify.verdict import USUAL, Demands, Verification, assess, hear, judged, sum_up
 
 
@@ -55,7 +55,7 @@ def verify_in(
     now: datetime.datetime | None = None,
 ) -> Verification:
     """Verify what the reference of a repository names, or of whatever else is read as one; as `verify`."""
-    found = Verification(str(source.reference))
+    found = _asked(str(source.reference), key, demands.beside)
     policy = Policy(suites, max_age_days=demands.max_age_days, now=now)
     try:
         _verify(source, found, key, policy, demands)
@@ -75,21 +75,22 @@ def certificates(
 ) -> list[Certificate]:
     """The certificates of a published image, of each device the one that counts, judged as `verify` judges them.
 
-    Of the demands the name counts, and the way to the registry. ``found`` gets what else is said of it.
+    Of the demands the name counts, who else has to have signed, and the way to the registry. ``found`` gets what else
+    is said of it.
 
     Raises `VerificationFailed` where there is none that is signed with this key, or one is malformed.
     """
-    found = found or Verification(str(reference))
+    found = found or _asked(str(reference), key, demands.beside)
     policy = Policy(suites, max_age_days=LONGEST_LIFE, now=now)
     with Repository(reference, plain_http=demands.plain_http) as repository:
         content, config = _image(repository, found, demands.platform)
         of_the_image = [*found.problems]
-        statements = list(signed(repository, found.digest, key, found.ignored, now))
+        statements = signed_by_each(repository, found.digest, (key, demands.beside), found.ignored, now)
         hear(statements, found, now)
         found.problems[:] = of_the_image  # what is wrong with other statements is no matter of the certificates
         result = judged(statements, found, policy_for(policy, found.digest, content, config))
     if not result:
-        nothing = f"no certificate of it is signed with this key{why_nothing(reference, found.ignored)}"
+        nothing = f"no certificate of it is signed {found.named}{why_nothing(reference, found.ignored)}"
         problem = found.problems[0] if found.problems else nothing
         raise VerificationFailed(f"{reference}: {problem}", "Use the publisher's key; `assay verify` says more.")
     _check_name(reference, found, demands.name)
@@ -102,7 +103,7 @@ def certificates(
 def require_passed(found: Verification) -> None:
     """Raise `VerificationFailed` (exit 5) unless all held."""
     if not found.passed:
-        todo = "Name the publisher's key with --key. If this is it, do" if found.unsigned else "Do"
+        todo = f"{found.todo} If this is it, do" if found.unsigned else "Do"
         raise VerificationFailed(f"{found.reference}: {found.problems[0]}", f"{todo} not use this image.")
 
 
@@ -116,6 +117,7 @@ def row(found: Verification) -> dict[str, object]:
         "passed": found.passed,
         "level": found.level or None,
         "keys": found.keys,
+        "identities": found.identities,
         "release": found.release or None,
         "ended": found.ended or None,
         "certificates": [vars(assessment) for assessment in found.certificates],
@@ -133,9 +135,16 @@ def policy_for(policy: Policy, digest: str, content: ImageManifest, config: Imag
     return dataclasses.replace(policy, digest=digest, configuration=about)
 
 
+def _asked(reference: str, key: Keys, beside: Keys | None) -> Verification:
+    """What is not known yet of an image, for which these signatures are asked."""
+    if beside is None:
+        return Verification(reference, named=key.named, todo=key.todo)
+    return Verification(reference, named=f"{key.named} and {beside.named}", todo=f"{key.todo} {beside.todo}")
+
+
 def _verify(source: Source, found: Verification, key: Keys, policy: Policy, demands: Demands) -> None:
     content, config = _image(source, found, demands.platform)
-    statements = list(signed(source, found.digest, key, found.ignored, policy.now))
+    statements = signed_by_each(source, found.digest, (key, demands.beside), found.ignored, policy.now)
     hear(statements, found, policy.now)
     assess(judged(statements, found, policy_for(policy, found.digest, content, config)), found)
     if len(config.rootfs.diff_ids) != len(content.layers):

@@ -10,6 +10,8 @@ from typing import Annotated
 import msgspec
 
 from assay import attestation, certificate
+from assay.attestation import Keys
+from assay.attestation.keys import WithKey
 from assay.attestation.support import ended
 from assay.certificate import LONGEST_LIFE, PREDICATE_TYPE, RANK, Certificate, Policy
 from assay.errors import VerificationFailed
@@ -42,6 +44,7 @@ class _Provenance(msgspec.Struct, frozen=True, rename="camel"):
 class Demands:
     """What is asked for: the least level, the greatest age in days (None: any), and every layer's content too.
 
+    ``beside`` is who else has to have signed whatever counts, an identity beside a key.
     ``name`` is the image that it has to be; without one the repository's name says it. ``platform`` is which one of
     an index is meant, and what it has to be of; without one that of this machine, and whatever is no index.
     """
@@ -52,6 +55,7 @@ class Demands:
     plain_http: bool = False
     name: str | None = None
     platform: str = ""
+    beside: Keys | None = None
 
 
 USUAL = Demands()
@@ -75,7 +79,8 @@ class Assessment:
 class Verification:
     """What was found. ``problems`` empty: all held. ``ignored``: attached, but no evidence, and why.
 
-    ``keys`` are the names of those that signed what counts; ``release`` is the Assay that published the image;
+    ``keys`` and ``identities`` are the names of those that signed what counts; ``named`` is how messages call who was
+    asked for, and ``todo`` what to name in their place. ``release`` is the Assay that published the image;
     ``ended`` says that upstream's support of it has ended, which is no problem.
     """
 
@@ -87,14 +92,17 @@ class Verification:
     certificates: list[Assessment] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    identities: list[str] = field(default_factory=list)
     release: str = ""
     ended: str = ""
     problems: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    named: str = WithKey.named
+    todo: str = WithKey.todo
 
     @property
     def unsigned(self) -> bool:
-        """Whether nothing that is attached is signed with this key, all of it for one reason."""
+        """Whether nothing that is attached is signed so, all of it for one reason."""
         reasons = {text.partition(": ")[2] for text in self.ignored}
         return not self.certificates and not self.statements and len(reasons) == 1
 
@@ -133,7 +141,8 @@ def hear(statements: Iterable[Attached], found: Verification, now: datetime.date
     which Assay they were published, and whether upstream's support has ended.
     """
     statements, heard = list(statements), set()
-    found.keys = sorted({statement.key for statement in statements})
+    found.keys = sorted({statement.key for statement in statements if statement.key})
+    found.identities = sorted({statement.identity for statement in statements if statement.identity})
     found.release = next(filter(None, map(_release, statements)), "")
     told = (statement.predicate for statement in statements if statement.predicate_type == attestation.SUPPORT)
     try:
@@ -165,7 +174,7 @@ def sum_up(reference: Reference, found: Verification, require: str) -> None:
         found.problems += [f"certificate ({opened.device}): {problem}" for problem in opened.problems]
     if not found.certificates:
         why = why_nothing(reference, found.ignored)
-        found.problems.append(f"no certificate of this image is signed with this key{why}")
+        found.problems.append(f"no certificate of this image is signed {found.named}{why}")
     if found.unsigned:
         found.level = "E0"
         return  # all else follows from it

@@ -177,6 +177,8 @@ class Runner:
             "secrets.ASSAY_SIGNING_KEY": "-----BEGIN KEY-----\nMIGH\n-----END KEY-----",
             "secrets.ASSAY_PASSWORD": "a password",
             "vars.ASSAY_REGISTRY": "",
+            "vars.ASSAY_KEYLESS": "",
+            "github.event.repository.visibility": "public",
         }
 
     def _project(self) -> str:
@@ -244,11 +246,41 @@ def test_an_image_is_built_certified_and_published(runner: Runner) -> None:
     built, smoked, published = [call for call in runner.calls if not call.startswith("apt-get")]
     assert (built, smoked) == ("make build-all IMAGES=some", "make smoke IMAGES=some")
     key = f"{runner.env['RUNNER_TEMP']}/assay.key"
-    assert published == f"assay publish --dated --registry ghcr.io/team/project --key {key} some"
+    assert published == f"assay publish --dated --registry ghcr.io/team/project --key {key} --keyless some"
     assert (runner.answers / "key").read_text() == runner.values["secrets.ASSAY_SIGNING_KEY"] + "\n"
     assert (runner.answers / "mode").read_text() == "600\n"
     assert not Path(key).exists()
     assert not Path(runner.env["RUNNER_TEMP"], "docker").exists()
+
+
+@pytest.mark.parametrize(("name", "job"), [("image", "image"), ("gpu", "certify")])
+@pytest.mark.parametrize(
+    ("visibility", "asked", "signed"),
+    [
+        ("public", "", True),
+        ("private", "", False),
+        ("internal", "", False),
+        ("private", "yes", True),
+        ("public", "no", False),
+    ],
+)
+def test_a_public_log_is_told_of_what_is_public_or_where_it_is_asked_for(
+    runner: Runner, name: str, job: str, visibility: str, asked: str, signed: bool
+) -> None:
+    runner.values |= {"github.event.repository.visibility": visibility, "vars.ASSAY_KEYLESS": asked}
+    (step,) = [step for step in workflow(name)["jobs"][job]["steps"] if step["name"] == "Publish"]
+    Path(runner.env["GITHUB_ENV"]).write_text("REGISTRY=registry.example/team\nIMAGE=some\n")
+    (runner.folder / ".venv/bin").mkdir(parents=True)
+    (runner.folder / ".venv/bin/assay").symlink_to(runner.remote / ".venv/bin/assay")
+    assert runner.run({"steps": [step]}).returncode == 0
+    assert ("--keyless" in runner.calls[-1].split()) == signed
+
+
+def test_who_publishes_may_ask_for_an_identity_and_nobody_else() -> None:
+    for name, job in jobs():
+        publishes = any("assay publish" in step.get("run", "") for step in job.get("steps", ()))
+        calls_it = job.get("uses") == "./.github/workflows/image.yml"
+        assert ("id-token" in job["permissions"]) == (publishes or calls_it), name
 
 
 @pytest.mark.parametrize("name", ["secrets.ASSAY_SIGNING_KEY", "secrets.ASSAY_PASSWORD"])

@@ -18,7 +18,7 @@ from assay.catalog.support import supports
 from assay.certificate import Suite, Suites
 from assay.engine import Engine, RunRequest, RunResult
 from assay.errors import VerificationFailed
-from assay.publish import Candidate, Destination
+from assay.publish import Candidate, Destination, Signers
 from tests.conftest import ROOT
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, key, name, suites
@@ -154,7 +154,7 @@ def go(
     done, failed = publish.publish(
         images_of(checkout),
         cast(Engine, engine or LocalEngine(made)),
-        key(),
+        Signers(key()),
         good,
         Destination(f"{fake.host}/team", dated=dated),
         view or Watched(),

@@ -13,7 +13,7 @@ import pytest
 
 from assay import catalog, publish, verify
 from assay.engine import Engine
-from assay.publish import Destination
+from assay.publish import Destination, Signers
 from assay.registry import Reference, tag
 from assay.verify import Demands
 from tests.fake_registry import Answer, FakeRegistry, serving
@@ -93,10 +93,10 @@ def test_every_put_may_be_the_last(
                 put(fake.host, of_version(OLDER), tags=(tag(labels(OLDER)), "latest"))
             fake.hook = cut = Cut(number)
             destination = Destination(f"{fake.host}/team")
-            _, failed = publish.publish(cat, engine, key(), good, destination, Watched())
+            _, failed = publish.publish(cat, engine, Signers(key()), good, destination, Watched())
             assert bool(failed) == cut.reached == (number < puts)
             fake.hook = lambda method, path: None
             require_all_verify(fake)
             assert len(tags(fake)) == counts[max(number - puts, -2) + 2]
-            publish.publish(cat, engine, key(), good, destination, Watched())
+            publish.publish(cat, engine, Signers(key()), good, destination, Watched())
             assert fake.tag(HOME, "latest") == made.digest

@@ -12,7 +12,7 @@ import pytest
 from assay import publish
 from assay.engine import Engine
 from assay.errors import UsageError
-from assay.publish import Destination
+from assay.publish import Destination, Signers
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, image, key
 from tests.unit.publish.known import ATTACHED, HOME, LocalEngine, Watched, chosen, go, images_of
@@ -82,7 +82,8 @@ def test_an_image_that_fails_is_named_and_the_others_are_published(
 
     engine = cast(Engine, LocalEngine(made))
     both = [dataclasses.replace(good, image=other), good]
-    done, failed = publish.publish(cat, engine, key(), both, Destination(f"{fake.host}/team"), Watched(on_phase))
+    there, view = Destination(f"{fake.host}/team"), Watched(on_phase)
+    done, failed = publish.publish(cat, engine, Signers(key()), both, there, view)
     assert [one.image for one in done] == [good.image.name]
     assert list(failed) == [other.name]
     assert failed[other.name].what.startswith(f"{other.name}: ")
@@ -104,7 +105,7 @@ def test_an_image_that_cannot_say_what_is_in_it_leaves_the_others_alone(
     engine.on_run = on_run
     both = [dataclasses.replace(good, image=other), good]
     destination = Destination(f"{fake.host}/team")
-    done, failed = publish.publish(cat, cast(Engine, engine), key(), both, destination, Watched())
+    done, failed = publish.publish(cat, cast(Engine, engine), Signers(key()), both, destination, Watched())
     assert [one.image for one in done] == [good.image.name]
     assert failed[other.name].what.startswith(f"what {other.name} says is in it is malformed")
     assert fake.tag(f"team/{other.name}", "latest") is None

@@ -9,7 +9,7 @@ from typing import cast
 from assay import publish
 from assay.catalog.platforms import ARM64
 from assay.engine import Engine
-from assay.publish import Candidate, Destination
+from assay.publish import Candidate, Destination, Signers
 from assay.registry import OCI_INDEX, Manifest, platforms
 from tests.fake_registry import FakeRegistry
 from tests.published import Image, fresh, key, put
@@ -27,7 +27,7 @@ def several(checkout: Path, **change: object) -> Candidate:
 def go(checkout: Path, fake: FakeRegistry, made: Image, candidate: Candidate) -> publish.Published:
     there = Destination(f"{fake.host}/team")
     engine = cast(Engine, LocalEngine(made))
-    (done,), failed = publish.publish(images_of(checkout), engine, key(), [candidate], there, Watched())
+    (done,), failed = publish.publish(images_of(checkout), engine, Signers(key()), [candidate], there, Watched())
     assert not failed
     return done
 

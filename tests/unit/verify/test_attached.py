@@ -142,7 +142,7 @@ def test_more_bundles_than_are_read(fake: FakeRegistry) -> None:
     put(fake.host, image())
     one = {"mediaType": OCI_MANIFEST, "digest": "sha256:" + "0" * 64, "size": 1, "artifactType": BUNDLE_TYPE}
     fake.always("GET", "/referrers/", Answer(200, body=json.dumps({"manifests": [one] * 1000}).encode()))
-    assert "at most 128 are read" in problems(fake)
+    assert "at most 256 are read" in problems(fake)
 
 
 @settings(max_examples=100, deadline=None)
