@@ -13,13 +13,19 @@ import pytest
 
 from assay import rootfs
 from assay.build import image
-from assay.host import network, process
+from assay.host import network, process, secrets
 from tests.fake_registry import FakeRegistry, serving
 from tests.unit.place import (
     STAGED,
     TOOLS,
     Place,
 )
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test has read as a secret is no secret of the next."""
+    monkeypatch.setattr(secrets, "_known", set())
 
 
 @pytest.fixture

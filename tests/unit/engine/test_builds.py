@@ -30,7 +30,7 @@ def test_the_command_line_of_a_build() -> None:
         *("--provenance=false", "--sbom=false", "--metadata-file", "/t/metadata.json"),
         "--output",
         "type=image,name=assay/x:latest,unpack=true,oci-mediatypes=true,"
-        "compression=zstd,force-compression=true,compression-level=3",
+        "compression=zstd,force-compression=true,compression-level=7",
         *("--file", "/r/images/Dockerfile"),
         *("--build-arg", "PARENT=assay/base:1", "--build-arg", 'PLAN={"a": "b c"}'),
         *("--label", "a=1", "--label", "b=2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tarfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -90,7 +91,7 @@ def held(place: Place, **changed: list[str]) -> Against:
 
 def drifting(place: Place, monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
     tar = place.root / "tar"
-    tar.write_bytes(b"")
+    tarfile.open(tar, "w").close()
     drift = Drift("d" * 64, changes, () if changes else ("etc/x (content)",))
     monkeypatch.setattr(rootfs, "rootfs", lambda image, on_step, how: rootfs.Rootfs(tar, drift))
 
