@@ -1,4 +1,4 @@
-"""A real Slurm of three nodes on this machine, from Debian's packages that are merely unpacked; ended by process ids."""
+"""A real Slurm of three nodes on this machine, from Debian's packages that are merely unpacked; ended by pid."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -97,11 +98,11 @@ class Slurm:
         self._configure()
         files = (f"--{name}-file={munge / name}" for name in ("key", "pid", "log", "seed"))
         self._start("munged", "usr/sbin/munged", "-F", "-f", *files, f"--socket={munge}/socket", "--num-threads=1")
-        self._await(lambda: (munge / "socket").exists())
+        self._await((munge / "socket").exists)
         self._start("slurmctld", "usr/sbin/slurmctld-wlm", "-D", "-c")
         for node in NODES:
             self.start_node(node)
-        self._await(lambda: self._idle() == len(NODES))
+        self._await(self._all_idle)
         return self
 
     def start_node(self, name: str) -> None:
@@ -146,14 +147,13 @@ class Slurm:
                 stderr=log,
             )
 
-    def _idle(self) -> int:
+    def _all_idle(self) -> bool:
         environment = {**os.environ, **self.environment}
         argv = ["sinfo", "--noheader", "--partition=all", "--states=idle", "--format=%D"]
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=30, check=False)
-        return sum(map(int, done.stdout.split()))
+        return sum(map(int, done.stdout.split())) == len(NODES)
 
-    def _await(self, holds: object, seconds: float = 30) -> None:
-        assert callable(holds)
+    def _await(self, holds: Callable[[], bool], seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if holds():
