@@ -45,9 +45,13 @@ class Machine:
         return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
 
     def program(self, path: Path, *shared: Path) -> Path:
-        """Write a program that is `apptainer` outside, with these folders of the outside under their own names."""
+        """Write a program that is `apptainer` outside, with these folders of the outside under their own names.
+
+        On a cluster whoever submits a job is who runs it; here root submits, so the job's own folder is handed over.
+        """
         argv = [*self._enter(*shared), *self._become("TMPDIR", "APPTAINER_TMPDIR"), "apptainer"]
-        path.write_text(f'#!/bin/sh\nexec {" ".join(map(_word, argv))} "$@"\n')
+        hand_over = f'[ -z "${{TMPDIR-}}" ] || chown -R {USER} "$TMPDIR"'
+        path.write_text(f'#!/bin/sh\n{hand_over}\nexec {" ".join(map(_word, argv))} "$@"\n')
         path.chmod(0o755)
         return path
 

@@ -1,0 +1,107 @@
+"""`smoke --on`: the same on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from assay.cli.console import note
+from assay.cli.options import checkout, plain_option
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from assay.catalog import Catalog
+    from assay.certify import Options, Outcome
+    from assay.cluster import Place
+    from assay.cluster.smoke import View
+
+ENGINES = ("slurm",)
+_OPTIONS = (
+    click.option("--on", type=click.Choice(ENGINES), help="Train on this cluster, a job an image."),
+    click.option("--registry", metavar="HOST/PATH", help="With --on: nodes pull IMAGE from HOST/PATH/IMAGE."),
+    click.option(
+        "--shared",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="With --on: a folder that all nodes see; without one, build/cluster of the checkout.",
+    ),
+    click.option("--partition", metavar="NAME", help="With --on slurm."),
+    click.option(
+        "--start-within",
+        type=click.IntRange(min=1),
+        metavar="MINUTES",
+        help="With --on: how long a job may wait for its start.  [default: 60]",
+    ),
+    plain_option,
+    click.option(
+        "--print", "printed", is_flag=True, help="With --on: print what would be submitted, and submit nothing."
+    ),
+)
+
+
+def cluster_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What `smoke` takes for a cluster."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line says of a cluster."""
+
+    on: str
+    registry: str
+    shared: Path | None
+    partition: str | None
+    start_within: int
+    plain_http: bool
+    printed: bool
+
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> Self | None:
+        """Take what is about a cluster out of a command's options; None where none was asked for.
+
+        Raises `UsageError` for what makes no sense without a cluster, or with one.
+        """
+        names = ("on", "registry", "shared", "partition", "start_within", "plain_http", "printed")
+        given = {name: options.pop(name) for name in names}
+        if given["on"] is None:
+            idle = [name for name, value in given.items() if value]
+            if idle:
+                word = {"printed": "print"}.get(idle[0], idle[0].replace("_", "-"))
+                raise UsageError(f"--{word} is about a cluster, and none is named", f"Name it: --on {ENGINES[0]}.")
+            return None
+        if options["pack"]:
+            raise UsageError("--pack is about this machine's engine", "Leave it out, or leave out --on.")
+        if given["registry"] is None:
+            what = f"{given['on']} takes images from a registry, and none is named"
+            raise UsageError(what, "Name it: --registry HOST/PATH. An image that is not there yet is sent there.")
+        return cls(**{**given, "start_within": given["start_within"] or 60})
+
+    def smoke(self, cat: Catalog, images: tuple[str, ...], how: Options, view: View) -> list[Outcome]:
+        """Certify there."""
+        from assay import cluster
+
+        return cluster.smoke(cat, images, how, self._place(how), view)
+
+    def print(self, cat: Catalog, images: tuple[str, ...], how: Options) -> None:
+        """Print what would be submitted."""
+        from assay import cluster
+
+        place = self._place(how)
+        click.echo(cluster.script(cat, images, how, place), nl=False)
+        note(
+            f"its tasks are in {place.shared}; after `sbatch`, the same command without --print collects its answers"
+        )
+
+    def _place(self, how: Options) -> Place:
+        from assay.cluster import Place, Wishes
+
+        wishes = Wishes(how.device == "gpu", how.memory_bytes, self.partition)
+        shared = (self.shared or checkout() / "build" / "cluster").absolute()
+        return Place(self.registry, shared, wishes, self.plain_http, self.start_within * 60.0)
