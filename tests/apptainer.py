@@ -24,7 +24,7 @@ ENTER = """
 root=$1; shift
 mount --bind "$root" "$root"; mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"; mount --rbind /dev "$root/dev"
-while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --bind "$1" "$root$1"; shift; done; shift
+while [ "$1" != -- ]; do (umask 022; mkdir -p "$root$1"); mount --bind "$1" "$root$1"; shift; done; shift
 cd "$root"; mkdir -p old; pivot_root . old; umount --lazy /old; cd /; exec "$@"
 """
 

@@ -49,7 +49,7 @@ MinJobAge=3600
 DefMemPerCPU=500
 ReturnToService=2
 SlurmdTimeout=20
-KillWait=2
+KillWait=5
 MpiDefault=none
 SchedulerParameters=sched_interval=2
 {nodes}

@@ -26,10 +26,13 @@ export SINGULARITY_TMPDIR="$work" SINGULARITY_CACHEDIR="$work/cache"
 cp "$task/plan.json" "$work/plan.json" && : >"$work/report.json" && : >"$work/log" && mkdir "$work/tmp" || exit 1
 
 clean() {
-    [ -z "$child" ] || kill "$child" 2>/dev/null
+    [ -z "$child" ] || { kill "$child" && wait "$child"; } 2>/dev/null
     [ "$runtime" != docker ] || docker rm --force --volumes "$container" >/dev/null 2>&1
-    chmod -R u+rwx "$work" 2>/dev/null
-    rm -rf "$work"
+    for _ in 1 2 3 4 5; do # what was ended may write for a moment yet
+        rm -rf "$work" 2>/dev/null && break
+        sleep 1
+        chmod -R u+rwx "$work" 2>/dev/null
+    done
 }
 trap clean EXIT
 trap 'exit 143' TERM INT HUP
