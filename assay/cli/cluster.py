@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assay.catalog import Catalog
     from assay.certify import Options, Outcome
     from assay.cluster import Place
-    from assay.cluster.smoke import View
+    from assay.cluster.watch import View
 
 ENGINES = ("slurm",)
 _OPTIONS = (
@@ -87,7 +87,7 @@ class Asked:
         """Certify there."""
         from assay import cluster
 
-        return cluster.smoke(cat, images, how, self._place(how), view)
+        return cluster.certify(cat, images, how, self._place(how), view)
 
     def print(self, cat: Catalog, images: tuple[str, ...], how: Options) -> None:
         """Print what would be submitted."""

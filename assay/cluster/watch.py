@@ -7,10 +7,10 @@ on while no host waited, the next run collects.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Protocol
 
 from assay import certificate
@@ -66,7 +66,7 @@ class Flight:
     over: dict[int, float] = field(default_factory=dict)
 
 
-def smoke(cat: Catalog, names: Iterable[str], options: Options, place: Place, view: View) -> list[Outcome]:
+def certify(cat: Catalog, names: Iterable[str], options: Options, place: Place, view: View) -> list[Outcome]:
     """Certify the named images (none: all that are built) on a Slurm; returns what came of each, in their order.
 
     Raises `EngineMissing` where there is no Slurm, and `UsageError` for a job that it does not take.
@@ -83,7 +83,7 @@ def smoke(cat: Catalog, names: Iterable[str], options: Options, place: Place, vi
 def script(cat: Catalog, names: Iterable[str], options: Options, place: Place) -> str:
     """The batch script for the named images, whose tasks are written to the shared folder; nothing is submitted.
 
-    Whoever submits it has `smoke` collect what it leaves.
+    Whoever submits it has `certify` collect what it leaves.
     """
     chosen = together(select_built(cat, names, read_images(cat.root).images))
     suites = Suites.read(cat.root)
@@ -191,19 +191,19 @@ class _Watch:
         return Flight(run, dict(enumerate(wanted)))
 
     def _wait(self) -> None:
-        looks, answered = 0, time.monotonic()
+        looks, answered = 0, monotonic()
         while any(flight.asked for flight in self.flights):
             for flight in self.flights:
                 try:
                     states = slurm.states(flight.run.job) if flight.run.job else {}
                 except EngineMissing:
-                    if time.monotonic() - answered > PATIENCE:
+                    if monotonic() - answered > PATIENCE:
                         raise
                     continue
-                answered = time.monotonic()
+                answered = monotonic()
                 self._look(flight, states)
             if any(flight.asked for flight in self.flights):
-                time.sleep(PAUSES[min(looks, len(PAUSES) - 1)])
+                sleep(PAUSES[min(looks, len(PAUSES) - 1)])
             looks += 1
 
     def _look(self, flight: Flight, states: dict[int, State]) -> None:
@@ -223,7 +223,7 @@ class _Watch:
 
     def _outcome(self, flight: Flight, index: int, state: State) -> Outcome | None:
         """What came of a task; None while that is open. Raises what went wrong with it."""
-        now, task = time.monotonic(), flight.run.tasks[index]
+        now, task = monotonic(), flight.run.tasks[index]
         if state.lives:
             flight.over.pop(index, None)
             if not state.waits:
