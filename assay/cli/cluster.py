@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from assay.cluster import Place
     from assay.cluster.watch import View
 
-ENGINES = ("slurm",)
+ENGINES = ("slurm", "kubernetes")
 _OPTIONS = (
     click.option("--on", type=click.Choice(ENGINES), help="Train on this cluster, a job an image."),
     click.option("--registry", metavar="HOST/PATH", help="With --on: nodes pull IMAGE from HOST/PATH/IMAGE."),
@@ -39,6 +39,12 @@ _OPTIONS = (
     plain_option,
     click.option(
         "--print", "printed", is_flag=True, help="With --on: print what would be submitted, and submit nothing."
+    ),
+    click.option(
+        "--collect",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="LOG",
+        help="With --on kubernetes: certify by the log of the image's Job.",
     ),
 )
 
@@ -61,6 +67,7 @@ class Asked:
     start_within: int
     plain_http: bool
     printed: bool
+    collect: Path | None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> Self | None:
@@ -68,7 +75,7 @@ class Asked:
 
         Raises `UsageError` for what makes no sense without a cluster, or with one.
         """
-        names = ("on", "registry", "shared", "partition", "start_within", "plain_http", "printed")
+        names = ("on", "registry", "shared", "partition", "start_within", "plain_http", "printed", "collect")
         given = {name: options.pop(name) for name in names}
         if given["on"] is None:
             idle = [name for name, value in given.items() if value]
@@ -81,12 +88,17 @@ class Asked:
         if given["registry"] is None:
             what = f"{given['on']} takes images from a registry, and none is named"
             raise UsageError(what, "Name it: --registry HOST/PATH. An image that is not there yet is sent there.")
+        _check_for(given)
         return cls(**{**given, "start_within": given["start_within"] or 60})
 
     def smoke(self, cat: Catalog, images: tuple[str, ...], how: Options, view: View) -> list[Outcome]:
         """Certify there."""
         from assay import cluster
 
+        if self.collect:
+            outcome = cluster.collect(cat, images, how, self._place(how), self.collect)
+            view.done(outcome)
+            return [outcome]
         return cluster.certify(cat, images, how, self._place(how), view)
 
     def print(self, cat: Catalog, images: tuple[str, ...], how: Options) -> None:
@@ -94,6 +106,10 @@ class Asked:
         from assay import cluster
 
         place = self._place(how)
+        if self.on == "kubernetes":
+            click.echo(cluster.manifest(cat, images, how, place), nl=False)
+            note("after `kubectl create -f`, each Job's log is what --collect takes (docs/scale.md)")
+            return
         click.echo(cluster.script(cat, images, how, place), nl=False)
         note(
             f"its tasks are in {place.shared}; after `sbatch`, the same command without --print collects its answers"
@@ -105,3 +121,16 @@ class Asked:
         wishes = Wishes(how.device == "gpu", how.memory_bytes, self.partition)
         shared = (self.shared or checkout() / "build" / "cluster").absolute()
         return Place(self.registry, shared, wishes, self.plain_http, self.start_within * 60.0)
+
+
+def _check_for(given: dict[str, Any]) -> None:
+    """Raise `UsageError` for what the cluster that is named cannot be told."""
+    if given["on"] == "slurm" and given["collect"]:
+        raise UsageError("--collect is for a log of Kubernetes", "The same command without it collects from Slurm.")
+    if given["on"] == "kubernetes":
+        idle = [name for name in ("shared", "partition", "start_within") if given[name]]
+        if idle:
+            raise UsageError(f"--{idle[0].replace('_', '-')} is about Slurm", "Leave it out.")
+        if bool(given["printed"]) == bool(given["collect"]):
+            what = "on Kubernetes nothing is submitted: either --print or --collect is wanted"
+            raise UsageError(what, "Submit what --print prints by `kubectl create -f -`, and --collect its logs.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from assay import engine
 from assay.catalog import Catalog
@@ -16,6 +16,11 @@ from assay.registry import Reference, Repository
 def reference_of(registry: str, asked: Asked) -> Reference:
     """An image's name in a registry, by its digest. Raises `UsageError` where that is no reference."""
     return Destination(registry).reference(asked.image.name).at(asked.built.digest)
+
+
+def named(wanted: Iterable[Asked], registry: str) -> list[tuple[Asked, str]]:
+    """Each image with its reference."""
+    return [(each, str(reference_of(registry, each))) for each in wanted]
 
 
 def ensure(cat: Catalog, asked: Asked, registry: str, tell: Callable[[str, str], None], *, plain_http: bool) -> None:

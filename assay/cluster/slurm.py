@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.cluster.place import Wishes
 from assay.cluster.tasks import Run
 from assay.errors import EngineMissing, UsageError
 from assay.host import process
@@ -24,15 +25,6 @@ _AWAY = re.compile(
     r"unable to contact slurm controller|connect failure|munge|authentication|timed out", re.IGNORECASE
 )
 _GONE = re.compile(r"invalid job id", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What is asked of Slurm for each image. What one cluster alone wants, SBATCH_ACCOUNT and the like say."""
-
-    gpu: bool = False
-    memory_bytes: int | None = None
-    partition: str | None = None
 
 
 @dataclass(frozen=True)

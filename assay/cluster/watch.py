@@ -9,41 +9,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Protocol
 
-from assay import certificate
 from assay.catalog import Catalog, read_images
 from assay.catalog.built import select_built, together
 from assay.certificate import Suites
-from assay.certify import Asked, Options, Outcome, ask, replaced_or_void, require_answer
+from assay.certify import Asked, Options, Outcome, ask
 from assay.cluster import slurm
-from assay.cluster.answers import Answer, answer_of, ended, require_trained
-from assay.cluster.images import ensure, reference_of
-from assay.cluster.slurm import GONE, State, Wishes
+from assay.cluster.answers import answer_of, ended
+from assay.cluster.images import ensure, named, reference_of
+from assay.cluster.judge import judged
+from assay.cluster.place import Place
+from assay.cluster.slurm import GONE, State
 from assay.cluster.tasks import Run, earlier, key_of, prepare
 from assay.errors import AssayError, CertificateFailed, EngineMissing, of_image
-from assay.host import files, foreign
+from assay.host import files
 
 PAUSES = (1.0, 1.0, 2.0, 2.0, 3.0, 5.0, 10.0)  # between two looks, in seconds; the last one again and again
 GRACE = 20.0  # after a job's end, for a shared folder to show its answer
-NOTHING_MORE = Wishes()
 PATIENCE = 300.0  # with a controller that does not answer
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where images are pulled from, the folder that all nodes see, and what is asked of the cluster.
-
-    ``start_within`` bounds the seconds that a job may wait for its start.
-    """
-
-    registry: str
-    shared: Path
-    wishes: Wishes = NOTHING_MORE
-    plain_http: bool = False
-    start_within: float = 3600.0
 
 
 class View(Protocol):
@@ -78,22 +63,6 @@ def certify(cat: Catalog, names: Iterable[str], options: Options, place: Place, 
         watch = _Watch(cat, options, place, view, Suites.read(cat.root))
         watch.all([image.name for image in chosen])
         return [watch.outcomes[image.name] for image in chosen]
-
-
-def script(cat: Catalog, names: Iterable[str], options: Options, place: Place) -> str:
-    """The batch script for the named images, whose tasks are written to the shared folder; nothing is submitted.
-
-    Whoever submits it has `certify` collect what it leaves.
-    """
-    chosen = together(select_built(cat, names, read_images(cat.root).images))
-    suites = Suites.read(cat.root)
-    wanted = [ask(cat, image, suites, options) for image in chosen]
-    run = prepare(place.shared, _named(wanted, place), plain_http=place.plain_http)
-    return slurm.script(run, place.wishes)
-
-
-def _named(wanted: Sequence[Asked], place: Place) -> list[tuple[Asked, str]]:
-    return [(each, str(reference_of(place.registry, each))) for each in wanted]
 
 
 def _tell(view: View) -> files.Tell:
@@ -180,7 +149,7 @@ class _Watch:
         return list(left.values())
 
     def _submitted(self, wanted: list[Asked]) -> Flight:
-        run = prepare(self.place.shared, _named(wanted, self.place), plain_http=self.place.plain_http)
+        run = prepare(self.place.shared, named(wanted, self.place.registry), plain_http=self.place.plain_http)
         try:
             job = slurm.submit(slurm.script(run, self.place.wishes), run.folder)
         except BaseException:
@@ -237,21 +206,8 @@ class _Watch:
             return None
         answer = answer_of(flight.run, index, state)
         if answer:
-            return self._judged(flight.asked[index], answer)
+            asked = flight.asked[index]
+            return judged(asked, answer, str(reference_of(self.place.registry, asked)), slurm.version())
         if now - flight.over.setdefault(index, now) < GRACE:
             return None
         raise ended(task, state, flight.run.place(index) / "slurm.log")
-
-    def _judged(self, asked: Asked, answer: Answer) -> Outcome:
-        folder = self.catalog.root / "build" / "reports" / asked.image.name
-        report_path = folder / f"{self.options.device}.json"
-        reference = reference_of(self.place.registry, asked)
-        with replaced_or_void(asked.path), replaced_or_void(report_path):
-            log = foreign.lines(answer.log).encode()
-            files.replace(folder / f"{self.options.device}.log", log)
-            require_trained(asked.image.name, str(reference), answer)
-            report = certificate.parse_report(answer.report)
-            files.replace(report_path, answer.report)
-            require_answer(report, asked.plan)
-            engine = f"{answer.runtime} by {slurm.version()}"
-            return asked.certified(report, answer.seconds, engine)
