@@ -19,6 +19,9 @@ from assay.rootfs import bootstrap
 from tests.registries import tool_missing
 
 USER = "12345"
+BECOME = ("setpriv", "--reuid", USER, "--regid", USER, "--clear-groups")
+USERS = ("PATH=/usr/bin:/bin", "HOME=/home/researcher", "USER=researcher")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 # Apptainer refuses a chroot, so the root is pivoted to. /dev is the machine's own; what follows a -- is the command.
 ENTER = """
 root=$1; shift
@@ -41,7 +44,7 @@ class Machine:
 
     def run(self, command: str, seconds: int = 300) -> subprocess.CompletedProcess[str]:
         """A command line of the user's, in his home."""
-        argv = [*self._enter(), *self._become(), "sh", "-c", f"cd; {command}"]
+        argv = [*self._enter(), *BECOME, "env", "-i", *USERS, "sh", "-c", f"cd; {command}"]
         return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
 
     def program(self, path: Path, *shared: Path) -> Path:
@@ -49,25 +52,17 @@ class Machine:
 
         On a cluster whoever submits a job is who runs it; here root submits, so the job's own folder is handed over.
         """
-        argv = [*self._enter(*shared), *self._become("TMPDIR", "APPTAINER_TMPDIR"), "apptainer"]
+        # What is for the container comes in variables; this machine's libraries and proxies are no matter of its.
+        unset = [word for name in (*PROXIES, "LD_LIBRARY_PATH") for word in ("-u", name)]
+        argv = [*self._enter(*shared), *BECOME, "env", *unset, *USERS, "apptainer"]
         hand_over = f'[ -z "${{TMPDIR-}}" ] || chown -R {USER} "$TMPDIR"'
-        path.write_text(f'#!/bin/sh\n{hand_over}\nexec {" ".join(map(_word, argv))} "$@"\n')
+        path.write_text(f'#!/bin/sh\n{hand_over}\nexec {shlex.join(argv)} "$@"\n')
         path.chmod(0o755)
         return path
 
     def _enter(self, *shared: Path) -> list[str]:
         enter = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", ENTER, "enter", str(self.root)]
         return [*enter, *map(str, shared), "--"]
-
-    def _become(self, *kept: str) -> list[str]:
-        become = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"]
-        variables = [f"{name}=${{{name}-}}" for name in kept]
-        return [*become, "env", "-i", "PATH=/usr/bin:/bin", "HOME=/home/researcher", "USER=researcher", *variables]
-
-
-def _word(word: str) -> str:
-    """A word for a shell: what it is to put in stays, all else is as it is."""
-    return f'"{word}"' if "=${" in word else shlex.quote(word)
 
 
 def bootstrapped(root: Path) -> Machine:

@@ -75,6 +75,8 @@ class Asked:
 
         Raises `UsageError` for what makes no sense without a cluster, or with one.
         """
+        from assay.publish import Destination
+
         names = ("on", "registry", "shared", "partition", "start_within", "plain_http", "printed", "collect")
         given = {name: options.pop(name) for name in names}
         if given["on"] is None:
@@ -89,6 +91,7 @@ class Asked:
             what = f"{given['on']} takes images from a registry, and none is named"
             raise UsageError(what, "Name it: --registry HOST/PATH. An image that is not there yet is sent there.")
         _check_for(given)
+        Destination(given["registry"]).reference("any")
         return cls(**{**given, "start_within": given["start_within"] or 60})
 
     def smoke(self, cat: Catalog, images: tuple[str, ...], how: Options, view: View) -> list[Outcome]:

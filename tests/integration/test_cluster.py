@@ -289,3 +289,50 @@ def test_a_node_with_neither(site: Site) -> None:
     path = ":".join([*site.slurm.environment["PATH"].split(":")[1:3], "/usr/bin", "/bin"])
     ran = site.smoke("--again", PATH=path)
     said(ran, "the node has no Apptainer and no Docker")
+
+
+# Each rank tells the first one its number, and hears the sum: over the addresses that it was told, and no others.
+RANKS = """\
+import json, os, socket, sys, time
+rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+import autograd.numpy as np
+if rank == 0:
+    with socket.create_server(place) as server:
+        peers = [server.accept()[0] for _ in range(world - 1)]
+        total = int(np.sum(np.array([0, *(int(peer.recv(16)) for peer in peers)])))
+        for peer in peers:
+            peer.sendall(str(total).encode())
+else:
+    for _ in range(300):
+        try:
+            peer = socket.create_connection(place, timeout=60)
+            break
+        except OSError:
+            time.sleep(0.2)
+    peer.sendall(str(rank).encode())
+    total = int(peer.recv(16))
+task = json.loads(os.environ["TF_CONFIG"])
+print(rank, world, total, task["task"]["index"], len(set(task["cluster"]["worker"])), os.environ["PET_NODE_RANK"],
+      os.environ["SLURM_PROCID"], os.path.ismount("/dev/shm"), flush=True)
+"""
+
+
+def test_ranks_on_three_nodes_find_each_other_by_the_line_that_is_printed(site: Site) -> None:
+    reference = f"{site.registry.host}/team/newcomer@{site.newcomer.built.digest}"
+    ensured = site.smoke()  # the registry has it by then
+    assert ensured.returncode == 0, ensured.stdout + ensured.stderr
+    (site.rooms / "ranks.py").write_text(RANKS)
+    words = ["--print", "slurm", "--nodes", "3", "--device", "cpu", reference, "python", "ranks.py"]
+    printed = assay(site.checkout, "run", *words)
+    assert printed.returncode == 0, printed.stderr
+    # A registry without TLS needs a word that no line for others has; and the user's cache is none of ours.
+    line = printed.stdout.replace("apptainer run ", "apptainer run --no-https --disable-cache ")
+    environment = {**os.environ, **site.environment}
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=site.rooms, env=environment, text=True, capture_output=True, timeout=400, check=False
+    )
+    (site.rooms / "ranks.py").unlink()
+    assert done.returncode == 0, done.stderr
+    rows = sorted(row.split() for row in done.stdout.splitlines() if row[:1].isdigit())
+    assert rows == [[str(rank), "3", "3", str(rank), "3", str(rank), str(rank), "True"] for rank in range(3)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assay import certify, cluster
+from assay import build, certify, cluster
 from tests.unit.cli.ran import Ran
 
 TO = ("--registry", "registry.example/team")
@@ -32,11 +32,7 @@ TO = ("--registry", "registry.example/team")
 )
 def test_what_makes_no_sense(assay_: Callable[..., Ran], arguments: tuple[str, ...], words: str) -> None:
     Path("pyproject.toml").touch()
-    Path("build/images.json").write_text('{"images": {}}')
-    ran = assay_("smoke", *arguments)
-    if "no reference" in words:  # asked of an image, and none is built
-        words = "no image is built"
-    ran.refused(2, words)
+    assay_("smoke", *arguments).refused(2, words)
 
 
 def test_what_is_asked_of_the_cluster(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +62,14 @@ def test_what_is_asked_of_the_cluster(assay_: Callable[..., Ran], monkeypatch: p
     )
 
 
-def test_an_image_for_another_processor_is_not_for_a_cluster(assay_: Callable[..., Ran]) -> None:
-    ran = assay_("smoke", "--on", "slurm", *TO, "--platform", "linux/arm64")
-    assert ran.code == 2
+def test_an_image_for_another_processor_is_not_for_a_cluster(
+    assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "is_foreign", lambda platform: True)
+    ran = assay_("smoke", "--on", "slurm", *TO, "torchy")
+    ran.refused(2, "an image that is emulated gets no certificate", "--on")
+
+
+@pytest.mark.parametrize("on", ["slurm", "kubernetes"])
+def test_nothing_is_built_that_could_be_printed(assay_: Callable[..., Ran], on: str) -> None:
+    assay_("smoke", "--on", on, *TO, "--print").refused(2, "no image is built")
