@@ -5,8 +5,7 @@ or the one above that), and that of the suite in each image above, which names a
 before pulls these and no other. The table has for a package the images in which that is least and most, computed from
 the sizes of the layers of today. With --build the least is measured too: the package is pinned to a version before in
 a copy of the checkout, the image is built, and its layers are held against those of today; then the image of today is
-built again. The name of a base stands for Debian: the least is a security update of what is in its upper layer, the
-most one of what is in the lower.
+built again. The name of a base stands for Debian: a security update makes one of its two layers new.
 """
 
 from __future__ import annotations
@@ -105,9 +104,8 @@ def main() -> None:
     for package in options.packages or (*bases, *USUAL):
         if package in bases:
             base = cat.get(package)
-            rows.append(
-                (f"Debian, {package}", *(size(computed(built, base, base, of)) for of in ("", *base.first[:1])), "")
-            )
+            costs = sorted(computed(built, base, base, of) for of in ("", *base.first[:1]))
+            rows.append((f"Debian, {package}", *map(size, (costs[0], costs[-1])), ""))
             continue
         found = [(image, owner) for image in there if (owner := owner_of(cat, image, package))]
         found.sort(key=lambda pair: computed(built, *pair, package))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -78,21 +79,30 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Suites:
-    """The suites that are known: ``current`` is the checkout's, or the installed one."""
+    """The suites that are known: the checkout's, or the installed one, and those that this Assay released.
 
-    current: Suite
+    The first is given as it is, or read by a function when it is first needed: that takes longer than to judge all
+    certificates, and mostly these are of released suites.
+    """
+
+    checkout: Suite | Callable[[], Suite]
     released: tuple[Suite, ...] = ()
 
     @classmethod
     def read(cls, root: Path, released: Path = RELEASED) -> Suites:
         """The suite below ``root``/smoke, and those that this Assay released."""
         kept = (msgspec.json.decode(path.read_bytes(), type=Suite) for path in sorted(released.glob("*.json")))
-        return cls(Suite.read(root), tuple(kept))
+        return cls(partial(Suite.read, root), tuple(kept))
+
+    @cached_property
+    def current(self) -> Suite:
+        """The checkout's suite. Raises `UsageError` for levels that this Assay does not know."""
+        return self.checkout if isinstance(self.checkout, Suite) else self.checkout()
 
     def of(self, report: Report, framework: str) -> Suite | None:
         """The suite that made a report: of its three digests each must be known, and all be of one suite."""
         told = (report.suite.sha256, report.gates.sha256, report.reference.sha256)
-        return next((one for one in self.all if _digests(one, framework) == told), None)
+        return next((one for one in self._all() if _digests(one, framework) == told), None)
 
     def unknown(self, report: Report, framework: str) -> str:
         """What of a report's suite is not known, where `of` finds none."""
@@ -105,8 +115,13 @@ class Suites:
 
     @property
     def all(self) -> tuple[Suite, ...]:
-        """The current one first."""
-        return (self.current, *self.released)
+        """Every one of them."""
+        return tuple(self._all())
+
+    def _all(self) -> Iterator[Suite]:
+        """The checkout's last."""
+        yield from self.released
+        yield self.current
 
 
 def gates_digest(folder: Path) -> str:
