@@ -24,6 +24,9 @@ _HERE = "Run this on a login node of the cluster; --print writes the script for 
 _AWAY = re.compile(
     r"unable to contact slurm controller|connect failure|munge|authentication|timed out", re.IGNORECASE
 )
+# A user's habits for squeue, which would hide jobs from us; what would make another array of it; what is said of the
+# job that this command itself may run in.
+_OTHERS = re.compile(r"SQUEUE_.*|SBATCH_(ARRAY_INX|OUTPUT|WAIT)|SLURM_(ARRAY_.*|MEM_PER_.*|RESTART_COUNT)")
 _GONE = re.compile(r"invalid job id", re.IGNORECASE)
 
 
@@ -120,8 +123,7 @@ def version() -> str:
 
 def _asked(program: str, *arguments: str) -> process.Completed:
     """Run one of Slurm's commands. Raises `EngineMissing` where it is not here, or reaches no controller."""
-    # A user's habits for squeue would hide jobs from us.
-    environment = {name: value for name, value in process.environment().items() if not name.startswith("SQUEUE_")}
+    environment = {name: value for name, value in process.environment().items() if not _OTHERS.fullmatch(name)}
     done = process.run([program, *arguments], env=environment, timeout=SECONDS)
     if done.returncode == 127:
         raise EngineMissing(f"there is no Slurm here: {program} is not found", _HERE)

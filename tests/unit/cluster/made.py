@@ -35,11 +35,13 @@ class Slurm:
     refuses: dict[str, process.Completed] = field(default_factory=dict)
     scripts: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    environments: list[dict[str, str]] = field(default_factory=list)
     looks: int = 0
     on_look: Callable[[], None] = lambda: None
 
-    def run(self, argv: list[str], **_: Any) -> process.Completed:
+    def run(self, argv: list[str], env: dict[str, str], **_: Any) -> process.Completed:
         program = Path(argv[0]).name
+        self.environments.append(env)
         if program in self.refuses:
             return self.refuses[program]
         if argv[1:] == ["--version"]:

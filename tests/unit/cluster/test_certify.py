@@ -59,6 +59,16 @@ def test_one_array_for_all_images_says_what_is_asked_of_slurm(site: Site) -> Non
     assert not [line for line in site.slurm.scripts[1].splitlines() if "--gpus" in line or "--mem" in line]
 
 
+def test_what_a_cluster_wants_besides_is_said_by_variables(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for what would hide jobs from us, make another array of them, or is said of a job that we run in."""
+    for name in ("SBATCH_ACCOUNT", "SLURM_CONF", "SQUEUE_PARTITION", "SBATCH_ARRAY_INX", "SLURM_MEM_PER_NODE"):
+        monkeypatch.setenv(name, "x")
+    site.on_slurm("plain")
+    for environment in site.slurm.environments:
+        found = {name for name in environment if environment[name] == "x"}
+        assert found == {"SBATCH_ACCOUNT", "SLURM_CONF"}
+
+
 def test_an_image_that_is_no_more_what_was_built_is_not_submitted(site: Site) -> None:
     site.built["plain"] = msgspec.structs.replace(site.built["plain"], suite="0" * 64)
     write_images(site.root, site.built)
