@@ -110,6 +110,14 @@ class Slurm:
         step = self.programs / "usr/sbin/slurmstepd-wlm"
         self._start(name, "usr/sbin/slurmd-wlm", "-D", "-N", name, "-d", str(step))
 
+    def state(self, node: str) -> str:
+        return self.run("sinfo", "--noheader", "--Node", f"--nodes={node}", "--format=%T").split()[0]
+
+    def resume(self, node: str) -> None:
+        """Bring a node back; one that a job's end or its own word brought back already is left as it is."""
+        if self.state(node).rstrip("*") in {"down", "drained", "draining"}:
+            self.run("scontrol", "update", f"nodename={node}", "state=resume")
+
     def kill(self, name: str) -> None:
         """End a daemon, as when its machine is lost."""
         process = self.processes.pop(name)

@@ -108,6 +108,11 @@ def require_trained(image: str, reference: str, answer: Answer) -> None:
             f"{name}: the node has no Apptainer and no Docker",
             "Load its module where you submit (`module load apptainer`), or choose a partition that has one.",
         )
+    if answer.stage == "altered":
+        raise VerificationFailed(
+            f"{name}: {reference} has other content than its digest says: {answer.last_line}",
+            "The registry, or something on the way, changes content: do not use the image.",
+        )
     if answer.stage == "pull":
         raise RegistryFailed(
             f"{name}: the node cannot pull {reference}: {answer.last_line}",

@@ -109,6 +109,11 @@ if [ "$runtime" = none ]; then
     exit 1
 fi
 if ! pull; then
+    # No second try makes that better.
+    if grep -qiE 'verif[a-z]* .*(sha256|digest)|unexpected commit digest|digest did not match' "$work/log"; then
+        answer altered 1 0
+        exit 1
+    fi
     # A registry that is away for a moment: the engine starts the job again, here or elsewhere.
     if [ $((attempt + 1)) -lt "$most_attempts" ] && scontrol requeue "${SLURM_JOB_ID:-none}" 2>/dev/null; then
         echo "$node cannot pull $reference: $(tail -n 1 "$work/log")"

@@ -106,7 +106,8 @@ def drained(site: Site) -> Iterator[None]:
     nodes = f"nodename={','.join(NODES)}"
     site.slurm.run("scontrol", "update", nodes, "state=drain", "reason=tests")
     yield
-    site.slurm.run("scontrol", "update", nodes, "state=resume")
+    for node in NODES:
+        site.slurm.resume(node)
 
 
 def said(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -166,12 +167,11 @@ def test_a_job_whose_node_is_lost_is_started_again_by_slurm(site: Site) -> None:
     running = site.begun("--again", "--json")
     site.await_job(lambda job: job[1] == "RUNNING", before)
     for node in NODES:
-        state = site.slurm.run("sinfo", "--noheader", "--Node", f"--nodes={node}", "--format=%T").split()[0]
-        if state in {"mixed", "allocated"}:
+        if site.slurm.state(node) in {"mixed", "allocated"}:
             site.slurm.run("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
-            lost = node
     out, err = running.communicate(timeout=300)
-    site.slurm.run("scontrol", "update", f"nodename={lost}", "state=resume")
+    for node in NODES:
+        site.slurm.resume(node)
     assert running.returncode == 0, out + err
     assert json.loads(out)[0]["passed"]
     assert site.jobs()[0][1:] == ("COMPLETED", "1")
@@ -255,7 +255,7 @@ def test_an_image_that_the_registry_changed_is_not_run(site: Site) -> None:
     changed[len(changed) // 2] ^= 1
     largest.write_bytes(bytes(changed))
     try:
-        said(site.smoke("--again"), "cannot pull", "Digest did not match")
+        said(site.smoke("--again"), "has other content than its digest says", "sha256")
     finally:
         largest.write_bytes(data)
 

@@ -171,6 +171,7 @@ def test_a_strangers_files(site: Site, change: Callable[[Path], None], words: st
     ("changes", "kind", "words"),
     [
         ({"stage": "pull", "status": 1}, RegistryFailed, "plain on n1: the node cannot pull"),
+        ({"stage": "altered", "status": 1}, VerificationFailed, "has other content than its digest says: last words"),
         ({"stage": "runtime", "status": 127}, EngineMissing, "no Apptainer and no Docker"),
         ({"status": 3}, CertificateFailed, "the suite crashed with exit code 3: last words"),
         ({"status": 137}, CertificateFailed, "want of memory"),

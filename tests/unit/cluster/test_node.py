@@ -172,6 +172,22 @@ def test_slurm_is_asked_twice_to_start_it_again_where_the_registry_is_away(node:
         assert "no route to host" in next(node.task.glob("answer.*/log")).read_text()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        'FATAL: conveyor failed to get: error verifying sha256 checksum after reading 9 bytes; got "sha256:0"',
+        "filesystem layer verification failed for digest sha256:0",
+        "failed commit on ref: unexpected commit digest sha256:0, expected sha256:1: failed precondition",
+    ],
+)
+def test_an_image_with_other_content_is_not_tried_again(node: Node, words: str) -> None:
+    apptainer(node, pull=f"echo '{words}'; exit 1;")
+    node.has("scontrol", f'echo "$@" >>{node.folder}/asked')
+    assert node.run() == 1
+    assert node.told("asked") == []
+    assert node.answers()[0]["stage"] == "altered"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_slurm_ends_leaves_nothing(node: Node, number: int) -> None:
     docker(node, train=f"echo $$ >{node.folder}/pid; exec sleep 60")
