@@ -118,12 +118,6 @@ class Slurm:
         if self.state(node).rstrip("*") in {"down", "drained", "draining"}:
             self.run("scontrol", "update", f"nodename={node}", "state=resume")
 
-    def kill(self, name: str) -> None:
-        """End a daemon, as when its machine is lost."""
-        process = self.processes.pop(name)
-        process.kill()
-        process.wait()
-
     def __exit__(self, *_: object) -> None:
         self.run("scancel", "--user=root")
         time.sleep(0.5)
