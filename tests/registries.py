@@ -30,15 +30,15 @@ GO = tuple(apt.Wanted(f"golang-{name}") for name in ("1.24-go", "1.24-src", "git
 
 def programs() -> Path:
     """The folder with docker-registry, cosign and oras, unpacked as the embedded engine is."""
-    return _unpacked(PACKAGES) / "usr/bin"
+    return unpacked(PACKAGES) / "usr/bin"
 
 
 def compose() -> Path:
     """Debian's docker-compose."""
-    return _unpacked((apt.Wanted("docker-compose"),)) / "usr/libexec/docker/cli-plugins/docker-compose"
+    return unpacked((apt.Wanted("docker-compose"),)) / "usr/libexec/docker/cli-plugins/docker-compose"
 
 
-def _unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
+def unpacked(wanted: tuple[apt.Wanted, ...]) -> Path:
     folder = paths.cache() / "tools" / f"debian-{apt.key_of(wanted)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -71,7 +71,7 @@ def compiled() -> Path:
 
 
 def _compile(source: Path, program: Path) -> None:
-    there = _unpacked(GO)
+    there = unpacked(GO)
     root = there / "usr/lib/go-1.24"
     settings = {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "CGO_ENABLED": "0"}
     with tempfile.TemporaryDirectory() as cache:

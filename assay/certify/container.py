@@ -80,7 +80,7 @@ def run_suite(
             raise left
         report = certificate.parse_report(left)
         files.replace(kept, left)
-    _check_answer(report, plan)
+    require_answer(report, plan)
     return report, ran.seconds
 
 
@@ -114,7 +114,7 @@ def _check_ending(target: Target, ran: RunResult) -> None:
         )
 
 
-def _check_answer(report: Report, plan: Mapping[str, object]) -> None:
+def require_answer(report: Report, plan: Mapping[str, object]) -> None:
     """A report is of the image that was run, and answers the plan that it was given."""
     if report.image != plan["image"]:
         raise VerificationFailed(

@@ -5,19 +5,16 @@ Whatever goes wrong with one image is that image's outcome; the others go on.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
-from assay import catalog, certificate
-from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog import Catalog, Image, read_images
 from assay.catalog.built import repository, select_built, tag, together
-from assay.catalog.drift import drift_inputs
-from assay.certificate import Policy, Suites, Verdict
+from assay.certificate import Suites
+from assay.certify.asked import ask, not_built
 from assay.certify.container import Target, replaced_or_void, run_suite
 from assay.certify.outcome import Options, Outcome
 from assay.engine import Engine
-from assay.errors import EngineMissing, UsageError, VerificationFailed, of_image
+from assay.errors import EngineMissing, of_image
 
 
 def certify(
@@ -70,72 +67,14 @@ def _failed(engine: Engine, image: Image, options: Options, error: Exception) ->
 def _certify(
     cat: Catalog, engine: Engine, image: Image, suites: Suites, options: Options, on_image: Callable[[str], None]
 ) -> Outcome:
-    built = read_images(cat.root).images.get(image.name)
-    if image.framework is None:
-        raise UsageError(f"{image.name} has no framework: nothing is trained in it", "Name a framework image.")
-    if built is None or engine.digest(tag(image.name, "latest")) != built.digest:
-        raise UsageError(f"{image.name} is not built", f"Run `assay build {image.name}` first.")
-    if built.suite != suites.current.digest_of(image.framework.name):
-        raise UsageError(
-            f"{image.name} holds another smoke suite than this checkout",
-            "Run `assay build`: only the last, small step of the image is made anew.",
-        )
-    path = cat.root / "build" / "certificates" / image.name / f"{options.device}.json"
-    plan = catalog.plan(image, options.device, options.ranks)
-    policy = dataclasses.replace(catalog.policy(cat, image, built, suites, options.device), plan=plan)
-    # A mark that it lacks is shown as what failed, with its remedy: the evidence is there, and is of this image.
-    shown = dataclasses.replace(policy, marks=())
-    if not options.again:
-        kept = _kept(path, policy, options)
-        if kept:
-            return kept
+    asked = ask(cat, image, suites, options)
+    if engine.digest(tag(image.name, "latest")) != asked.built.digest:
+        raise not_built(image)
+    kept = asked.kept()
+    if kept:
+        return kept
     on_image(image.name)
     target = Target(image.name, image.name, tag(image.name, "latest"))
-    with replaced_or_void(path):
-        report, seconds = run_suite(cat.root, engine, target, plan, options)
-        data = certificate.statement(
-            report, certificate.judge(report, suites.current), _subject(cat, image, built), engine.description
-        )
-        opened = certificate.read(data, shown)
-        if opened.origin:
-            raise VerificationFailed(opened.origin, "Run the smoke suite again, in the image that is built now.")
-        certificate.write(path, data)
-    lacking = (
-        *(policy.marks if set(policy.marks) - set(opened.verdict.marks) else ()),
-        *_lost(opened.verdict, options),
-    )
-    return Outcome(image.name, options.device, seconds, report, opened.verdict, path, lacking=lacking)
-
-
-def _lost(verdict: Verdict, options: Options) -> tuple[str, ...]:
-    """Marks that were asked for with these options, and that something wrong took away; not those that a framework
-    cannot have.
-    """
-    return tuple(mark for mark in verdict.lost if mark == "ranks" and options.ranks)
-
-
-def _kept(path: Path, policy: Policy, options: Options) -> Outcome | None:
-    """Return the outcome of the certificate that the image has, if that still holds and passed; else None."""
-    statement = certificate.read_statement(path)
-    if statement is None:
-        return None
-    try:
-        opened = certificate.read(statement, policy)
-    except VerificationFailed:
-        return None
-    if not opened.verdict.passed or _lost(opened.verdict, options):
-        return None
-    return Outcome(opened.image, opened.device, 0.0, opened.report, opened.verdict, path, kept_from=opened.created)
-
-
-def _subject(cat: Catalog, image: Image, built: Built) -> dict[str, object]:
-    parent = read_images(cat.root).images.get(image.parent or "")
-    return {
-        "name": image.name,
-        "digest": built.digest,
-        "configDigest": built.config,
-        "diffIDs": built.diff_ids,
-        "platform": image.built_for.name,
-        "inputs": {**catalog.inputs(cat, image), **drift_inputs(built.drift)},
-        "parent": {"name": image.parent, "digest": parent.digest} if parent else None,
-    }
+    with replaced_or_void(asked.path):
+        report, seconds = run_suite(cat.root, engine, target, asked.plan, options)
+        return asked.certified(report, seconds, engine.description)

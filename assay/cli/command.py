@@ -27,6 +27,7 @@ from assay.cli import (
     scan,
     site,
     smoke,
+    table,
 )
 from assay.cli.console import note, show_error
 from assay.errors import AssayError, UsageError
@@ -49,7 +50,7 @@ cli.add_command(run.shell_command)
 cli.add_command(lab.lab_command)
 cli.add_command(scan.scan_command)
 cli.add_command(smoke.smoke_command)
-cli.add_command(smoke.table_command)
+cli.add_command(table.table_command)
 cli.add_command(certify.certify_command)
 cli.add_command(clean.clean_command)
 cli.add_command(compare.compare_command)

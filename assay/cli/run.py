@@ -66,6 +66,12 @@ def first_image(context: click.Context, parameter: click.Parameter, begun: str) 
 @click.option(
     "--print", "tool", type=click.Choice(TOOLS), help="Print what that tool is told to do the same, and run nothing."
 )
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, 9999),
+    metavar="N",
+    help="With --print slurm: on so many nodes, as ranks that find each other.",
+)
 @click.argument(
     "words",
     nargs=-1,
@@ -74,15 +80,17 @@ def first_image(context: click.Context, parameter: click.Parameter, begun: str) 
     metavar="[IMAGE|REF] COMMAND...",
     shell_complete=first_image,
 )
-def run_command(words: tuple[str, ...], tool: str | None, **options: Any) -> None:
+def run_command(words: tuple[str, ...], tool: str | None, nodes: int | None, **options: Any) -> None:
     """Run a command in an image: assay run python train.py
 
     Without an image, it is the one whose framework the command's Python program imports. The current folder is the
     command's folder; the files that it writes are yours. It gets the GPU where there is one that the image runs on.
     An image of a registry (REF) is verified with --key and pulled.
     """
+    if nodes and tool != "slurm":
+        raise UsageError("--nodes is for a line of Slurm", "Say --print slurm, or leave it out.")
     if tool:
-        _print(tool, words, options)
+        _print(tool, words, options, nodes or 1)
     else:
         _run(words, options, ())
 
@@ -132,7 +140,7 @@ def _not_found(choice: Choice, program: str, name: str | None) -> UsageError:
     return UsageError(what, todo)
 
 
-def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
+def _print(tool: str, words: tuple[str, ...], options: dict[str, Any], nodes: int) -> None:
     """Print the line or the file of another tool, for an image of a registry; what docker runs also for one here."""
     from assay import engine, run
 
@@ -140,7 +148,7 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any]) -> None:
     given = run.Given.read(**options)
     if run.is_reference(words[0], Path.cwd(), certificates_root()):
         gpu = _asks_for_gpu(tool, given.device)
-        click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu)))
+        click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu, nodes=nodes)))
         _note_what_is_not_said(tool, words[1:])
         return
     if tool not in OF_THE_ENGINE:

@@ -1,24 +1,17 @@
-"""Commands that certify: `smoke`, and `table` of what is certified."""
+"""`smoke`: train in images and write their certificates, on this machine or on a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.cli import cluster
 from assay.cli.console import Styled, finish, say, say_table, standard_error, styled
-from assay.cli.options import (
-    certificates_root,
-    checkout,
-    here_option,
-    images_argument,
-    images_here,
-    json_option,
-    pack_option,
-)
+from assay.cli.options import here_option, images_argument, images_here, json_option, pack_option
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +19,7 @@ if TYPE_CHECKING:
 
     from assay.catalog import Catalog
     from assay.certificate import Report, Verdict
-    from assay.certify import Outcome, Standing
+    from assay.certify import Outcome
     from assay.cli.progress import BuildView
 
 TRAINING = "training"
@@ -49,6 +42,7 @@ COLOURS = {"pass": "green", "fail": "bold red", "error": "bold red", "not-run": 
 @pack_option
 @here_option
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML for a CI system.")
+@cluster.cluster_options
 def smoke_command(
     images: tuple[str, ...],
     memory: str | None,
@@ -64,12 +58,14 @@ def smoke_command(
     """
     from assay import build, certify, engine
 
+    there = cluster.Asked.taken(options)
     cat = images_here(platform)
     for name in images:
         cat.get(name)
     if build.is_foreign(cat.platform):
-        if junit or ranks or options["device"] != "cpu":
-            raise UsageError("an image that is emulated gets no certificate", "Leave out --device, --junit, --ranks.")
+        if junit or ranks or there or options["device"] != "cpu":
+            todo = "Leave out --device, --junit, --on, --ranks."
+            raise UsageError("an image that is emulated gets no certificate", todo)
         _look_at(cat, images, as_json)
         return
     if junit and not junit.absolute().parent.is_dir():
@@ -80,17 +76,30 @@ def smoke_command(
         ranks=int(ranks or 0), memory_bytes=None if memory is None else engine.parse_size(memory), **options
     )
     view = SmokeView(quiet=as_json)
-    with engine.find() as found, view:
-        outcomes = certify.certify(cat, found, images, how, view.start, view.done)
+    if there and there.printed:
+        there.print(cat, images, how)
+        return
+    if there:
+        with view:
+            outcomes = there.smoke(cat, images, how, view)
+    else:
+        with engine.find() as found, view:
+            outcomes = certify.certify(cat, found, images, how, view.start, view.done)
+    _finish(outcomes, as_json)
+    if junit:
+        junit.write_bytes(certify.junit(outcomes))
+    certify.require_passed(outcomes)
+
+
+def _finish(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    from assay import certify
+
     finish(
         outcomes,
         as_json,
         row=lambda outcomes: [certify.row(outcome) for outcome in outcomes],
         show=lambda _: None,  # each was shown when it was done
     )
-    if junit:
-        junit.write_bytes(certify.junit(outcomes))
-    certify.require_passed(outcomes)
 
 
 def _look_at(cat: Catalog, images: tuple[str, ...], as_json: bool) -> None:
@@ -104,12 +113,7 @@ def _look_at(cat: Catalog, images: tuple[str, ...], as_json: bool) -> None:
         for outcome in certify.emulated(cat, found, images, build.suffix_of(cat.platform), view.start):
             outcomes.append(outcome)
             view.done(outcome, where=cat.platform.name)
-    finish(
-        outcomes,
-        as_json,
-        row=lambda outcomes: [certify.row(outcome) for outcome in outcomes],
-        show=lambda _: None,
-    )
+    _finish(outcomes, as_json)
     certify.require_sound(outcomes)
 
 
@@ -121,6 +125,7 @@ class SmokeView:
         self._name = ""
         self._status: Status | None = None
         self._log: BuildView | None = None
+        self._states: dict[str, str] = {}  # of what goes on side by side, elsewhere
 
     def __enter__(self) -> SmokeView:
         from assay.cli.progress import BuildView
@@ -152,9 +157,21 @@ class SmokeView:
         if self._log:
             self._log.phase(self._name, text)
 
+    def state(self, name: str, text: str) -> None:
+        """What becomes of one of several images, or of what concerns all; an empty text ends it."""
+        self._states = {**self._states, name: text} if text else _without(self._states, name)
+        if self._log:
+            self._log.phase(name, text)
+        elif not self._quiet:
+            shown = styled("; ".join(f"{each}: {told}" for each, told in self._states.items()))
+            self._status = self._status or standard_error().status(shown, spinner="dots")
+            self._status.update(shown)
+            self._status.start()
+
     def done(self, outcome: Outcome, where: str = "") -> None:
         """Its results are there; ``where`` is the platform that is emulated."""
         self._stop()
+        self._states = _without(self._states, outcome.image)
         if self._log:
             self._log.phase(outcome.image, "")
         if not self._quiet:
@@ -164,6 +181,10 @@ class SmokeView:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+
+def _without(states: dict[str, str], name: str) -> dict[str, str]:
+    return {each: text for each, text in states.items() if each != name}
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -232,69 +253,3 @@ def _short(value: str) -> str:
         return f"{float(value):.3g}"
     except ValueError:
         return value
-
-
-@click.command("table")
-@click.option(
-    "--write",
-    is_flag=True,
-    help="Keep the certificates of build/ in certificates/; put the table into README.md and CITATION.cff.",
-)
-@click.option(
-    "--check", is_flag=True, help="Hold the certificates that are kept against this checkout; nothing is built."
-)
-@click.option("--fewer", is_flag=True, help="With --write: keep also what shows less of everyday work than before.")
-def table_command(write: bool, check: bool, fewer: bool) -> None:
-    """Print the support table of the certificates of this checkout, or that this Assay came with.
-
-    With --check: which images can rest on their certificate, and which tests of the image it stands for.
-    """
-    from assay import catalog, certify
-    from assay.certificate import Suites
-    from assay.certify import records, table
-
-    cat = catalog.load(checkout() if write or check else certificates_root())
-    if write:
-        table.keep(cat.root)
-        records.keep(cat, _current(cat), fewer)
-    if check:
-        found = certify.standings(cat)
-        show_standings(found)
-        certify.require_standing(found)
-        return
-    rows = table.rows(cat.root / "certificates", Suites.read(cat.root), cat.images)
-    if write:
-        table.write(cat.root, rows)
-    say_table(table.COLUMNS, (row.cells() for row in rows))
-
-
-def _current(cat: Catalog) -> set[str]:
-    """The images that are built as this checkout says."""
-    from assay import build
-    from assay.catalog import read_images
-
-    built = read_images(cat.root).images
-    parents = {image.name: built.get(image.parent or "") for image in cat.frameworks()}
-    return {
-        image.name
-        for image in cat.frameworks()
-        if (made := built.get(image.name)) and (below := parents[image.name])
-        if made.key == build.input_key(cat, image, below.digest)
-    }
-
-
-def show_standings(found: Iterable[Standing]) -> None:
-    """Print per image whether its certificate holds, of which day it is, and what tests/images found of the image."""
-    say_table(
-        ("image", "certificate", "of", "tests/images", "why not"),
-        (
-            (
-                one.image.name,
-                ("holds", "green") if one.holds else ("no", "bold red"),
-                one.date or "-",
-                str(one.tested) if one.tested else ("not on record", "yellow"),
-                one.problem,
-            )
-            for one in found
-        ),
-    )

@@ -23,7 +23,7 @@ class Recipe:
 
     ``docker`` are the words that a command of docker begins with; ``cdi`` says that it hands over GPUs by CDI. A file
     has no shell that could ask who calls: it names ``user``. An image that is here, and that no registry has to have,
-    comes with a ``home`` of this machine.
+    comes with a ``home`` of this machine. ``nodes`` of a cluster each run the command, as ranks that find each other.
     """
 
     image: str
@@ -38,6 +38,7 @@ class Recipe:
     cdi: bool = False
     user: str = "1000:1000"
     home: Path | None = None
+    nodes: int = 1
 
 
 def refuse(tool: str, todo: str = "", **asked: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from assay.engine import manifests
 from assay.engine.recipe import GPUS, SHM, Recipe, csv_line, refuse
@@ -16,6 +17,7 @@ from assay.errors import UsageError
 ME = '"$(id -u):$(id -g)"'
 CDI = f"--device {GPUS}"
 HERE = f'"$PWD:{FOLDER}"'
+RANKS = Path(__file__).with_name("ranks.sh")
 
 
 def _words(words: Sequence[str]) -> str:
@@ -86,7 +88,11 @@ def _mount(volume: str, tool: str) -> str:
 
 
 def _slurm(recipe: Recipe) -> str:
-    return " ".join(["srun", *(["--gpus=1"] if recipe.gpu else []), _apptainer(recipe, "slurm")])
+    command = _apptainer(recipe, "slurm")
+    if recipe.nodes == 1:
+        return " ".join(["srun", *(["--gpus=1"] if recipe.gpu else []), command])
+    step = ["srun", f"--nodes={recipe.nodes}", "--ntasks-per-node=1", *(["--gpus-per-task=1"] if recipe.gpu else [])]
+    return " ".join([*step, "sh -c", shlex.quote(RANKS.read_text(encoding="utf-8")), "ranks", command])
 
 
 TOOLS: Mapping[str, Callable[[Recipe], str]] = {

@@ -201,8 +201,10 @@ def kept_home() -> Path:
     return home
 
 
-def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool | Literal["optional"]) -> Recipe:
-    """The same for other tools, and an image of a registry."""
+def recipe(
+    image: str, command: Sequence[str], given: Given, *, gpu: bool | Literal["optional"], nodes: int = 1
+) -> Recipe:
+    """The same for other tools, and an image of a registry; on ``nodes`` of a cluster."""
     return Recipe(
         image=image,
         command=tuple(command),
@@ -213,6 +215,7 @@ def recipe(image: str, command: Sequence[str], given: Given, *, gpu: bool | Lite
         ports=given.ports,
         terminal=sys.stdin.isatty(),
         user=f"{os.geteuid()}:{os.getegid()}",
+        nodes=nodes,
     )
 
 

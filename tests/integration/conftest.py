@@ -20,7 +20,7 @@ from assay.catalog import Built, drifts
 from assay.engine import apt, embedded
 from assay.engine.embedded import EmbeddedEngine
 from assay.host import paths
-from tests import registries
+from tests import apptainer, registries
 from tests.browser import driver
 from tests.registries import ReferrersRegistry, Registry
 
@@ -224,6 +224,12 @@ def referrers_registry(tmp_path: Path) -> Iterator[Registry]:
     _require_apt()
     with ReferrersRegistry(registries.compiled(), tmp_path) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> apptainer.Machine:
+    """A machine with Apptainer on it."""
+    return apptainer.bootstrapped(tmp_path_factory.mktemp("apptainer") / "root")
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,12 @@ def test_the_suite_and_the_certificates_are_in_it(installed: Path, root: Path) -
     assert not list(installed.rglob("*.pyc"))
 
 
+def test_the_scripts_that_run_elsewhere_are_in_it(installed: Path, root: Path) -> None:
+    scripts = {path.relative_to(root) for path in (root / "assay").rglob("*.sh")}
+    assert scripts
+    assert {path.relative_to(installed) for path in installed.rglob("*.sh") if "release" not in path.parts} == scripts
+
+
 def test_the_doctor_answers_from_it(installed: Path, tmp_path: Path) -> None:
     program = "from assay.cli import main; import sys; sys.argv[0] = 'assay'; main()"
     done = subprocess.run(

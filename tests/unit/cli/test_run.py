@@ -74,3 +74,12 @@ def test_nonsense_is_not_printed(assay_: Callable[..., Ran], tool: str) -> None:
 def test_a_lab_needs_a_checkout_to_be_built_from(assay_: Callable[..., Ran]) -> None:
     """The little repository has no images/lab."""
     assay_("lab", "torchy").refused(2, "installed without one", "a clone of the repository")
+
+
+def test_several_nodes_are_for_slurm(assay_: Callable[..., Ran]) -> None:
+    ran = assay_("run", "--print", "slurm", "--nodes", "3", REF, "torchrun", "train.py")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("srun --nodes=3 --ntasks-per-node=1 --gpus-per-task=1 sh -c ")
+    assert ran.out.rstrip().endswith(f"docker://{REF} torchrun train.py")
+    assay_("run", "--print", "apptainer", "--nodes", "3", REF, "python").refused(2, "--nodes is for a line of Slurm")
+    assay_("run", "--nodes", "3", "torchy", "python").refused(2, "--nodes is for a line of Slurm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -65,6 +66,62 @@ def test_apptainer_alone_and_under_slurm(tool: str, program: str, tmp_path: Path
     assert "--nv" in got
     assert ("--gpus=1" in got) == (tool == "slurm")
     assert got[got.index("--bind") + 1] == f"{tmp_path}:/work"
+
+
+def ranks(folder: Path, tasks: int, nodes: int, procid: int, environment: tuple[str, ...] = ()) -> dict[str, str]:
+    """What a container of one rank gets, where Slurm starts so many tasks on so many nodes."""
+    per_node, names = tasks // nodes, [f"n{index}" for index in range(1, nodes + 1)]
+    stand_ins = {
+        "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
+        "apptainer": "env",
+        "scontrol": '[ "$2" = hostnames ] && printf "%s\\n" $(echo "$3" | tr , " ") || '
+        'echo "NodeName=$4 Arch=x86_64 NodeAddr=10.0.0.${4#n} NodeHostName=$4 Version=22"',
+    }
+    for name, text in stand_ins.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    slurm = {
+        "SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "1", "SLURM_STEP_NODELIST": ",".join(names),
+        "SLURM_STEP_NUM_TASKS": str(tasks), "SLURM_STEP_NUM_NODES": str(nodes), "SLURM_PROCID": str(procid),
+        "SLURM_NODEID": str(procid // per_node), "SLURM_LOCALID": str(procid % per_node),
+    }  # fmt: skip
+    line = printed("slurm", dataclasses.replace(RECIPE, nodes=nodes, environment=environment))
+    assert line.startswith(f"srun --nodes={nodes} --ntasks-per-node=1 --gpus-per-task=1 ")
+    done = subprocess.run(
+        ["sh", "-ec", line], cwd=folder, env={"PATH": f"{folder}:/usr/bin:/bin", **slurm}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    pairs = (each.partition("=") for each in done.stdout.splitlines() if each.startswith("APPTAINERENV_"))
+    return {name.removeprefix("APPTAINERENV_"): value for name, _, value in pairs}
+
+
+def test_each_rank_on_a_cluster_is_told_who_it_is_and_where_the_others_are(tmp_path: Path) -> None:
+    got = ranks(tmp_path, tasks=3, nodes=3, procid=2)
+    port = int(got["MASTER_PORT"])
+    assert {name: got[name] for name in ("MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK")} == {
+        "MASTER_ADDR": "10.0.0.1", "WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "0",
+    }  # fmt: skip
+    assert (got["PET_NNODES"], got["PET_NODE_RANK"], got["PET_MASTER_ADDR"]) == ("3", "2", "10.0.0.1")
+    assert (got["PET_MASTER_PORT"], got["JAX_COORDINATOR_ADDRESS"]) == (str(port), f"10.0.0.1:{port}")
+    assert (got["SLURM_PROCID"], got["SLURM_NTASKS"], got["SLURM_JOB_ID"]) == ("2", "3", "4711")
+    assert json.loads(got["TF_CONFIG"]) == {
+        "cluster": {"worker": [f"10.0.0.{index}:{port + index}" for index in (1, 2, 3)]},
+        "task": {"type": "worker", "index": 2},
+    }
+    assert 1024 < port < 65536
+
+
+def test_several_ranks_on_each_node_have_addresses_of_their_own(tmp_path: Path) -> None:
+    """Whoever edits --ntasks-per-node in the line: all else follows from what Slurm says of the step."""
+    got = ranks(tmp_path, tasks=4, nodes=2, procid=3)
+    assert (got["LOCAL_RANK"], got["LOCAL_WORLD_SIZE"], got["PET_NODE_RANK"]) == ("1", "2", "1")
+    workers = json.loads(got["TF_CONFIG"])["cluster"]["worker"]
+    assert [each.partition(":")[0] for each in workers] == ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2"]
+    assert len(set(workers)) == 4
+
+
+def test_what_the_user_says_of_ranks_comes_first(tmp_path: Path) -> None:
+    assert ranks(tmp_path, 2, 2, 0, ("MASTER_ADDR=10.1.0.9",))["MASTER_ADDR"] == "10.1.0.9"
 
 
 @pytest.mark.parametrize("tool", ["apptainer", "slurm"])
