@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.engine import apt
+from assay.engine import apt, daemon
 from assay.errors import EngineMissing
 from assay.host import files, paths, process
 
@@ -112,7 +112,7 @@ class EmbeddedEngine:
         return folder
 
     def pid(self) -> int | None:
-        """Return the running daemon's process id; None if the pid file is absent, stale or another daemon's."""
+        """Return the running daemon's process id, which its pid file has unless that was lost; None for none."""
         return self._pid_of(self.run / "docker.pid", "dockerd")
 
     def is_ours(self) -> bool:
@@ -126,8 +126,8 @@ class EmbeddedEngine:
     def up(self, tell: files.Tell = files.silent) -> None:
         """Start the daemon unless it runs, and unpack it first if need be; two commands may do so at once.
 
-        Raises `EngineMissing` with the last line of the daemon's log when it does not start, and `UsageError` where
-        another user could have put a program in its place.
+        Raises `EngineMissing` with the last line of the daemon's log when it does not start, or where one lives and
+        does not answer, and `UsageError` where another user could have put a program in its place.
         """
         if not apt.available():
             raise EngineMissing("the embedded engine needs Linux, root and apt", install_hint())
@@ -137,11 +137,36 @@ class EmbeddedEngine:
             if not self.programs.is_dir():
                 tell("fetching Docker Engine from the distribution's archive")
             apt.unpack(PACKAGES, self.programs, tell)
-            if self.pid() is not None and self._answers():
+            if self._answers() or self._answers_late(tell):
                 return
             tell("starting")
             self._clear_remains()
             self._start()
+
+    def _answers_late(self, tell: files.Tell) -> bool:
+        """Whether a daemon that lives answers after all; False where none lives.
+
+        It has people's containers and builds, so none but `down` ends it. Raises `EngineMissing` for a silent one.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while self._lives():
+            if self._answers():
+                return True
+            if time.monotonic() > deadline:
+                raise EngineMissing(
+                    f"the embedded engine runs, and has not answered for {START_SECONDS} seconds",
+                    "Wait if the machine is loaded; `assay engine down` ends it, with all that runs in it.",
+                )
+            tell("waiting for the engine that runs to answer")
+            time.sleep(0.5)
+        return False
+
+    def _lives(self) -> bool:
+        """Whether there is a daemon: its process is seen, or its database is locked by one that is not seen here.
+
+        A process of another PID namespace (a sandbox, a job's step) is not in this /proc.
+        """
+        return self.pid() is not None or daemon.is_locked(self.data / "volumes/metadata.db")
 
     def down(self) -> bool:
         """Stop the daemon and what it started; return whether there was one."""
@@ -213,16 +238,7 @@ class EmbeddedEngine:
                 process.run(["umount", "--lazy", place])
 
     def _pid_of(self, path: Path, program: str) -> int | None:
-        """Return the id in a pid file if that process is this engine's, and not a later process with the same id."""
-        try:
-            pid = int(path.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (OSError, ValueError):
-            return None
-        ours = (str(self.run).encode(), str(self.home).encode())
-        if Path(os.fsdecode(command[0])).name != program:
-            return None
-        return pid if any(mark in argument for argument in command for mark in ours) else None
+        return daemon.pid_of(path, program, (str(self.run), str(self.home)))
 
     def _answers(self) -> bool:
         if not self.socket.exists():

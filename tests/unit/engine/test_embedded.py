@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.engine import apt, embedded
+from assay.engine import apt, daemon, embedded
 from assay.engine.embedded import EmbeddedEngine
 from assay.errors import EngineMissing, UsageError
 from assay.host import process
@@ -235,6 +235,50 @@ def test_a_running_daemon_is_not_started_again(
     monkeypatch.setattr(process, "run", lambda *a, **k: Completed(0, "28.5.2\n", ""))
     private.up()
     assert dockerd.poll() is None
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "of another PID namespace"])
+def test_a_daemon_that_lives_and_is_silent_is_left_alone(
+    private: Private, dockerd: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    started(monkeypatch, private, "exit 1")
+    monkeypatch.setattr(process, "daemon", lambda *a, **k: pytest.fail("started a second one"))
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.3)
+    monkeypatch.setattr(daemon, "PROCESSES", Path("/proc") if seen else private.home / "of another")
+    database = private.data / "volumes/metadata.db"
+    database.parent.mkdir(parents=True)
+    database.touch()
+    private.socket.touch()
+    with database.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(EngineMissing, match="runs, and has not answered"):
+            private.up()
+    assert private.socket.exists()
+    assert dockerd.poll() is None
+
+
+def test_a_daemon_that_answers_late(
+    private: Private, dockerd: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(monkeypatch, private, "exit 1")
+    monkeypatch.setattr(process, "daemon", lambda *a, **k: pytest.fail("started a second one"))
+    (private.run / "docker.pid").write_text(str(dockerd.pid))
+    private.socket.touch()
+    answers = iter([Completed(1, "", ""), Completed(1, "", ""), Completed(0, "28.5.2", "")])
+    monkeypatch.setattr(process, "run", lambda *a, **k: next(answers))
+    told: list[str] = []
+    private.up(told.append)
+    assert told[-1] == "waiting for the engine that runs to answer"
+    assert dockerd.poll() is None
+
+
+def test_a_daemon_whose_pid_file_was_lost(private: Private, dockerd: subprocess.Popen[bytes]) -> None:
+    """Its program lies in the engine's folder, and so is named by its first word."""
+    assert private.pid() == dockerd.pid
+    (private.run / "docker.pid").write_text("1")
+    assert private.pid() == dockerd.pid
+    assert private.down()
+    assert dockerd.wait(5) is not None
 
 
 def test_one_command_at_a_time(private: Private, monkeypatch: pytest.MonkeyPatch) -> None:
