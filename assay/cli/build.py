@@ -150,6 +150,9 @@ def show_reproduced(rows: Sequence[Reproduced]) -> None:
             for each in rows
         ),
     )
+    for each in rows:
+        if each.first.cache:
+            say(f"{each.name}: the first was built with the cache {each.first.cache}, the second without any")
 
 
 def _against_certified(cat: Catalog, images: tuple[str, ...], as_json: bool) -> None:
