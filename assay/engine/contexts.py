@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import docker.errors
 from docker.context import ContextAPI
 from docker.tls import TLSConfig
 
@@ -50,7 +49,7 @@ def _endpoint(name: str) -> tuple[str, TLSConfig | None]:
         return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock", None
     try:
         context = ContextAPI.get_context(name)
-    except (docker.errors.DockerException, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # the SDK raises that very class
         raise UsageError(f"the Docker context {name} cannot be read: {error}", "Make it anew.") from None
     if context is None or not context.Host:
         raise UsageError(
