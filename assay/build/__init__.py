@@ -10,18 +10,8 @@ from assay.build.through import Through
 from assay.build.turns import tidy
 from assay.build.watching import Options, View
 
+# fmt: off
 __all__ = [
-    "Ahead",
-    "Builder",
-    "Options",
-    "Through",
-    "View",
-    "build",
-    "build_on",
-    "input_key",
-    "is_foreign",
-    "require_runs",
-    "suffix_of",
-    "tidy",
-    "uv_folder",
+    "Ahead", "Builder", "Options", "Through", "View",
+    "build", "build_on", "input_key", "is_foreign", "require_runs", "suffix_of", "tidy", "uv_folder",
 ]
