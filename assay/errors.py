@@ -104,7 +104,7 @@ def of_image(name: str, error: Exception) -> AssayError:
     return error
 
 
-def together(failures: Mapping[str, AssayError]) -> AssayError:
+def together(failures: Mapping[str, AssayError], of: str = "images") -> AssayError:
     """One error for several images', by name; of their kind where it is one, else a failed build."""
     if len(failures) == 1:
         return next(iter(failures.values()))
@@ -113,6 +113,6 @@ def together(failures: Mapping[str, AssayError]) -> AssayError:
     todos = list(dict.fromkeys(error.todo for error in failures.values()))
     named = (f"{name}: {error.todo}" for name, error in failures.items())
     return kind(
-        f"{len(failures)} images failed: {'; '.join(error.what for error in failures.values())}",
+        f"{len(failures)} {of} failed: {'; '.join(error.what for error in failures.values())}",
         todos[0] if len(todos) == 1 else " ".join(named),
     )

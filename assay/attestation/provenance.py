@@ -5,7 +5,7 @@ All of it comes from the certificate and from what the build wrote down, so an i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from assay.attestation.statement import PROVENANCE, TEST_RESULT
@@ -17,12 +17,17 @@ BUILD_TYPE = "urn:assay:build:v1"
 
 
 def provenance(
-    certificate: Mapping[str, Any], built: str, parents: Mapping[str, str], commit: str | None
+    certificate: Mapping[str, Any],
+    built: str,
+    parents: Mapping[str, str],
+    commit: str | None,
+    caches: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return SLSA provenance v1: with the commit and the inputs' hashes it says how to build the same digest again.
 
     ``built`` is a time (RFC 3339); ``parents`` are digests by name, the closest first; ``commit`` is None if the
-    checkout had changes that were not committed.
+    checkout had changes that were not committed. ``caches`` are the registries whose build caches may have given some
+    layers: those were not seen to be built.
     """
     predicate, subject = certificate["predicate"], certificate["subject"][0]
     materials: list[dict[str, Any]] = []
@@ -40,7 +45,10 @@ def provenance(
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": {"image": subject["name"], "platform": predicate["image"]["platform"]},
-                "internalParameters": {"suite": predicate["suite"]["digest"]},
+                "internalParameters": {
+                    "suite": predicate["suite"]["digest"],
+                    **({"caches": sorted(set(caches))} if caches else {}),
+                },
                 "resolvedDependencies": materials,
             },
             "runDetails": {

@@ -10,11 +10,12 @@ import contextlib
 import graphlib
 import traceback
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 
 from assay.build.ahead import Ahead
-from assay.build.image import Run, build_image, log_of
+from assay.build.image import build_image
 from assay.build.limits import SIDE_BY_SIDE, check_room
+from assay.build.run import Run
 from assay.build.turns import checkout_turn, tidy
 from assay.build.watching import Options, View
 from assay.catalog import Built, Catalog, Image, Images, read_images
@@ -37,12 +38,10 @@ def build(
     """Build the named images (none: all) and what they stand on; returns what `images.json` then says.
 
     A failed image does not stop those that do not need it, whatever was raised for it; at the end one error names all
-    that failed. What was made ``ahead`` is used.
-    """
+    that failed. What was made ``ahead`` is used."""
     options = options or Options()
     order = cat.order(names)
     run = Run(cat, engine, view, options, ahead)
-    run.above.update({image.name: {one.name for one in order if one.parent == image.name} for image in order})
     if ahead:
         run.stop = ahead.stop
     with checkout_turn(cat.root, lambda text: view.phase(ALL, text)):
@@ -51,16 +50,28 @@ def build(
         run.built.update(before)
         check_room(engine, order, before, pack=options.pack)
         try:
-            _graph(run, order)
+            failures = walk(run, order)
         finally:
-            if run.fresh and engine.answers():
-                view.phase(ALL, "dropping the build cache")
-                tidy(engine)
-                view.phase(ALL, "")
+            drop_cache(run)
+        if failures:
+            raise together(failures)
         return Images(images=dict(sorted(run.built.items())))
 
 
-def _graph(run: Run, order: tuple[Image, ...]) -> None:
+def drop_cache(run: Run) -> None:
+    """Drop the build cache of the engine, if anything was built on it."""
+    if run.fresh and run.engine.answers():
+        run.view.phase(ALL, "dropping the build cache")
+        tidy(run.engine)
+        run.view.phase(ALL, "")
+
+
+def walk(run: Run, order: tuple[Image, ...]) -> dict[str, AssayError]:
+    """Build images that are in order, parents first; returns by its name what failed.
+
+    Raises `CancelledError` once the run's ``stop`` is set.
+    """
+    run.above.update({image.name: {one.name for one in order if one.parent == image.name} for image in order})
     sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter(
         {image.name: [image.parent] if image.parent else [] for image in order}
     )
@@ -73,6 +84,7 @@ def _graph(run: Run, order: tuple[Image, ...]) -> None:
     pending: dict[Future[Built], str] = {}
     try:
         while sorter.is_active():
+            _require_going_on(run)
             ready = sorted([*ready, *sorter.get_ready()], key=lambda name: (-weights[name], name))
             while ready and len(pending) < SIDE_BY_SIDE:
                 name = ready.pop(0)
@@ -88,6 +100,7 @@ def _graph(run: Run, order: tuple[Image, ...]) -> None:
                 try:
                     future.result()
                 except Exception as error:
+                    _require_going_on(run)  # else it was ended, and did not fail
                     broken.add(name)
                     failures[name] = of_image(name, error)
                     _write_down(run, name, error)
@@ -99,14 +112,18 @@ def _graph(run: Run, order: tuple[Image, ...]) -> None:
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    if failures:
-        raise together({image.name: failures[image.name] for image in order if image.name in failures})
+    return {image.name: failures[image.name] for image in order if image.name in failures}
+
+
+def _require_going_on(run: Run) -> None:
+    if run.stop.is_set():
+        raise CancelledError
 
 
 def _write_down(run: Run, name: str, error: Exception) -> None:
     """Keep the trace of what no one expected in the image's log: the error has one line of it."""
     if not isinstance(error, AssayError):
-        with contextlib.suppress(OSError), log_of(run.catalog.root, name).open("a") as log:
+        with contextlib.suppress(OSError), run.log(name).open("a") as log:
             log.writelines(traceback.format_exception(error))
 
 

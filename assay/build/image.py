@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay import catalog, rootfs
-from assay.build.ahead import Ahead
 from assay.build.contexts import base_context, context_of, uv_for
 from assay.build.foreign import is_foreign
-from assay.build.keys import environment_tag, input_key
+from assay.build.keys import environment_tag
 from assay.build.limits import check_built
-from assay.build.turns import engine_turn
-from assay.build.watching import Options, View, phase_of, tell_rootfs
-from assay.catalog import Built, Catalog, Drift, Image, write_images
+from assay.build.run import Run
+from assay.build.watching import phase_of, tell_rootfs
+from assay.catalog import Built, Drift, Image
 from assay.catalog.built import repository, short, tag
 from assay.catalog.drift import drift_label, drift_of
 from assay.catalog.inputs import ENVIRONMENT, has_environment, last_dockerfile
@@ -28,85 +25,48 @@ from assay.certificate import suite_files
 from assay.engine import BuildRequest, Engine, ImageFacts, Step
 from assay.errors import BuildFailed
 from assay.host import files, foreign, network, paths
-from assay.host.holders import Holder
+from assay.registry import Reference
 
 # Until BuildKit has read what the first step needs.
 PREPARING = "handing over"
-
-
-@dataclass
-class Run:
-    """One call of `build`: what is known so far."""
-
-    catalog: Catalog
-    engine: Engine
-    view: View
-    options: Options
-    ahead: Ahead | None = None
-    built: dict[str, Built] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    stop: threading.Event = field(default_factory=threading.Event)
-    fresh: bool = False
-    above: dict[str, set[str]] = field(default_factory=dict)  # by an image, what is still to be built on it
-
-    def leave(self, image: Image) -> list[str]:
-        """Say that an image is there; returns it, and all below it that nothing is to be built on any more.
-
-        One that something is still to be built on stays in use, and nothing is returned.
-        """
-        done = [image.name]
-        with self.lock:
-            if self.above.get(image.name):
-                return []
-            while image.parent and self.above.get(image.parent):
-                self.above[image.parent].discard(image.name)
-                if self.above[image.parent]:
-                    break
-                image = self.catalog.get(image.parent)
-                done.append(image.name)
-        return done
-
-    def building(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Where the engine builds: with others, or alone if this run packs and so tidies after each image."""
-        who = Holder.here(name, self.catalog.root)
-        return engine_turn(who, lambda text: self.view.phase(name, text), self.stop, alone=self.options.pack)
+CACHE = "cache"  # what the tags of build caches in a registry begin with
 
 
 def build_image(run: Run, image: Image) -> Built:
     """Build an image whose parent is there, unless it is up to date."""
     parent = run.built[image.parent] if image.parent else None
-    key = input_key(run.catalog, image, parent.digest if parent else None)
-    name = tag(image.name, "latest", run.options.suffix)
     before = run.built.get(image.name)
-    stale = bool(before and before.drift) and (run.options.locked or run.options.refresh)
-    if (
-        before
-        and not stale
-        and before.key == key
-        and not run.options.suffix
-        and run.engine.digest(name) == before.digest
-    ):
+    name = tag(image.name, "latest", run.options.suffix)
+    if before and run.is_current(image) and _is_there(run, image, before, name):
+        run.keep(image, before)
         run.leave(image)
-        run.view.done(image.name, before, fresh=False)
-        return before
+        return run.end(image, before, fresh=False)
     run.view.start(image.name)
     started = time.monotonic()
     digest = _build(run, image, parent, name)
-    built = _facts(run.engine, name, key, _suite(run, image), digest, time.monotonic() - started)
+    built = _facts(run, image, name, digest, time.monotonic() - started)
     check_built(run.catalog.root, image, built, parent)
     run.engine.tag(name, tag(image.name, short(digest), run.options.suffix))
-    with run.lock:
-        run.fresh = True
-        run.built[image.name] = built
-        if not run.options.suffix:
-            write_images(run.catalog.root, run.built)
+    run.fresh = True
+    run.keep(image, built)
     _forget_older(run, image, parent, digest)
     if run.options.pack:
         with run.building(image.name):
             run.view.phase(image.name, "packing")
             _pack(run, image)
-    run.view.done(image.name, built, fresh=True)
-    return built
+    return run.end(image, built, fresh=True)
+
+
+def _is_there(run: Run, image: Image, before: Built, name: str) -> bool:
+    """Whether the engine has an image of this digest, or can fetch it from where results meet."""
+    if run.engine.digest(name) == before.digest:
+        return True
+    through = run.options.through
+    if through is None or not through.has(image.name, before.digest):
+        return False
+    run.view.phase(image.name, "fetching")
+    through.fetch(run.engine, image.name, before.digest, run.stop)
+    return True
 
 
 def _pack(run: Run, image: Image) -> None:
@@ -118,11 +78,6 @@ def _pack(run: Run, image: Image) -> None:
     run.engine.tidy()
     if done:
         run.engine.pack([name for one in done for name in run.engine.tags(repository(one, suffix))])
-
-
-def log_of(root: Path, name: str) -> Path:
-    """The file that what is said while an image is built is written into."""
-    return root / "build" / "logs" / f"{name.replace('/', '-')}.log"
 
 
 def _forget_older(run: Run, image: Image, parent: Built | None, digest: str) -> None:
@@ -138,7 +93,7 @@ def _forget_older(run: Run, image: Image, parent: Built | None, digest: str) -> 
 def _build(run: Run, image: Image, parent: Built | None, name: str) -> str:
     with tempfile.TemporaryDirectory(prefix="assay-") as temporary:
         request = _request(run, image, parent, name, Path(temporary))
-        log = log_of(run.catalog.root, image.name)
+        log = run.log(image.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as lines:
 
@@ -171,7 +126,14 @@ def _environment(
             contexts = {**request.contexts, **tools}
             labels = drift_label({**(parent.drift if parent else {}), **drift})
             request = dataclasses.replace(
-                request, tag=name, target=ENVIRONMENT, args=args, labels=labels, contexts=contexts
+                request,
+                tag=name,
+                target=ENVIRONMENT,
+                args=args,
+                labels=labels,
+                contexts=contexts,
+                cache_from=_cache(run.options.cache_from, image, ENVIRONMENT),
+                cache_to=_cache(run.options.cache_to, image, ENVIRONMENT),
             )
             with run.building(image.name):
                 run.view.phase(image.name, PREPARING)
@@ -230,7 +192,14 @@ def _request(run: Run, image: Image, parent: Built | None, name: str, temporary:
         labels={**catalog.labels(image), **({SUITE_LABEL: suite} if suite else {}), **drift_label(drift)},
         no_cache=run.options.no_cache,
         platform=image.built_for.name if is_foreign(image.built_for) else None,
+        cache_from=_cache(run.options.cache_from, image),
+        cache_to=_cache(run.options.cache_to, image),
     )
+
+
+def _cache(registry: str, image: Image, stage: str = "image") -> str | None:
+    """The reference of the build cache of an image, or of its environment; None without a registry."""
+    return str(Reference.parse(f"{registry.rstrip('/')}/{image.name}:{CACHE}-{stage}")) if registry else None
 
 
 def _suite(run: Run, image: Image) -> str | None:
@@ -248,13 +217,16 @@ def _rootfs(run: Run, image: Image, shown: str) -> rootfs.Rootfs:
     return rootfs.rootfs(image, tell_rootfs(run.view, image, shown), how)
 
 
-def _facts(engine: Engine, name: str, key: str, suite: str | None, digest: str, seconds: float) -> Built:
-    facts = _seen(engine, name)
+def _facts(run: Run, image: Image, name: str, digest: str, seconds: float) -> Built:
+    facts = _seen(run.engine, name)
     if facts.digest != digest:
         raise BuildFailed(f"{name} is {facts.digest}, but {digest} was just built", "Is another build running?")
+    before, options = run.built.get(image.name), run.options
+    # The engine keeps steps: what once came from a registry's cache stays said until it is built without any.
+    earlier = before.cache if before and not options.no_cache else ""
     return Built(
-        key=key,
-        suite=suite,
+        key=run.key(image),
+        suite=_suite(run, image),
         digest=digest,
         config=facts.config_digest,
         diff_ids=facts.diff_ids,
@@ -264,6 +236,8 @@ def _facts(engine: Engine, name: str, key: str, suite: str | None, digest: str, 
         seconds=round(seconds, 1),
         built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         drift=drift_of(facts.labels),
+        builder=run.builder,
+        cache=options.cache_from or earlier,
     )
 
 

@@ -35,7 +35,7 @@ FACTORS = Factors()
 def check_room(engine: Engine, order: Iterable[Image], built: Mapping[str, Built], *, pack: bool) -> None:
     """Refuse to begin what the disk cannot hold; what an image has from its parent is counted there."""
     root = engine.data_root()
-    if not root.is_dir():
+    if not engine.is_here or not root.is_dir():
         return  # an engine on another machine
     needed = peak_gb(tuple(order), built, pack=pack)
     free = shutil.disk_usage(root).free / 1e9

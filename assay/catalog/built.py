@@ -31,6 +31,8 @@ class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     built: str
     # By the name of the base or the build tools that are not as they were locked; empty for an exact image.
     drift: dict[str, Drift] = {}
+    builder: str = ""  # which of several engines built it; empty for this machine's
+    cache: str = ""  # the registry whose build cache may have given some of its layers; empty for none
 
 
 class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

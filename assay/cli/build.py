@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,11 +21,15 @@ from assay.cli.options import (
     images_here,
     json_option,
     pack_option,
+    plain_option,
     platform_option,
 )
+from assay.errors import UsageError
 
 if TYPE_CHECKING:
+    from assay.build import Options
     from assay.catalog import Built, Catalog, Image
+    from assay.cli.progress import BuildView
     from assay.reproduce import Against, Reproduced
 
 COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian until", "what")
@@ -36,7 +42,19 @@ COLUMNS = ("image", "on", "version", "compressed", "on disk", "digest", "Debian 
 @click.option("--refresh", is_flag=True, help="Ask the archives anew for what has drifted.")
 @pack_option
 @here_option
-def build_command(images: tuple[str, ...], platform: str | None, **how: bool) -> None:
+@click.option("--on", "builders", metavar="CONTEXT", multiple=True, help="Build on this engine; say it for each.")
+@click.option("--through", metavar="HOST/PATH", help="The registry in which what is built meets, by digest.")
+@click.option("--cache-from", metavar="HOST/PATH", default="", help="Take build steps from a registry, too.")
+@click.option("--cache-to", metavar="HOST/PATH", default="", help="Leave build steps in a registry.")
+@plain_option
+def build_command(
+    images: tuple[str, ...],
+    platform: str | None,
+    builders: tuple[str, ...],
+    through: str | None,
+    plain_http: bool,
+    **how: Any,
+) -> None:
     """Build images (all, unless named) and what they stand on.
 
     For another processor than this machine's they are named assay-ARCH/IMAGE, and their programs are emulated.
@@ -48,16 +66,42 @@ def build_command(images: tuple[str, ...], platform: str | None, **how: bool) ->
     cat = images_here(platform)
     cat.order(images)
     build.require_runs(cat.platform)
-    options = build.Options(suffix=build.suffix_of(cat.platform), **how)
-    with (
-        BuildView() as view,
-        build.Ahead(cat, images, view, options) as ahead,
-        engine_watched(view, ahead.begin) as engine,
-    ):
-        built = build.build(cat, engine, images, view, options, ahead).images
+    meeting = build.Through(through, plain_http) if through else None
+    options = build.Options(suffix=build.suffix_of(cat.platform), through=meeting, **how)
+    with BuildView() as view:
+        if builders:
+            built = _on_builders(cat, builders, images, view, options)
+        else:
+            with build.Ahead(cat, images, view, options) as ahead, engine_watched(view, ahead.begin) as engine:
+                built = build.build(cat, engine, images, view, options, ahead).images
     asked = {image.name: built[image.name] for image in cat.order(images) if image.name in built}
+    if builders:
+        show_builders(asked)
     for name, drift in drifts(asked).items():
         note(f"{name} has drifted: {drift}")
+
+
+def _on_builders(
+    cat: Catalog, names: tuple[str, ...], images: tuple[str, ...], view: BuildView, options: Options
+) -> dict[str, Built]:
+    from assay import build, engine
+
+    if len(set(names)) < len(names):
+        raise UsageError("--on names an engine twice", "Name each once.")
+    with contextlib.ExitStack() as held:
+        builders = []
+        for name in names:
+            view.phase(name, "asking")
+            found = held.enter_context(engine.at(name, functools.partial(view.phase, name)))
+            view.phase(name, "")
+            builders.append(build.Builder(name, found))
+        return build.build_on(cat, builders, images, view, options).images
+
+
+def show_builders(built: Mapping[str, Built]) -> None:
+    """Print which builder made each image."""
+    rows = ((name, one.builder or "this machine", one.digest[7:19]) for name, one in built.items())
+    say_table(("image", "built on", "digest"), rows)
 
 
 @click.command("reproduce")
@@ -106,6 +150,9 @@ def show_reproduced(rows: Sequence[Reproduced]) -> None:
             for each in rows
         ),
     )
+    for each in rows:
+        if each.first.cache:
+            say(f"{each.name}: the first was built with the cache {each.first.cache}, the second without any")
 
 
 def _against_certified(cat: Catalog, images: tuple[str, ...], as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,14 +141,23 @@ def show_verdict(verdict: Verification) -> None:
         say(f"  signed       {name}")
     for words in (*(f"with the key {name}" for name in verdict.keys), *(f"by {name}" for name in verdict.identities)):
         say(f"  {words}")
-    if verdict.ended:
-        say((f"  ended        {verdict.ended}", "yellow"))
-    for text in verdict.ignored:
-        say((f"  ignored      {text}", "yellow"))
+    for text in _remarks(verdict):
+        say((text, "yellow"))
     for text in verdict.problems:
         say((f"  WRONG        {text}", "bold red"))
     if verdict.passed:
         say((f"  holds: {verdict.image}, {verdict.level}", "bold green"))
+
+
+def _remarks(verdict: Verification) -> Iterator[str]:
+    """What is no problem, and good to know."""
+    if verdict.ended:
+        yield f"  ended        {verdict.ended}"
+    if verdict.caches:
+        where = ", ".join(verdict.caches)
+        yield f"  cache        built with the build cache {where}; `assay rebuild` builds it without, and compares"
+    for text in verdict.ignored:
+        yield f"  ignored      {text}"
 
 
 @click.command("rebuild")
@@ -174,6 +183,8 @@ def show_rebuilt(rebuilt: Rebuilt) -> None:
     say((f"{rebuilt.reference}  commit {rebuilt.commit[:12]}", "bold"))
     say(f"  published  {rebuilt.published}")
     say(f"  rebuilt    {rebuilt.rebuilt}")
+    if rebuilt.caches:
+        say(f"  cache      the published one was built with {', '.join(rebuilt.caches)}, and this one without")
     for layer in rebuilt.layers:
         say((f"  layer {layer.number}: {layer.count} files differ", "bold red"))
         for file in layer.files:

@@ -35,6 +35,8 @@ class BuildRequest:
     compression: int = 7  # a build takes a little longer than with 3, and what people pull is an eighth smaller
     target: str | None = None
     platform: str | None = None  # another than the engine's own
+    cache_from: str | None = None  # references of build caches in a registry
+    cache_to: str | None = None
 
 
 class Builds(Connection):
@@ -84,12 +86,8 @@ def _without_habits(environment: Mapping[str, str]) -> dict[str, str]:
 
 def build_argv(request: BuildRequest, metadata: Path) -> list[str]:
     """Return the command line of one build; buildx writes the digest into ``metadata``."""
-    output = ",".join(
-        (
-            f"type=image,name={request.tag},unpack=true,oci-mediatypes=true",
-            f"compression=zstd,force-compression=true,compression-level={request.compression}",
-        )
-    )
+    packed = f"compression=zstd,force-compression=true,compression-level={request.compression}"
+    output = f"type=image,name={request.tag},unpack=true,oci-mediatypes=true,{packed}"
     argv = ["docker", "buildx", "build", "--builder", "default", "--progress", "rawjson", "--network", "host"]
     argv += ["--provenance=false", "--sbom=false", "--metadata-file", str(metadata), "--output", output]
     argv += ["--file", str(request.dockerfile)]
@@ -102,6 +100,12 @@ def build_argv(request: BuildRequest, metadata: Path) -> list[str]:
     argv += ["--no-cache"] if request.no_cache else []
     argv += ["--target", request.target] if request.target else []
     argv += ["--platform", request.platform] if request.platform else []
+    if request.cache_from:
+        argv += ["--cache-from", f"type=registry,ref={request.cache_from}"]
+    if request.cache_to:
+        # Packed as the image is: what comes from the cache has the digests of what is built.
+        cached = f"type=registry,ref={request.cache_to},mode=max,image-manifest=true,oci-mediatypes=true,{packed}"
+        argv += ["--cache-to", cached]
     return [*argv, str(request.context)]
 
 

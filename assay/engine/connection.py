@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import docker
 import docker.errors
 import requests
+from docker.tls import TLSConfig
 
 from assay.errors import EngineMissing
 from assay.host import process
@@ -40,11 +41,20 @@ def answered(method: Callable[P, R]) -> Callable[P, R]:
 class Connection:
     """An open connection. ``environment`` is what the ``docker`` command needs to reach the same engine."""
 
-    def __init__(self, kind: str, environment: Mapping[str, str], address: str | None = None) -> None:
+    def __init__(
+        self, kind: str, environment: Mapping[str, str], address: str | None = None, tls: TLSConfig | None = None
+    ) -> None:
         self.kind = kind
         self.environment = dict(environment)
+        # What keeps the images of an engine at another kind of address is no folder of this machine.
+        self.is_here = address is None or address.startswith("unix://")
+        options: dict[str, Any] = {"tls": tls} if tls else {}
+        if address and address.startswith("ssh://"):
+            options["use_ssh_client"] = True  # with the user's own keys and settings
         try:
-            self.client = docker.DockerClient(base_url=address, timeout=120) if address else docker.from_env()
+            self.client = (
+                docker.DockerClient(base_url=address, timeout=120, **options) if address else docker.from_env()
+            )
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             raise EngineMissing(f"no container engine answers: {error}", "Start one, or run as root.") from error
         try:
@@ -87,6 +97,10 @@ class Connection:
         if buildx.returncode != 0:
             lacks.append("docker buildx is not installed")
         return lacks
+
+    def identity(self) -> tuple[str, str]:
+        """Return what no other engine is called, and its processor as Python's wheels call it."""
+        return str(self.info.get("ID", self.address)), str(self.info.get("Architecture", ""))
 
     def data_root(self) -> Path:
         """Return the folder on the engine's host that holds the images."""

@@ -14,6 +14,7 @@ from assay.engine.connection import answered
 from assay.engine.containers import Containers
 from assay.engine.content import Content
 from assay.engine.sessions import Sessions
+from assay.engine.transfers import Transfers
 
 # The label on an image's config by which containerd keeps its unpacked layers.
 SNAPSHOT = "containerd.io/gc.ref.snapshot.overlayfs"
@@ -46,7 +47,7 @@ class ImageFacts:
         return sum(size for _, size in self.layers)
 
 
-class Engine(Builds, Content, Containers, Sessions):
+class Engine(Builds, Content, Containers, Sessions, Transfers):
     """One engine that answers. `assay.engine.find` returns it."""
 
     @answered

@@ -180,12 +180,13 @@ class _Publisher:
         all_built = read_images(self.catalog.root).images
         below = self.catalog.ancestors(image)
         parents = {parent.name: all_built[parent.name].digest for parent in below if parent.name in all_built}
+        caches = {one.cache for one in (built, *(all_built[name] for name in parents)) if one.cache}
         suite = next((parent.suite for parent in below if parent.suite), None)
         inventory = inventory_of(self.catalog.root, self.engine, image.name, built.digest)
         return [
             *(proof.statement for proof in proofs),
             *(_test_result(proof) for proof in proofs),
-            attestation.provenance(proofs[0].statement, built.built, parents, self.commit),
+            attestation.provenance(proofs[0].statement, built.built, parents, self.commit, caches),
             sbom(image.name, built.digest, built.built, suite, inventory),
             *([support(image.name, built.digest, msgspec.to_builtins(image.support))] if image.support else []),
         ]

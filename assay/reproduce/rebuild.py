@@ -33,7 +33,8 @@ class Rebuilt:
     """The published image and the one built again, by their manifest digests.
 
     ``layers`` and ``configuration`` are what differs; ``recompressed`` are the numbers of the layers, from 1, that
-    hold the same and are other bytes.
+    hold the same and are other bytes. The published one may have layers from ``caches``, the
+    rebuilt one has none.
     """
 
     reference: str
@@ -44,6 +45,7 @@ class Rebuilt:
     layers: tuple[LayerDifference, ...] = ()
     configuration: tuple[str, ...] = ()
     recompressed: tuple[int, ...] = ()
+    caches: tuple[str, ...] = ()
 
     @property
     def sameness(self) -> Sameness:
@@ -67,7 +69,7 @@ def rebuild(
         try:
             options = Options(no_cache=True, locked=True, suffix=SUFFIX)
             made = build.build(cat, engine, [source.image], view, options).images[source.image]
-            found = Rebuilt(str(reference), source.image, source.commit, digest, made.digest)
+            found = Rebuilt(str(reference), source.image, source.commit, digest, made.digest, caches=source.caches)
             if found.sameness is Sameness.SAME:
                 return found
             with Repository(reference, plain_http=plain_http) as there:

@@ -31,6 +31,7 @@ class Source:
     commit: str
     inputs: dict[str, str]
     platform: str = AMD64.name
+    caches: tuple[str, ...] = ()  # the registries whose build caches the published one may have layers from
 
 
 class _Material(msgspec.Struct, frozen=True):
@@ -43,9 +44,14 @@ class _External(msgspec.Struct, frozen=True):
     platform: Annotated[str, msgspec.Meta(max_length=64)] = AMD64.name
 
 
+class _Internal(msgspec.Struct, frozen=True):
+    caches: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=256)], ...], msgspec.Meta(max_length=64)] = ()
+
+
 class _Definition(msgspec.Struct, frozen=True, rename="camel"):
     external_parameters: _External
     resolved_dependencies: Annotated[tuple[_Material, ...], msgspec.Meta(max_length=4096)]
+    internal_parameters: _Internal = _Internal()
 
 
 class _Provenance(msgspec.Struct, frozen=True, rename="camel"):
@@ -70,7 +76,8 @@ def source_of(statement: dict[str, Any]) -> Source:
         for one in made.resolved_dependencies
         if "sha256" in one.digest and one.name.startswith("images/")
     }
-    return Source(made.external_parameters.image, commit, inputs, made.external_parameters.platform)
+    asked = made.external_parameters
+    return Source(asked.image, commit, inputs, asked.platform, made.internal_parameters.caches)
 
 
 @contextlib.contextmanager

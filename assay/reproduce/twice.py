@@ -70,6 +70,7 @@ def row(one: Reproduced) -> dict[str, object]:
         "schema": SCHEMA,
         "image": one.name,
         "same": one.sameness.holds,
+        "cache": one.first.cache or None,  # of the first; the second has none
         "verdict": one.sameness.value,
         "digests": [one.first.digest, one.again.digest],
         "configs": [one.first.config, one.again.config],

@@ -120,6 +120,7 @@ def row(found: Verification) -> dict[str, object]:
         "identities": found.identities,
         "release": found.release or None,
         "ended": found.ended or None,
+        "caches": list(found.caches),
         "certificates": [vars(assessment) for assessment in found.certificates],
         "statements": found.statements,
         "problems": found.problems,

@@ -40,6 +40,21 @@ class _Provenance(msgspec.Struct, frozen=True, rename="camel"):
     run_details: _Run
 
 
+_Cache = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class _Parameters(msgspec.Struct, frozen=True):
+    caches: Annotated[tuple[_Cache, ...], msgspec.Meta(max_length=64)] = ()
+
+
+class _Definition(msgspec.Struct, frozen=True, rename="camel"):
+    internal_parameters: _Parameters = _Parameters()
+
+
+class _Made(msgspec.Struct, frozen=True, rename="camel"):
+    build_definition: _Definition
+
+
 @dataclass(frozen=True)
 class Demands:
     """What is asked for: the least level, the greatest age in days (None: any), and every layer's content too.
@@ -81,7 +96,8 @@ class Verification:
 
     ``keys`` and ``identities`` are the names of those that signed what counts; ``named`` is how messages call who was
     asked for, and ``todo`` what to name in their place. ``release`` is the Assay that published the image;
-    ``ended`` says that upstream's support of it has ended, which is no problem.
+    ``ended`` says that upstream's support of it has ended, which is no problem. ``caches`` are the registries whose
+    build caches the provenance names.
     """
 
     reference: str
@@ -95,6 +111,7 @@ class Verification:
     identities: list[str] = field(default_factory=list)
     release: str = ""
     ended: str = ""
+    caches: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     named: str = WithKey.named
@@ -138,12 +155,13 @@ def assess(certificates: Iterable[Certificate], found: Verification) -> None:
 
 def hear(statements: Iterable[Attached], found: Verification, now: datetime.datetime | None = None) -> None:
     """Write down which kinds of statements say something, and what is wrong with the others; also who signed them, by
-    which Assay they were published, and whether upstream's support has ended.
+    which Assay they were published, of which caches they were built, and whether upstream's support has ended.
     """
     statements, heard = list(statements), set()
     found.keys = sorted({statement.key for statement in statements if statement.key})
     found.identities = sorted({statement.identity for statement in statements if statement.identity})
     found.release = next(filter(None, map(_release, statements)), "")
+    found.caches = tuple(sorted({cache for statement in statements for cache in _caches(statement)}))
     told = (statement.predicate for statement in statements if statement.predicate_type == attestation.SUPPORT)
     try:
         found.ended = ended(told, now or datetime.datetime.now(datetime.UTC))
@@ -166,6 +184,16 @@ def _release(statement: Attached) -> str:
         return f"Assay {msgspec.convert(statement.predicate, type=_Provenance).run_details.builder.version['assay']}"
     except (msgspec.ValidationError, KeyError, RecursionError):
         return ""
+
+
+def _caches(statement: Attached) -> tuple[str, ...]:
+    """The registries whose build caches a provenance names; none where it cannot be read."""
+    if statement.predicate_type != attestation.PROVENANCE:
+        return ()
+    try:
+        return msgspec.convert(statement.predicate, type=_Made).build_definition.internal_parameters.caches
+    except (msgspec.ValidationError, RecursionError):
+        return ()
 
 
 def sum_up(reference: Reference, found: Verification, require: str) -> None:

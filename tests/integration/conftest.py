@@ -158,7 +158,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """An embedded engine with a cache folder of its own, which a test may treat badly; stopped afterwards."""
     if os.geteuid() != 0:
         pytest.skip("the embedded engine needs root")
-    for name, value in _embedded_in(tmp_path_factory.mktemp("cache")).items():
+    for name, value in embedded_in(tmp_path_factory.mktemp("cache")).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     own = EmbeddedEngine.here()
@@ -166,7 +166,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     own.down()
 
 
-def _embedded_in(cache: Path) -> dict[str, str]:
+def embedded_in(cache: Path) -> dict[str, str]:
     """The environment of an embedded engine in another cache folder, with the programs and the bases of the usual."""
     usual = EmbeddedEngine.here()
     usual.home.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def engine_of_this_worker(worker_id: str, tmp_path_factory: pytest.TempPathFacto
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in _embedded_in(tmp_path_factory.mktemp("cache")).items():
+        for name, value in embedded_in(tmp_path_factory.mktemp("cache")).items():
             patch.setenv(name, value)
         yield
         EmbeddedEngine.here().down()

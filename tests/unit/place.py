@@ -30,6 +30,8 @@ TOOLS = '[image]\nsummary = "Compilers"\n[tools]\nsuite = "trixie"\ninclude = ["
 class Engine:
     """Does what `assay.engine.Engine` does for a build, without one; ``on_build`` may interfere."""
 
+    is_here = True
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.requests: list[BuildRequest] = []

@@ -21,3 +21,15 @@ def test_provenance_names_what_is_needed_to_build_again(made: Image) -> None:
     assert inputs
     assert all(materials[path] == {"sha256": value} for path, value in inputs.items())
     assert found["subject"] == made.certificate["subject"]
+
+
+def test_provenance_names_the_caches_that_may_have_given_layers(made: Image) -> None:
+    def parameters(*caches: str) -> object:
+        found = attestation.provenance(made.certificate, "2026-11-22T17:00:00Z", {}, "c" * 40, caches)
+        return found["predicate"]["buildDefinition"]["internalParameters"]
+
+    suite = made.certificate["predicate"]["suite"]["digest"]
+    assert parameters() == {"suite": suite}
+    assert parameters("r.example/b", "r.example/a", "r.example/b") == {
+        "suite": suite, "caches": ["r.example/a", "r.example/b"],
+    }  # fmt: skip

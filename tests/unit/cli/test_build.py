@@ -182,3 +182,22 @@ def test_a_base_whose_lock_does_not_agree(assay_: Callable[..., Ran], monkeypatc
     before = path.read_bytes()
     assay_("lock", "--check", "base/trixie").refused(2, "python3 is to be included, and the lock lacks it")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--cache-from", "--cache-to"])
+def test_a_registrys_cache_is_for_build_alone(assay_: Callable[..., Ran], option: str) -> None:
+    for command in (["reproduce", "plain"], ["rebuild", "r.example/team/plain", "--key", "assay.pub"]):
+        assay_(*command, option, "r.example/cache").refused(2, f"No such option '{option}'")
+    assay_("build", "plain", "--no-cache", option, "r.example/cache").refused(2, "a build without any cache")
+
+
+def test_the_same_builder_twice(assay_: Callable[..., Ran]) -> None:
+    ran = assay_("build", "plain", "--on", "a", "--on", "a", "--through", "r.example/team")
+    ran.refused(2, "--on names an engine twice")
+
+
+def test_a_builder_that_does_not_exist(assay_: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(Path.cwd()))
+    ran = assay_("build", "plain", "--on", "nowhere", "--through", "r.example/team")
+    assert ran.code == 2
+    assert "error: there is no Docker context 'nowhere'" in ran.err

@@ -102,3 +102,15 @@ def test_a_build_that_fails(
     with pytest.raises(kind) as caught:
         engine(client).build(REQUEST, lambda step: None)
     assert words in two_lines(caught.value)
+
+
+def test_a_registrys_cache_is_packed_as_the_image_is() -> None:
+    plain = BuildRequest("t", Path("D"), Path("c"))
+    cached = BuildRequest("t", Path("D"), Path("c"), cache_from="r.example/a:cache", cache_to="r.example/b:cache")
+    added = [word for word in build_argv(cached, Path("m")) if word not in build_argv(plain, Path("m"))]
+    assert added[:2] == ["--cache-from", "type=registry,ref=r.example/a:cache"]
+    assert added[2] == "--cache-to"
+    packing = next(word for word in build_argv(plain, Path("m")) if word.startswith("type=image")).split(",")
+    kept = added[3].split(",")
+    assert kept[:3] == ["type=registry", "ref=r.example/b:cache", "mode=max"]
+    assert [word for word in packing if "compression" in word] == [word for word in kept if "compression" in word]

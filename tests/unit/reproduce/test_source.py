@@ -27,6 +27,12 @@ def test_what_the_provenance_names() -> None:
     assert source_of(statement()) == Source(published.name(), COMMIT, {"images/x": "a" * 64})
 
 
+def test_the_caches_that_the_provenance_names() -> None:
+    made = statement()
+    made["predicate"]["buildDefinition"]["internalParameters"]["caches"] = ["r.example/cache"]
+    assert source_of(made).caches == ("r.example/cache",)
+
+
 def test_a_provenance_without_a_commit_cannot_be_rebuilt() -> None:
     with pytest.raises(VerificationFailed, match="names no commit"):
         source_of(statement(None))
