@@ -147,6 +147,7 @@ def _print(tool: str, words: tuple[str, ...], options: dict[str, Any], nodes: in
     del options["key"], options["plain_http"]  # nothing is pulled
     given = run.Given.read(**options)
     if run.is_reference(words[0], Path.cwd(), certificates_root()):
+        run.require_reference(words[0])
         gpu = _asks_for_gpu(tool, given.device)
         click.echo(engine.printed(tool, run.recipe(words[0], words[1:] or ("python",), given, gpu=gpu, nodes=nodes)))
         _note_what_is_not_said(tool, words[1:])

@@ -70,7 +70,7 @@ def _apptainer(recipe: Recipe, tool: str = "apptainer") -> str:
             *([f"env {_words(variables)}"] if variables else []),
             *("apptainer run --cleanenv", *(["--nv"] if recipe.gpu else [])),
             *(f"--bind {HERE}", *mounts, f"--pwd {FOLDER}"),
-            *(f"docker://{recipe.image}", _words(recipe.command)),
+            *(shlex.quote(f"docker://{recipe.image}"), _words(recipe.command)),
         ]
     )
 

@@ -142,4 +142,7 @@ def _argv(wanted: Session, network: str | None, gpu_access: str | None) -> Itera
 
 def _mount(source: Path, target: str) -> str:
     """A bind mount as docker reads it: a line of CSV, so a name may have commas, colons and quotes."""
+    if "\n" in str(source) or any("\ud800" <= letter <= "\udfff" for letter in str(source)):
+        what = f"docker mounts no folder whose name has a line break or is no UTF-8: {str(source)!a}"
+        raise UsageError(what, "Rename it, or call this from another folder.")
     return csv_line(["type=bind", f"source={source}", f"target={target}"])

@@ -29,7 +29,8 @@ class Holder(msgspec.Struct, frozen=True):
     @classmethod
     def here(cls, what: str, checkout: Path | None = None) -> Holder:
         """This process, in a checkout or else in its working folder."""
-        return cls(os.getpid(), str(checkout or Path.cwd()), what)
+        where = os.fsencode(checkout or Path.cwd()).decode(errors="replace")  # a name may be no UTF-8
+        return cls(os.getpid(), where, what)
 
     @property
     def where(self) -> str:

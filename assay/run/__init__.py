@@ -10,6 +10,7 @@ from assay.run.start import (
     on_gpu,
     recipe,
     recipe_here,
+    require_reference,
     session,
     told,
 )
@@ -17,5 +18,5 @@ from assay.run.start import (
 # fmt: off
 __all__ = [
     "Choice", "Device", "Given", "Images", "Imports", "Undecided", "choose", "environment_of", "imports",
-    "is_reference", "named", "on_gpu", "recipe", "recipe_here", "session", "told",
+    "is_reference", "named", "on_gpu", "recipe", "recipe_here", "require_reference", "session", "told",
 ]

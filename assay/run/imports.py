@@ -6,6 +6,7 @@ A program may be a script, a module (``-m``), or a text (``-c``). What it import
 from __future__ import annotations
 
 import ast
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,16 +69,19 @@ class _Reader:
         """A file, if it can be read and is no larger than programs are."""
         try:
             path = path.resolve()
-            if path in self._seen or len(self._seen) >= MOST_FILES or path.stat().st_size > LARGEST:
+            about = path.stat()
+            if path in self._seen or len(self._seen) >= MOST_FILES:
+                return
+            if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:  # a pipe would be waited for
                 return
             self._seen.add(path)
-            text = path.read_bytes().decode("utf-8", errors="replace")
+            text = path.read_bytes()
         except (OSError, ValueError, RuntimeError):  # the last: links that lead back to themselves
             return  # Python will say so
         self.text(text, path.name, path.parent)
 
-    def text(self, text: str, name: str, beside: Path) -> None:
-        """A program's text; ``beside`` is the folder that its own modules are in."""
+    def text(self, text: str | bytes, name: str, beside: Path) -> None:
+        """A program's text; bytes are decoded as Python does it. Its own modules are in the folder ``beside``."""
         try:
             tree = ast.parse(text)
             imported = list(_imported(tree.body, perhaps=False))

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import os
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,12 @@ from assay.run.imports import backend_of, imports
 MOST_SHM = 8 * 2**30
 # What every image has; a machine may lack some of it, and an engine may have an image of that name.
 PROGRAMS = ("python", "python3", "pip", "bash", "sh", "smoke", "preflight")
+_PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+# A host, a path, a tag, a digest, as Docker's distribution has them; the host and the last two may be absent.
+_REFERENCE = re.compile(
+    rf"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?",
+    re.ASCII,
+)
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -161,6 +168,13 @@ def is_reference(word: str, folder: Path, root: Path) -> bool:
     return not (root / "images" / word / "image.toml").is_file() and not (folder / word).exists()
 
 
+def require_reference(word: str) -> None:
+    """Raise `UsageError` for what no tool takes as an image's name, and a shell may take for something else."""
+    if not _REFERENCE.fullmatch(word):
+        what = f"{word!r} is no name of an image in a registry"
+        raise UsageError(what, "Write HOST/PATH:TAG or HOST/PATH@sha256:DIGEST, the path in small letters.")
+
+
 def environment_of(given: Given) -> dict[str, str]:
     """What -e says, and the backends that are chosen outside: they decide for an image, so they have to reach it."""
     pairs = {name: value for name, value in os.environ.items() if backend_of(name, value)}
@@ -178,7 +192,7 @@ def session(choice: Choice, command: Sequence[str], given: Given, images: Images
     except FileNotFoundError:
         raise UsageError("the current folder is not there any more", "Change to one that is.") from None
     return Session(
-        name=f"assay-run-{os.getpid()}",
+        name=f"assay-run-{secrets.token_hex(6)}",  # no other's, whatever machine or namespace that runs in
         image=choice.image.digest,
         command=tuple(command),
         folder=folder,

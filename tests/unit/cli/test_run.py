@@ -83,3 +83,11 @@ def test_several_nodes_are_for_slurm(assay_: Callable[..., Ran]) -> None:
     assert ran.out.rstrip().endswith(f"docker://{REF} torchrun train.py")
     assay_("run", "--print", "apptainer", "--nodes", "3", REF, "python").refused(2, "--nodes is for a line of Slurm")
     assay_("run", "--nodes", "3", "torchy", "python").refused(2, "--nodes is for a line of Slurm")
+
+
+@pytest.mark.parametrize("tool", ["apptainer", "slurm", "kubernetes"])
+@pytest.mark.parametrize("name", ["a/b;rm -rf", "a/$(id)", "a//b", "registry.example/A/b", "a/b@sha256:zz", "a/b:"])
+def test_what_is_no_name_of_an_image_is_not_printed(assay_: Callable[..., Ran], tool: str, name: str) -> None:
+    done = assay_("run", "--print", tool, name, "python")
+    assert (done.code, done.out) == (2, "")
+    assert "is no name of an image in a registry" in done.err

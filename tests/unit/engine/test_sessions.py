@@ -103,3 +103,9 @@ def test_other_tools_are_told_what_docker_is() -> None:
     assert Engine().session_recipe(WANTED, "x").network is None
     with pytest.raises(UsageError, match="opens no ports"):
         Engine("embedded").session_recipe(dataclasses.replace(wanted, ports=("80:80",)), "x")
+
+
+@pytest.mark.parametrize("name", ["new\nline", "lat\udce9in1"])
+def test_a_folder_that_docker_cannot_mount(name: str) -> None:
+    with pytest.raises(UsageError, match="docker mounts no folder whose name has"):
+        Engine().session_argv(dataclasses.replace(WANTED, folder=Path("/src") / name))

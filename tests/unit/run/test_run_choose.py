@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import cast
 
@@ -163,3 +164,18 @@ def test_modules_that_import_each_other_and_links_that_go_round_come_to_an_end(t
     (tmp_path / "three.py").symlink_to("three.py")
     (tmp_path / "four.py").mkdir()
     assert imports(["python", "one.py", "three.py", "four.py"], tmp_path).always == ["torch"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xef\xbb\xbfimport torch\n", b"# -*- coding: latin-1 -*-\n# \xe9\nimport torch\n", b"import torch\r\n"],
+    ids=["a mark of the byte order", "another encoding", "other line ends"],
+)
+def test_a_program_is_read_as_python_reads_it(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "train.py").write_bytes(data)
+    assert imports(["python", "train.py"], tmp_path).always == ["torch"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.py")
+    assert not imports(["python", "train.py"], tmp_path).always
