@@ -53,7 +53,7 @@ class Quiet:
 
 
 def add_newcomer(checkout: Path) -> None:
-    """The three things that a newcomer adds, and nothing else."""
+    """What a newcomer adds, and nothing else: a folder, and three files of the suite."""
     shutil.copytree(NEWCOMER / "images/newcomer", checkout / "images/newcomer")
     for place in ("frameworks", "everyday", "ranks"):
         shutil.copy(checkout / f"smoke/{place}/autograd.py", checkout / f"smoke/{place}/newcomer.py")

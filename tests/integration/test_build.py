@@ -23,7 +23,7 @@ from tests.integration.conftest import Newcomer, Quiet, assay, copy_of_newcomer
 pytestmark = pytest.mark.engine
 
 
-def test_a_newcomer_adds_three_things_and_touches_nothing_else(newcomer: Newcomer, root: Path) -> None:
+def test_a_newcomer_adds_a_folder_and_three_files_and_touches_nothing_else(newcomer: Newcomer, root: Path) -> None:
     added = set()
     for top in ("images", "smoke"):
         for path in (newcomer.checkout / top).rglob("*"):
@@ -40,6 +40,7 @@ def test_a_newcomer_adds_three_things_and_touches_nothing_else(newcomer: Newcome
         "images/newcomer/requirements.lock",
         "smoke/everyday/newcomer.py",
         "smoke/frameworks/newcomer.py",
+        "smoke/ranks/newcomer.py",
     }
     assert newcomer.built.digest.startswith("sha256:")
 
