@@ -20,6 +20,7 @@ from pathlib import Path
 
 from assay import catalog
 from assay.catalog import Built, Catalog, Image, read_images
+from assay.catalog.inputs import SUITE_LAYERS
 from assay.cli.console import say_table, size
 
 ASSAY = str(Path(sys.executable).parent / "assay")
@@ -57,7 +58,7 @@ def computed(built: dict[str, Built], image: Image, owner: Image, package: str) 
         own = own[:1]
     elif owner.first:
         own = own[1:]
-    of_suite = own_layers(built, image)[-1:] if image.framework else ()
+    of_suite = own_layers(built, image)[-SUITE_LAYERS:] if image.framework else ()
     return sum(dict((*own, *of_suite)).values())
 
 

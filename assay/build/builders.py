@@ -102,7 +102,7 @@ def require_builders(cat: Catalog, builders: Sequence[Builder], through: Through
 
 
 def chain_of(cat: Catalog, image: Image) -> str:
-    """The name of what an image's chain is called after: what lies on the base, below the image or it itself."""
+    """The name of an image's chain: that of what lies on the base, which is below the image or the image itself."""
     members = (image, *cat.ancestors(image))
     return members[-2].name if len(members) > 1 else image.name
 

@@ -38,7 +38,8 @@ def build(
     """Build the named images (none: all) and what they stand on; returns what `images.json` then says.
 
     A failed image does not stop those that do not need it, whatever was raised for it; at the end one error names all
-    that failed. What was made ``ahead`` is used."""
+    that failed. What was made ``ahead`` is used.
+    """
     options = options or Options()
     order = cat.order(names)
     run = Run(cat, engine, view, options, ahead)

@@ -20,6 +20,8 @@ from assay.host import files
 
 # The stage of a framework's Dockerfile that holds what is installed, without the suite.
 ENVIRONMENT = "environment"
+# The layers that the last stage puts on it: the suite, and the working folder.
+SUITE_LAYERS = 2
 # The files of images/common/install that make an environment; suite.sh there makes the last stage.
 INSTALLERS = ("env.sh", "lock.sh", "byte_compile.py", "split_lock.py")
 WHEEL_INSTALLER = "wheels.sh"

@@ -11,6 +11,7 @@ from packaging.version import Version
 from assay import catalog, certificate
 from assay.catalog import Built, Catalog, Image, read_images
 from assay.catalog.built import tag
+from assay.catalog.inputs import SUITE_LAYERS
 from assay.certificate import Suites
 from assay.compare.line import Line
 from assay.engine import Engine
@@ -35,8 +36,8 @@ class Participant:
 
 
 def environment(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """The layers of an image's environment: all but the uppermost, which is the suite's."""
-    return diff_ids[:-1]
+    """The layers of an image's environment: all but the uppermost, which are those of the suite's stage."""
+    return diff_ids[:-SUITE_LAYERS]
 
 
 def participants(

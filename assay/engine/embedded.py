@@ -169,11 +169,19 @@ class EmbeddedEngine:
         return self.pid() is not None or daemon.is_locked(self.data / "volumes/metadata.db")
 
     def down(self) -> bool:
-        """Stop the daemon and what it started; return whether there was one."""
+        """Stop the daemon and what it started; return whether there was one.
+
+        Raises `EngineMissing` for one that lives where this process cannot end it.
+        """
         if not self.home.is_dir():
             return False
         with self._alone(files.silent):
             ran = self.pid() is not None
+            if not ran and self._lives():
+                raise EngineMissing(
+                    "the embedded engine runs in another PID namespace, and cannot be ended from this one",
+                    "Call `assay engine down` where it was started.",
+                )
             self._clear_remains()
             shutil.rmtree(self.run, ignore_errors=True)
             return ran

@@ -105,7 +105,19 @@ def tree(task: Any, how: Any) -> Any:
 
 
 def until(task: Any, how: Any) -> Any:
-    raise NotImplementedError("a net has no loop: it runs each of its layers once")
+    """As for any array; what caffe.layers give are names of blobs, which have no values before there is a net."""
+    spec = caffe.NetSpec()
+    spec.x = x = input_of(1, 4)
+    rounds = 0
+    while True:
+        before, x = x, L.TanH(product(x, "loop", 4))
+        rounds += 1
+        if np.abs(x - before).max() < task.epsilon:
+            break
+    spec[f"after{rounds}"] = x
+    net = net_of(spec)
+    ends = [net.forward(x=np.float32(start)[None])[f"after{rounds}"][0].copy() for start in task.starts]
+    return (np.stack(ends), [rounds] * len(ends), net.params["loop"][0].diff), 1
 
 
 def until_rewritten(task: Any, how: Any) -> Any:

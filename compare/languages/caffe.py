@@ -17,7 +17,7 @@ def cpp(folder: Path, network: Network) -> Any:
     """Looks for the headers, which a program must include."""
     found = [path for path in _files() if path.name in ("caffe.hpp", "net.hpp", "caffe.pb.h")]
     if found:
-        raise NotImplementedError(f"there are headers, and no program that is compiled with them: {found[0]}")
+        raise RuntimeError(f"{found[0]} is there now: what is said below is no longer so")
     programs = sorted(path.name for path in _files() if path.parent.name == "bin")
     return (
         "libcaffe.so.1 is there without its headers, and without those of protobuf, Boost and glog, which they need; "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from assay import build, catalog
-from assay.catalog.inputs import has_environment, last_dockerfile
+from assay.catalog.inputs import SUITE_LAYERS, has_environment, last_dockerfile
 from assay.errors import UsageError
+from tests.conftest import ROOT
 from tests.unit.place import Place, change
 
 
@@ -99,3 +101,9 @@ def test_a_certificate_and_the_keys_have_the_same_inputs_but_for_image_toml(with
             "common/beside/assay-environment/assay_environment/__init__.py",
         ),
     }
+
+
+def test_the_layers_of_the_last_stage_are_counted() -> None:
+    """A comparison names those below them, so that it outlives a change of the suite."""
+    last = (ROOT / "images/Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert len(re.findall(r"^(?:RUN|COPY|ADD|WORKDIR) ", last, re.MULTILINE)) == SUITE_LAYERS

@@ -257,6 +257,23 @@ def test_a_daemon_that_lives_and_is_silent_is_left_alone(
     assert dockerd.poll() is None
 
 
+def test_a_daemon_that_cannot_be_ended_from_here_keeps_its_files(
+    private: Private, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "PROCESSES", private.home / "of another")
+    database = private.data / "volumes/metadata.db"
+    database.parent.mkdir(parents=True)
+    database.touch()
+    private.socket.touch()
+    with database.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(EngineMissing, match="in another PID namespace"):
+            private.down()
+    assert private.socket.exists()
+    private.down()
+    assert not private.socket.exists()
+
+
 def test_a_daemon_that_answers_late(
     private: Private, dockerd: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
